@@ -1,0 +1,52 @@
+"""Control: distance to the nearest training image."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from oodbench.detector import Detector, Known, Need, Outputs
+
+
+@dataclass
+class PixelKNN(Detector):
+    """Negative Euclidean distance, in pixels, to the k-th nearest training image.
+
+    A control: it never asks the network. Where it separates two sets, they differ so
+    plainly that a detector's success there says little about the network.
+
+    The score is the one of Sun, Ming, Zhu and Li, Out-of-Distribution Detection with
+    Deep Nearest Neighbors, ICML 2022, arXiv 2204.06507, on pixels instead of features.
+    """
+
+    needs = Need.INPUTS
+    fitted_on = "train"
+    control = True
+
+    k: int = 1
+    """Which neighbour; 1 is the nearest."""
+    _bank: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, got {self.k}")
+
+    def fit(self, known: Known) -> None:
+        """Keeps the training images."""
+        self._bank = known.inputs.flatten(1)
+        if len(self._bank) < self.k:
+            raise ValueError(f"k is {self.k}, the training images {len(self._bank)}")
+
+    def score(self, batch: Outputs) -> Tensor:
+        """Returns −‖x − its k-th nearest training image‖₂, `[N]`, at most 0."""
+        images = batch.inputs.flatten(1)
+        self._bank = self._bank.to(images.device)
+        nearest = [self._distances(chunk) for chunk in images.split(256)]
+        return -torch.cat(nearest)
+
+    def _distances(self, images: Tensor) -> Tensor:
+        near = (
+            torch.cdist(images, self._bank).topk(self.k, largest=False).indices[:, -1]
+        )
+        # cdist's matrix product loses digits near 0; the one that counts is exact.
+        return (images - self._bank[near]).double().norm(dim=1)

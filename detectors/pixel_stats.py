@@ -1,0 +1,54 @@
+"""Control: low-level statistics of the pixels."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from oodbench.detector import Detector, Known, Need, Outputs
+
+
+@dataclass
+class PixelStats(Detector):
+    """Negative squared Mahalanobis distance of six statistics to the training images'.
+
+    The statistics of an image: mean and deviation of its pixels, mean absolute
+    difference of horizontal and of vertical neighbours, and the shares of pixels below
+    0.05 and above 0.95. A control: it never asks the network. Where it separates two
+    sets, brightness, contrast or smoothness alone tell them apart.
+    """
+
+    needs = Need.INPUTS
+    fitted_on = "train"
+    control = True
+
+    _mean: Tensor = field(init=False, repr=False)
+    _precision: Tensor = field(init=False, repr=False)
+
+    def fit(self, known: Known) -> None:
+        """Keeps mean and inverse covariance of the training images' statistics."""
+        values = statistics(known.inputs)
+        self._mean = values.mean(0)
+        # The pseudo-inverse leaves out statistics that never vary.
+        self._precision = torch.linalg.pinv(values.T.cov(), hermitian=True)
+
+    def score(self, batch: Outputs) -> Tensor:
+        """Returns the negative squared distance, `[N]`, at most 0."""
+        values = statistics(batch.inputs).cpu() - self._mean
+        distance = torch.einsum("ni,ij,nj->n", values, self._precision, values)
+        return -distance.to(batch.inputs.device)
+
+
+def statistics(pixels: Tensor) -> Tensor:
+    """Returns six low-level statistics of each image, `[N, 6]`, float64."""
+    pixels = pixels.double()
+    flat = pixels.flatten(1)
+    columns = [
+        flat.mean(1),
+        flat.std(1),
+        pixels.diff(dim=3).abs().flatten(1).mean(1),
+        pixels.diff(dim=2).abs().flatten(1).mean(1),
+        (flat < 0.05).double().mean(1),
+        (flat > 0.95).double().mean(1),
+    ]
+    return torch.stack(columns, 1)

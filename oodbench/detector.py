@@ -1,0 +1,165 @@
+"""What a detector is, and what it is given."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+Objective = Callable[[Tensor, Tensor], Tensor]
+"""Maps logits `[N, K]` and log p(x) `[N]` to one number an image, `[N]`.
+
+Hashable: equal objectives are differentiated once for all detectors that list them.
+"""
+
+
+def log_px(logits: Tensor, log_px: Tensor) -> Tensor:
+    """Returns unnormalised log p(x) `[N]`, the objective of the JEM paper's score."""
+    return log_px
+
+
+class Need(Flag):
+    """What a detector reads besides logits and log p(x)."""
+
+    NOTHING = 0
+    FEATURES = auto()
+    """`features` `[N, D]`, the input of the head."""
+    HEAD = auto()
+    """`head`, a linear layer with head(features) = logits."""
+    INPUTS = auto()
+    """`inputs` `[N, C, H, W]`, pixels in [0, 1]."""
+    GRADIENT = auto()
+    """`gradient(objective)` `[N, C, H, W]` of the objectives that it lists."""
+    LABELS = auto()
+    """`labels` `[N]`, of the fitting split only."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """All that the network gave for some images; the engine's, never a detector's."""
+
+    inputs: Tensor
+    logits: Tensor | None = None
+    log_px: Tensor | None = None
+    features: Tensor | None = None
+    labels: Tensor | None = None
+    head: nn.Linear | None = None
+    gradients: Mapping[Objective, Tensor] = field(default_factory=dict)
+
+
+class Outputs:
+    """What a detector sees of a batch: all that it declared, in copies of its own."""
+
+    def __init__(self, batch: Batch, detector: Detector) -> None:
+        self._batch = batch
+        self._detector = detector
+        self._lent: dict[object, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._batch.inputs)
+
+    @property
+    def logits(self) -> Tensor:
+        """`[N, K]`, float32."""
+        return self._lend("logits", self._network_output(self._batch.logits))
+
+    @property
+    def log_px(self) -> Tensor:
+        """`[N]`, float32: LogSumExp of the logits, or a JEM's own head."""
+        return self._lend("log_px", self._network_output(self._batch.log_px))
+
+    @property
+    def features(self) -> Tensor:
+        """`[N, D]`, float32, the input of the head."""
+        return self._lend("features", self._declared(Need.FEATURES).features)
+
+    @property
+    def inputs(self) -> Tensor:
+        """`[N, C, H, W]`, float32 pixels in [0, 1]."""
+        return self._lend("inputs", self._declared(Need.INPUTS).inputs)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The linear layer that makes the logits from the features."""
+        head = self._declared(Need.HEAD).head
+        if head is None:
+            raise LookupError("the network has no linear head")
+        return head
+
+    def gradient(self, objective: Objective) -> Tensor:
+        """Returns ∂ objective / ∂ pixels `[N, C, H, W]`, each image's own.
+
+        Pixels go from 0 to 1; the gradient by pixels in [-1, 1] is half of it.
+        """
+        gradients = self._declared(Need.GRADIENT).gradients
+        if objective not in gradients:
+            raise LookupError(
+                f"{self._who} reads the gradient of an objective that it does not "
+                f"list; add it to its `objectives`"
+            )
+        return self._lend(objective, gradients[objective])
+
+    def check_untouched(self) -> None:
+        """Raises RuntimeError if the detector wrote into what it was lent."""
+        # Clones start at version 0, and every in-place write raises the version.
+        if any(tensor._version for tensor in self._lent.values()):
+            raise RuntimeError(f"{self._who} writes into its inputs; copy them first")
+
+    @property
+    def _who(self) -> str:
+        return type(self._detector).__name__
+
+    def _declared(self, need: Need) -> Batch:
+        if need not in self._detector.needs:
+            raise LookupError(
+                f"{self._who} reads {str(need.name).lower()} without declaring it; "
+                f"add Need.{need.name} to its `needs`"
+            )
+        return self._batch
+
+    def _network_output(self, value: Tensor | None) -> Tensor | None:
+        if self._detector.control:
+            raise LookupError(f"{self._who} is a control: it sees pixels alone")
+        return value
+
+    def _lend(self, name: object, value: Tensor | None) -> Tensor:
+        if value is None:
+            raise LookupError(f"there are no {name} here for {self._who}")
+        if name not in self._lent:
+            self._lent[name] = value.clone()
+        return self._lent[name]
+
+
+class Known(Outputs):
+    """What a detector sees of the whole fitting split, on the host."""
+
+    @property
+    def labels(self) -> Tensor:
+        """`[N]`, int64 class numbers."""
+        return self._lend("labels", self._declared(Need.LABELS).labels)
+
+
+class Detector(ABC):
+    """Scores images: the higher the score, the more in-distribution.
+
+    Detectors are dataclasses whose fields are their parameters. An instance serves one
+    checkpoint; `fit` is called once, before any `score`, if `fitted_on` names a split.
+    """
+
+    needs: ClassVar[Need] = Need.NOTHING
+    objectives: ClassVar[tuple[Objective, ...]] = ()
+    """Whose gradients it reads; goes with `Need.GRADIENT`."""
+    fitted_on: ClassVar[Literal["train", "val"] | None] = None
+    control: ClassVar[bool] = False
+    """A control sees pixels alone: a set that it separates says little of a network."""
+
+    def fit(self, known: Known) -> None:  # noqa: B027 - most detectors need no fitting
+        """Learns what it needs from the fitting split."""
+
+    @abstractmethod
+    def score(self, batch: Outputs) -> Tensor:
+        """Returns one score an image, `[N]`, on the device of what it was given."""

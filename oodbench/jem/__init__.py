@@ -1,0 +1,1 @@
+"""Joint energy-based models: energies, sampling and training."""
