@@ -1,0 +1,73 @@
+"""Images of pure noise, made where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from oodbench.dataset import Dataset, Role, Shape, Split, SplitName
+from oodbench.errors import InputError
+from oodbench.registry import unknown
+
+COUNT = 1000
+SEED = 0
+
+Draw = Callable[[Generator, tuple[int, int, int]], NDArray[np.uint8]]
+"""Draws one image `[H, W, C]`."""
+
+
+def uniform(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Draws every value from 0…255 alike."""
+    return rng.integers(0, 256, size, dtype=np.uint8)
+
+
+def gaussian(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Draws from a normal distribution of mean 0.5 and deviation 0.5, cut to [0, 1]."""
+    values = rng.normal(0.5, 0.5, size).clip(0, 1)
+    return np.rint(values * 255).astype(np.uint8)
+
+
+KINDS: dict[str, tuple[Draw, Role]] = {
+    # A JEM's sampler starts from uniform noise, so a JEM has seen it in training.
+    "uniform": (uniform, "probe"),
+    "gaussian": (gaussian, "far"),
+}
+
+
+def noise(argument: str) -> Dataset:
+    """Opens 1,000 images of noise, `noise:uniform` or `noise:gaussian`.
+
+    Images are uint8 in the shape of the network. The Gaussian noise is the one of
+    Hendrycks and Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution
+    Examples in Neural Networks, ICLR 2017, arXiv 1610.02136.
+    """
+    if argument not in KINDS:
+        raise InputError(unknown("noise", argument, KINDS))
+    draw, role = KINDS[argument]
+
+    def load(split: SplitName, shape: Shape) -> Split:
+        return Split(Noise(draw, (shape.height, shape.width, shape.channels)))
+
+    return Dataset(name=f"noise:{argument}", load=load, role=role)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of which image i depends on the seed and i alone."""
+
+    draw: Draw
+    size: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, chunk: slice, /) -> NDArray[np.uint8]:
+        wanted = range(COUNT)[chunk]
+        images = np.empty((len(wanted), *self.size), np.uint8)
+        for image, index in zip(images, wanted, strict=True):
+            image[...] = self.draw(np.random.default_rng([SEED, index]), self.size)
+        return images
