@@ -1,0 +1,213 @@
+"""Runs detectors over models and pairs of sets, and stores every score."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oodbench.cells import Cells, Finished, Watch, unwatched
+from oodbench.dataset import Dataset, Shape, SplitName
+from oodbench.dataset_spec import open_dataset
+from oodbench.detector_spec import Entry, open_detector
+from oodbench.engine import lacks, pick_device
+from oodbench.errors import InputError
+from oodbench.network import Network
+from oodbench.results import Store
+from oodbench.sample import Sample, draw, native_shape, shared_images
+
+logger = logging.getLogger(__name__)
+
+MODELS = ("jem-digits", "ce-digits")
+INSIDE = "digits:0-7"
+RESULTS = Path("results/runs")
+DETECTORS = (
+    "msp",
+    "max_logit",
+    "energy",
+    "entropy",
+    "log_px",
+    "jem_grad_norm",
+    "pixel_knn",
+    "pixel_stats",
+)
+MADE = (
+    "photos",
+    "noise:gaussian",
+    "inverted:{0}",
+    "interp:{0}",
+    "rotated:{0}",
+    "noise:uniform",
+)
+"""Sets that can be had beside any in-set, without a download."""
+
+
+def default_out(inside: str) -> list[str]:
+    """Returns the sets that are run where nobody names any."""
+    near = ["digits:8-9"] if inside == INSIDE else []
+    return near + [name.format(inside) for name in MADE]
+
+
+@dataclass
+class Run:
+    """One run: the sets and detectors that every network goes through."""
+
+    inside: Dataset
+    out: Sequence[Dataset]
+    detectors: Sequence[str] = DETECTORS
+    fit: Dataset | None = None
+    """Where detectors are fitted; None for the in-set's own train and val splits."""
+    limit: int | None = None
+    """Take only this many images of every split, evenly spread."""
+    batch_size: int = 256
+    device: str = "auto"
+    store: Store = field(default_factory=lambda: Store(RESULTS))
+    watch: Watch = unwatched
+    finished: Finished = field(init=False, default_factory=Finished)
+    _drawn: dict[tuple[Dataset, SplitName, Shape], Sample] = field(
+        init=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        for number, name in (("limit", self.limit), ("batch size", self.batch_size)):
+            if name is not None and name < 1:
+                raise InputError(f"The {number} must be at least 1, got {name}.")
+        for spec in self.detectors:
+            open_detector(spec)
+
+    def network(self, network: Network) -> None:
+        """Scores all sets by all detectors on one network, as far as not yet done."""
+        network.to(pick_device(self.device))
+        inside = self._draw(self.inside, "test", network.shape)
+        _check_labels(inside, network)
+        out = [self._draw(one, "test", network.shape) for one in self.out]
+        for one in out:
+            _check_apart(inside, one)
+        entries = self._entries(network)
+        fits = self._fits(network, entries)
+        cells = Cells(
+            network=network,
+            inside=inside,
+            entries=entries,
+            fits=fits,
+            batch_size=self.batch_size,
+            store=self.store,
+            watch=self.watch,
+            finished=self.finished,
+        )
+        for sample in [inside, *out]:
+            cells.complete(sample)
+
+    def _entries(self, network: Network) -> dict[str, Entry]:
+        entries = {}
+        for spec in self.detectors:
+            entry = open_detector(spec)
+            if reason := lacks(network, entry.detector):
+                self.finished.skipped[f"{entry.label} on {network.name}"] = reason
+            else:
+                entries[entry.label] = entry
+        return entries
+
+    def _fits(self, network: Network, entries: dict[str, Entry]) -> dict[str, Sample]:
+        """Draws the fitting splits; drops the detectors for which there is none."""
+        fits: dict[str, Sample] = {}
+        dataset = self.fit or self.inside
+        for label, entry in list(entries.items()):
+            stage = entry.detector.fitted_on
+            if stage is None or stage in fits:
+                continue
+            # Who names a set with one split alone means that one.
+            alone = self.fit is not None and len(dataset.splits) == 1
+            source: SplitName = dataset.splits[0] if alone else stage
+            if source in dataset.splits:
+                fits[stage] = self._draw(dataset, source, network.shape)
+            else:
+                self.finished.skipped[label] = (
+                    f"fitted on {stage} images, which {dataset.name} has not; "
+                    "name a set with --fit"
+                )
+                del entries[label]
+        return fits
+
+    def _draw(self, dataset: Dataset, stage: SplitName, shape: Shape) -> Sample:
+        """Draws a split once for all networks that take the same shape."""
+        place = (dataset, stage, shape)
+        if place not in self._drawn:
+            self._drawn[place] = draw(dataset, stage, shape, self.limit)
+        return self._drawn[place]
+
+
+def run(
+    models: Iterable[str | Path | Network] = MODELS,
+    inside: str = INSIDE,
+    out: Sequence[str] | None = None,
+    *,
+    detectors: Sequence[str] = DETECTORS,
+    fit: str | None = None,
+    limit: int | None = None,
+    batch_size: int = 256,
+    device: str = "auto",
+    results: str | Path = RESULTS,
+    watch: Watch = unwatched,
+) -> Finished:
+    """Scores pairs of sets by detectors over models; computes only what is missing.
+
+    Args:
+        models: Names of plug-ins, files that need no further word, or networks.
+        inside: The in-distribution set, such as `digits:0-7`.
+        out: The other sets; None for those that need no download.
+        detectors: Names with parameters, such as `energy:temperature=2`.
+        fit: Where detectors are fitted; None for the in-set's own train split.
+        limit: Take only this many images of every split, evenly spread.
+        batch_size: Images a pass of the network.
+        device: auto, cpu, cuda or mps.
+        results: The folder to store in.
+        watch: Is told of the progress.
+
+    Raises:
+        InputError: Something given is wrong; nothing is stored of the model concerned.
+    """
+    from oodbench.loading import load_network
+
+    inset = open_dataset(inside)
+    names = default_out(inside) if out is None else out
+    task = Run(
+        inside=inset,
+        out=[open_dataset(name).beside(inset) for name in names],
+        detectors=detectors,
+        fit=None if fit is None else open_dataset(fit),
+        limit=limit,
+        batch_size=batch_size,
+        device=device,
+        store=Store(Path(results)),
+        watch=watch,
+    )
+    for model in models:
+        if not isinstance(model, Network):
+            model = load_network(model, shape=native_shape(inset))
+        task.network(model)
+    return task.finished
+
+
+def _check_labels(inside: Sample, network: Network) -> None:
+    labels = inside.split.labels
+    if labels is not None and int(labels.max()) >= network.classes:
+        raise InputError(
+            f"{inside.dataset.name} has labels up to {labels.max()}, but "
+            f"{network.name} has {network.classes} classes (0-{network.classes - 1}). "
+            "Name a network or a set with the other's classes."
+        )
+
+
+def _check_apart(inside: Sample, out: Sample) -> None:
+    shared = shared_images(inside, out)
+    if shared == len(out.digests) == len(inside.digests):
+        raise InputError(
+            f"{out.dataset.name} holds the same images as the in-distribution set "
+            f"{inside.dataset.name}; name another set with --out."
+        )
+    if shared:
+        logger.warning(
+            "%s shares %d images with %s", out.dataset.name, shared, inside.dataset.name
+        )

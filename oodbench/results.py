@@ -1,0 +1,185 @@
+"""What a run leaves on disk, written so that nothing is ever half there.
+
+    runs/MODEL-key/IN-key/SET-key.json, .npz         a set's images: labels, predictions
+    runs/MODEL-key/IN-key/SET-key/DETECTOR-key.json, .npy     one float an image
+
+A key is the beginning of a hash of all that decides the numbers. The JSON file is
+written last and holds the hash of its array file: where it is, the numbers are whole.
+There is no index; `scan` reads what it finds, so several processes can write at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodbench.errors import InputError
+
+SCHEMA = 1
+Record = dict[str, Any]
+"""JSON: numbers as numbers, nothing that needs code to read."""
+
+
+def key_of(*parts: object) -> str:
+    """Returns a hash of JSON-able parts, 64 hexadecimal digits."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def folder_name(label: str, key: str) -> str:
+    """Returns a file name that says what it is and cannot leave its folder."""
+    safe = re.sub(r"[^A-Za-z0-9._=+-]+", "_", label).lstrip(".")[:60]
+    return f"{safe}-{key[:8]}"
+
+
+@dataclass(frozen=True)
+class CellFile:
+    """Scores of one detector on one set."""
+
+    path: Path
+    """Of the JSON record."""
+
+    def read(self) -> Record | None:
+        """Returns the record; None where there is none that can be trusted."""
+        return _read_record(self.path)
+
+    def write(self, scores: NDArray[np.float64], record: Record) -> None:
+        """Stores scores `[N]` and what made them."""
+        _write_pair(self.path, _npy_bytes(scores), ".npy", record)
+
+    def write_failure(self, reason: str, record: Record) -> None:
+        """Stores why there are no scores."""
+        text = {"schema": SCHEMA, **record, "failure": reason}
+        write_atomically(self.path, _json_bytes(text))
+
+    def scores(self) -> NDArray[np.float64]:
+        """Returns the stored scores `[N]`."""
+        scores: NDArray[np.float64] = np.load(self.path.with_suffix(".npy"))
+        return scores
+
+
+@dataclass(frozen=True)
+class SetFile:
+    """The images of one set as one model sees them, beside one in-set."""
+
+    path: Path
+    """Of the JSON record."""
+
+    def read(self) -> Record | None:
+        """Returns the record; None where there is none that can be trusted."""
+        return _read_record(self.path)
+
+    def write(self, arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
+        """Stores arrays of one value an image, and what made them."""
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **dict(arrays))
+        _write_pair(self.path, buffer.getvalue(), ".npz", record)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns the stored arrays, one value an image."""
+        with np.load(self.path.with_suffix(".npz"), allow_pickle=False) as stored:
+            return dict(stored)
+
+    def cell(self, label: str, key: str) -> CellFile:
+        """Returns the place of a detector's scores on this set."""
+        return CellFile(self.path.with_suffix("") / f"{folder_name(label, key)}.json")
+
+    def cells(self) -> Iterator[CellFile]:
+        """Yields all detectors' scores on this set."""
+        for path in sorted(self.path.with_suffix("").glob("*.json")):
+            yield CellFile(path)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of results."""
+
+    root: Path
+
+    def set(self, model: str, inside: str, name: str) -> SetFile:
+        """Returns the place of a set, given three names made by `folder_name`."""
+        return SetFile(self.root / model / inside / f"{name}.json")
+
+    def sets(self) -> Iterator[SetFile]:
+        """Yields all sets, sorted by path.
+
+        Raises:
+            InputError: There is no such folder.
+        """
+        if not self.root.is_dir():
+            raise InputError(
+                f"There are no results in {self.root}; run `oodbench run` first, or "
+                "name the folder that its --results named."
+            )
+        for path in sorted(self.root.glob("*/*/*.json")):
+            yield SetFile(path)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there in full or not at all.
+
+    Raises:
+        InputError: The folder cannot be written to, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".writing-{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot write {path}: {error.strerror or error}. "
+            "Earlier results are untouched; make room, or name another --results."
+        ) from error
+
+
+def _write_pair(path: Path, content: bytes, suffix: str, record: Record) -> None:
+    arrays = {
+        "file": path.with_suffix(suffix).name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    write_atomically(path.with_suffix(suffix), content)
+    whole = {"schema": SCHEMA, **record, "arrays": arrays}
+    write_atomically(path, _json_bytes(whole))
+
+
+def _read_record(path: Path) -> Record | None:
+    try:
+        record: Record = json.loads(path.read_bytes())
+        if record["schema"] != SCHEMA:
+            return None
+        if "failure" not in record:
+            content = (path.parent / record["arrays"]["file"]).read_bytes()
+            if hashlib.sha256(content).hexdigest() != record["arrays"]["sha256"]:
+                return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return record
+
+
+def _npy_bytes(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _json_bytes(record: Record) -> bytes:
+    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
+    return text.encode() + b"\n"
