@@ -1,0 +1,206 @@
+"""`oodbench run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oodbench.cli.options import (
+    device_option,
+    height_and_width,
+    numbers,
+    settings,
+    split_commas,
+)
+from oodbench.cli.plot import draw
+from oodbench.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from oodbench.cells import Finished
+    from oodbench.network import Network
+
+SOME_CELLS_FAILED = 1
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL,…",
+    help="Files or bundled names.  [default: jem-digits,ce-digits]",
+)
+@click.option("--in", "inside", metavar="SET", help="[default: digits:0-7]")
+@click.option(
+    "--out",
+    "outside",
+    multiple=True,
+    metavar="[ROLE=]SET,…",
+    help="Sets to tell from it; ROLE is near, far, covariate or probe.  "
+    "[default: those that need no download]",
+)
+@click.option(
+    "--detectors",
+    multiple=True,
+    metavar="NAME,…",
+    help="With parameters as in energy:temperature=2; all for every one installed.  "
+    "[default: the built-in ones]",
+)
+@click.option(
+    "--fit", metavar="SET", help="Where detectors are fitted.  [default: --in]"
+)
+@click.option(
+    "--arch",
+    metavar="MODULE:FACTORY",
+    help="Builds the network of a checkpoint: package.module:factory or "
+    "file.py:factory. This runs their code.",
+)
+@click.option(
+    "--arg",
+    "arch_args",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Argument of the factory.",
+)
+@click.option("--mean", metavar="R,G,B", help="Normalisation of pixels in [0, 1].")
+@click.option("--std", metavar="R,G,B", help="Normalisation of pixels in [0, 1].")
+@click.option(
+    "--size",
+    metavar="N or HxW",
+    help="Images that the network takes.  [default: those of --in]",
+)
+@click.option(
+    "--norm",
+    type=click.Choice(["none", "batch", "instance", "layer", "act"]),
+    help="Norm of a JEM's WideResNet where the checkpoint cannot tell.",
+)
+@click.option(
+    "--uncond/--cond",
+    "unconditional",
+    default=None,
+    help="Whether a JEM's log p(x) has its own head.  [default: inferred]",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Take N images of each set, to try things out.",
+)
+@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
+@device_option
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results/runs"),
+    show_default=True,
+    help="Folder that scores are stored in.",
+)
+@click.option("--plots/--no-plots", default=True, show_default=True)
+def run(
+    models: tuple[str, ...],
+    inside: str | None,
+    outside: tuple[str, ...],
+    detectors: tuple[str, ...],
+    fit: str | None,
+    arch: str | None,
+    arch_args: tuple[str, ...],
+    mean: str | None,
+    std: str | None,
+    size: str | None,
+    norm: str | None,
+    unconditional: bool | None,
+    limit: int | None,
+    batch_size: int,
+    device: str,
+    results: Path,
+    plots: bool,
+) -> None:
+    r"""Scores models on pairs of sets by detectors.
+
+    What an earlier run stored is not computed again. Without any option: the bundled
+    models on the bundled digits.
+
+    \b
+    oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
+    oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \
+        --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
+    """
+    from oodbench import benchmark, registry
+
+    inside = inside or benchmark.INSIDE
+    names = split_commas(detectors)
+    networks = _networks(
+        split_commas(models) or benchmark.MODELS,
+        inside,
+        height_and_width(size),
+        arch=arch,
+        arch_args=settings(arch_args),
+        mean=numbers("--mean", mean),
+        std=numbers("--std", std),
+        norm=norm,
+        unconditional=unconditional,
+    )
+    with Progress() as progress:
+        finished = benchmark.run(
+            models=networks,
+            inside=inside,
+            out=split_commas(outside) or None,
+            detectors=registry.names("detectors")
+            if names == ["all"]
+            else names or benchmark.DETECTORS,
+            fit=fit,
+            limit=limit,
+            batch_size=batch_size,
+            device=device,
+            results=results,
+            watch=progress.watch,
+        )
+    _show(finished, results, plots)
+    if finished.failed:
+        raise SystemExit(SOME_CELLS_FAILED)
+
+
+def _networks(
+    models: Iterable[str],
+    inside: str,
+    size: tuple[int, int] | None,
+    **load: Any,
+) -> Iterator[Network]:
+    from oodbench.dataset import Shape
+    from oodbench.dataset_spec import open_dataset
+    from oodbench.loading import load_network
+    from oodbench.sample import native_shape
+
+    shape = native_shape(open_dataset(inside))
+    if size is not None:
+        shape = Shape(shape.channels, *size)
+    for model in models:
+        yield load_network(model, shape=shape, **load)
+
+
+def _show(finished: Finished, results: Path, plots: bool) -> None:
+    from oodbench import measures
+    from oodbench.cli.table import print_fitness, print_tables
+
+    groups = measures.groups(finished.sets, finished.methods)
+    print_fitness(groups)
+    print_tables(groups, metrics=["auroc"])
+    _tell("Skipped", finished.skipped)
+    _tell("Failed", finished.failed)
+    click.echo(
+        f"{finished.computed} score files computed, {finished.reused} reused, "
+        f"in {results}.",
+        err=True,
+    )
+    if plots:
+        draw(groups, results.parent / "plots")
+
+
+def _tell(what: str, reasons: Mapping[str, str]) -> None:
+    """Says what befell whom, those with one reason together."""
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name, own in reasons.items() if own == reason)
+        click.echo(f"{what}: {names}: {reason}.", err=True)

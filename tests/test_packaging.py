@@ -1,0 +1,69 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = {
+    "oodbench.datasets": ROOT / "datasets",
+    "oodbench.detectors": ROOT / "detectors",
+}
+LIGHT = [
+    "cli",
+    "intervals",
+    "measures",
+    "metrics",
+    "plots",
+    "registry",
+    "rendering",
+    "results",
+    "tables",
+]
+
+
+def packages():
+    inner = (ROOT / "oodbench").rglob("__init__.py")
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in inner}
+    return found | set(FOLDERS)
+
+
+def test_packages_named_for_setuptools_are_those_that_exist():
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages()
+
+
+@pytest.mark.parametrize("kind", ["detectors", "datasets"])
+def test_every_entry_point_has_a_file_and_every_file_an_entry_point(kind):
+    entries = PROJECT["project"]["entry-points"][f"oodbench.{kind}"].values()
+    named = {entry.partition(":")[0].rpartition(".")[2] for entry in entries}
+    files = {path.stem for path in (ROOT / kind).glob("*.py")} - {"__init__"}
+    assert named == files
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_modules_import_neither_torch_nor_pandas(module):
+    code = (
+        f"import sys, oodbench.{module}; "
+        "heavy = {'torch', 'pandas', 'sklearn', 'scipy'} & set(sys.modules); "
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("folder", ["detectors", "datasets"])
+def test_plugin_folders_refuse_another_name(folder):
+    result = subprocess.run(
+        [sys.executable, "-c", f"import {folder}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert f"import oodbench.{folder}, not {folder}" in result.stderr
