@@ -119,9 +119,9 @@ def measure(group: Group) -> list[Row]:
 
 
 def fitness(group: Group) -> Fitness | None:
-    """Returns how a model classifies its in-set; None where that has no labels."""
+    """Returns how a model classifies its in-set; None without labels or numbers."""
     arrays = group.images.arrays()
-    if "nll" not in arrays:
+    if not np.isfinite(arrays.get("nll", np.nan)).all():
         return None
     return Fitness(
         model=group.model,
