@@ -240,6 +240,23 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return written
 
 
+def figures(group: Group) -> dict[str, Figure]:
+    """Draws all figures of one model beside one in-set; none where it has no scores."""
+    rows = measure(group)
+    if not rows:
+        return {}
+    measured = {(row.detector, row.outside): row for row in rows}
+    scores = [
+        replace(one, row=measured[one.row.detector, one.row.outside])
+        for one in pairs(group)
+    ]
+    return {
+        "histograms": histograms(scores),
+        "roc": roc_curves(scores),
+        "heatmap": heat_map(rows),
+    }
+
+
 def draw(group: Group, folder: Path) -> list[Path]:
     """Draws and saves all figures of one model beside one in-set.
 
@@ -247,24 +264,11 @@ def draw(group: Group, folder: Path) -> list[Path]:
         group: What to draw; nothing where it has no scores.
         folder: Where the files go.
     """
-    rows = measure(group)
-    if not rows:
-        return []
-    measured = {(row.detector, row.outside): row for row in rows}
-    scores = [
-        replace(one, row=measured[one.row.detector, one.row.outside])
-        for one in pairs(group)
-    ]
     inside = group.inside["set"]
     # Two groups may share both names.
     key = key_of(group.inside["model"]["key"], inside["key"])
-    figures = {
-        "histograms": histograms(scores),
-        "roc": roc_curves(scores),
-        "heatmap": heat_map(rows),
-    }
     written = []
-    for kind, figure in figures.items():
+    for kind, figure in figures(group).items():
         name = folder_name(f"{kind}-{group.model}-{inside['name']}", key)
         written += save(figure, folder / name)
     return written

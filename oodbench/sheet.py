@@ -6,6 +6,7 @@ import functools
 import itertools
 import re
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from matplotlib.textpath import text_to_path
 
 from oodbench.measures import Row
 from oodbench.metrics import FloatArray
+from oodbench.printable import short_note
 from oodbench.tables import layout
 
 BLACK, DARK, GREY, PALE = "#000000", "#555555", "#AAAAAA", "#E4E4E4"
@@ -142,7 +144,7 @@ class Sheet:
         """Writes the notes and fits the height."""
         self.y += MARGIN
         for note in self.notes[:MOST_NOTES]:
-            self._paragraph(note, color=DARK)
+            self._paragraph(short_note(note), color=DARK)
         if more := len(self.notes[MOST_NOTES:]):
             self._paragraph(f"and {more} more; `oodbench table` shows all", color=DARK)
         height = self.y + MARGIN
@@ -208,9 +210,9 @@ def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
             lines.append("")
         lines[-1] += piece
         while _width(lines[-1].rstrip(), weight) > width and len(lines[-1]) > 1:
-            ends = range(1, len(lines[-1]))
-            fits = [end for end in ends if _width(lines[-1][:end], weight) <= width]
-            end = max(fits, default=1)
+            line, ends = lines[-1], range(1, len(lines[-1]))
+            fits = bisect_right(ends, width, key=lambda end: _width(line[:end], weight))
+            end = max(fits, 1)
             lines[-1:] = [lines[-1][:end], lines[-1][end:]]
     return [line.strip() for line in lines]
 

@@ -10,6 +10,8 @@ from types import TracebackType
 
 import click
 
+from oodbench.printable import short_name
+
 QUIET_SECONDS = 20.0
 """Between two lines where there is no terminal to draw bars on."""
 
@@ -56,7 +58,8 @@ class Progress:
 
     def watch(self, stage: str, total: int) -> Callable[[int], None]:
         """Begins a stage of so many steps; the result is told of the steps done."""
-        return self._bar(stage, total) if self._drawn else _lines(stage, total)
+        name = short_name(stage)
+        return self._bar(name, total) if self._drawn else _lines(name, total)
 
     def _bar(self, stage: str, total: int) -> Callable[[int], None]:
         task = self._bars.add_task(stage, total=total)
