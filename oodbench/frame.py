@@ -12,7 +12,7 @@ def rows(results: str | Path = "results/runs") -> pd.DataFrame:
     """Returns all stored results, one row a model, detector and pair of sets.
 
     Columns: `model`, `inside`, `outside`, `role`, `detector`, `control`, `images_in`,
-    `images_out`, `failure`, `flags`, and every metric in [0, 1].
+    `images_out`, `failure`, `flags`, `clusters_out`, and every metric in [0, 1].
 
     Raises:
         InputError: There is no such folder.

@@ -8,15 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from oodbench import calibration, intervals, metrics
+from oodbench import (
+    bootstrap,
+    calibration,
+    comparison,
+    intervals,
+    metrics,
+    selective,
+)
+from oodbench.errors import InputError
+from oodbench.record_form import CELL, SET, fits
 from oodbench.results import CellFile, Record, SetFile
 
 CONTROL_SEPARATES = 0.95
 """A control's AUROC from which its set is flagged: pixels alone tell it apart."""
 MANY_TIES = 0.5
 """A share of tied scores from which a detector's row is flagged."""
+GRADES = {"labels", "predictions", "confidences", "nll", "brier"}
+"""Arrays that tell how well a model classifies."""
+FEWEST_CLUSTERS = 10
+"""Fewer say too little of how they vary; images then count as independent."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +45,13 @@ class Row:
     images_in: int
     images_out: int
     values: dict[str, float] = field(default_factory=dict)
-    """`auroc`, `auroc_low`, `auroc_high`, `aupr_in`, `aupr_out`, `fpr95`,
-    `fpr95_openood`, all in [0, 1]; empty where the cell failed."""
+    """`auroc`, `aupr_in`, `aupr_out`, `fpr95`, `fpr95_openood`, with labels `aurc` and
+    `augrc`, and ends of 95 % intervals as `auroc_low`, `auroc_high`, `fpr95_low`, …,
+    all in [0, 1]; empty where the cell failed."""
     failure: str = ""
     flags: tuple[str, ...] = ()
+    clusters_out: int = 0
+    """Origins of the OOD images; 0 where every image has its own."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,10 @@ class Scores:
     row: Row
     inside: NDArray[np.float64]
     outside: NDArray[np.float64]
+    clusters: intervals.Clusters = intervals.INDEPENDENT
+    """Of the classes that have enough of them."""
+    correct: NDArray[np.bool_] | None = None
+    """Whether the prediction of each ID image is right; None without labels."""
 
 
 @dataclass
@@ -89,7 +109,7 @@ def groups(
     folders: dict[Path, list[tuple[Record, SetFile]]] = {}
     for file in sets:
         record = file.read()
-        if record is not None and "set" in record:
+        if record is not None and fits(record, SET):
             folders.setdefault(file.path.parent, []).append((record, file))
     found = []
     models = _unique_names(records[0][0]["model"] for records in folders.values())
@@ -106,22 +126,73 @@ def groups(
 
 def measure(group: Group) -> list[Row]:
     """Returns a row for every detector and out-set of a group."""
-    rows = [_row(pair) for pair in pairs(group)]
+    found = pairs(group)
+    rows = [_row(pair) for pair in found]
+    even = {
+        (outside, contrast.label)
+        for outside, members in by_set(found).items()
+        for contrast in contrasts(members)
+        if not contrast.told_apart
+    }
     separated = {
         row.outside
         for row in rows
         if row.control and row.values.get("auroc", 0) >= CONTROL_SEPARATES
     }
     return [
-        replace(row, flags=(*row.flags, "control")) if row.outside in separated else row
+        replace(
+            row,
+            flags=row.flags
+            + ("control",) * (row.outside in separated)
+            + ("even",) * ((row.outside, row.detector) in even),
+        )
         for row in rows
     ]
+
+
+def by_set(found: Iterable[Scores]) -> dict[str, list[Scores]]:
+    """Sorts the scores of one model by out-set."""
+    sets: dict[str, list[Scores]] = {}
+    for pair in found:
+        sets.setdefault(pair.row.outside, []).append(pair)
+    return sets
+
+
+def contrasts(
+    found: Iterable[Scores], against: str | None = None
+) -> list[comparison.Contrast]:
+    """Compares the detectors of one model and pair of sets with one of them.
+
+    Args:
+        found: Of one model and pair of sets. Failed cells are left out, and controls
+            but for one that is named.
+        against: Label of the detector to compare with; None for the best.
+    """
+    scored = {
+        one.row.detector: one
+        for one in found
+        if not one.row.failure and (not one.row.control or one.row.detector == against)
+    }
+    if not scored or (against is not None and against not in scored):
+        return []
+    placed = {
+        label: intervals.placements(one.inside, one.outside)
+        for label, one in scored.items()
+    }
+    return comparison.contrasts(
+        {label: float(place.inside.mean()) for label, place in placed.items()},
+        lambda one, other: comparison.delong_difference(
+            placed[one], placed[other], scored[one].clusters
+        ),
+        against,
+    )
 
 
 def fitness(group: Group) -> Fitness | None:
     """Returns how a model classifies its in-set; None without labels or numbers."""
     arrays = group.images.arrays()
-    if not np.isfinite(arrays.get("nll", np.nan)).all():
+    graded = arrays.keys() >= GRADES
+    if not (graded and np.isfinite(arrays["nll"]).all()):
         return None
     return Fitness(
         model=group.model,
@@ -141,16 +212,25 @@ def fitness(group: Group) -> Fitness | None:
 def pairs(group: Group) -> list[Scores]:
     """Returns the stored scores of every detector and out-set of a group."""
     names = _unique_names(record["set"] for record, _ in group.outside)
+    known = group.images.arrays()
+    # Labels that are not the network's classes have no losses beside them.
+    graded = known.keys() >= {"predictions", "labels", "nll"}
+    correct = known["predictions"] == known["labels"] if graded else None
     found = []
     for record, file in group.outside:
+        clusters = intervals.Clusters(
+            known.get("clusters"), file.arrays().get("clusters")
+        )
         for label, inside in group.cells.items():
             method = inside.read()
             if method is None:
                 continue
             outside = file.cell(label, method["detector"]["key"])
-            if (stored := outside.read()) is not None:
+            if (stored := outside.read()) is not None and fits(stored, CELL):
                 name = names[record["set"]["key"]]
-                found.append(_pair(group, name, (method, inside), (stored, outside)))
+                cells = (method, inside), (stored, outside)
+                pair = _pair(group, name, *cells, clusters)
+                found.append(replace(pair, correct=correct))
     return found
 
 
@@ -159,6 +239,7 @@ def _pair(
     name: str,
     inside: tuple[Record, CellFile],
     outside: tuple[Record, CellFile],
+    clusters: intervals.Clusters,
 ) -> Scores:
     record = outside[0]
     failure = inside[0].get("failure") or record.get("failure") or ""
@@ -177,22 +258,49 @@ def _pair(
         images_out=record["set"]["images"],
         failure=failure,
         flags=tuple(flag for flag, raised in flags.items() if raised),
+        clusters_out=_count(clusters.outside),
     )
     none = np.empty(0)
     if failure:
         return Scores(row, none, none)
-    return Scores(row, inside[1].scores(), outside[1].scores())
+    return Scores(row, _scores(*inside), _scores(*outside), _enough(clusters))
+
+
+def _scores(record: Record, file: CellFile) -> NDArray[np.float64]:
+    scores, images = file.scores(), record["set"]["images"]
+    if len(scores) != images:
+        raise InputError(
+            f"{file.path} is damaged: it has {len(scores)} scores for {images} images; "
+            "remove it and run again."
+        )
+    return scores
+
+
+def _count(labels: ArrayLike | None) -> int:
+    return 0 if labels is None else len(np.unique(labels))
+
+
+def _enough(clusters: intervals.Clusters) -> intervals.Clusters:
+    return intervals.Clusters(
+        *(labels if _count(labels) >= FEWEST_CLUSTERS else None for labels in clusters)
+    )
 
 
 def _row(pair: Scores) -> Row:
     if pair.row.failure:
         return pair.row
-    interval = intervals.delong_interval(pair.inside, pair.outside)
-    values = {
-        **metrics.summary(pair.inside, pair.outside),
-        "auroc_low": interval.low,
-        "auroc_high": interval.high,
+    sample = (pair.inside, pair.outside, pair.clusters)
+    found = {
+        "auroc": intervals.delong_interval(*sample),
+        "fpr95": bootstrap.fpr_interval(*sample),
+        "fpr95_openood": bootstrap.fpr_interval(*sample, convention="openood"),
     }
+    values = metrics.summary(pair.inside, pair.outside)
+    if pair.correct is not None:
+        both = pair.inside, pair.outside, pair.correct
+        values |= {"aurc": selective.aurc(*both), "augrc": selective.augrc(*both)}
+    for name, interval in found.items():
+        values |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     tied = metrics.tie_share(np.concatenate([pair.inside, pair.outside])) > MANY_TIES
     flags = (*pair.row.flags, "ties") if tied else pair.row.flags
     return replace(pair.row, values=values, flags=flags)
@@ -202,7 +310,7 @@ def _latest(file: SetFile, methods: Collection[str] | None) -> dict[str, CellFil
     latest: dict[str, tuple[str, CellFile]] = {}
     for cell in file.cells():
         record = cell.read()
-        if record is None or "detector" not in record:
+        if record is None or not fits(record, CELL):
             continue
         label, when = record["detector"]["label"], record["run"]["finished"]
         wanted = methods is None or record["detector"]["key"] in methods

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Literal, NamedTuple, get_args
 
-from oodbench.measures import CONTROL_SEPARATES, MANY_TIES, Fitness, Row
+from oodbench.measures import (
+    CONTROL_SEPARATES,
+    FEWEST_CLUSTERS,
+    MANY_TIES,
+    Fitness,
+    Group,
+    Row,
+    measure,
+)
 
-Metric = Literal["auroc", "fpr95", "aupr_in", "aupr_out"]
+Metric = Literal["auroc", "fpr95", "aupr_in", "aupr_out", "aurc", "augrc"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+LOWER_IS_BETTER: tuple[Metric, ...] = ("fpr95", "aurc", "augrc")
 Convention = Literal["id", "openood"]
 
 ROLE_ORDER = ("near", "far", "unstated", "covariate", "probe")
@@ -20,19 +30,27 @@ TITLES: dict[str, str] = {
     "aupr_in": "AUPR in %, in-distribution images positive, at 50 % prevalence, "
     "higher is better",
     "aupr_out": "AUPR in %, OOD images positive, at 50 % prevalence, higher is better",
+    "aurc": "AURC in %, lower is better: the risk of an accepted image to be OOD or "
+    "wrongly classified, mean over coverages, images as drawn",
+    "augrc": "AUGRC in %, lower is better: the share of images that are accepted and "
+    "OOD or wrongly classified, mean over coverages, images as drawn",
     "fpr95-id": "FPR95 in %, lower is better: the share of OOD images accepted at the "
     "threshold that accepts 95 % of the in-distribution images",
     "fpr95-openood": "FPR95 in %, OpenOOD convention, lower is better: the share of "
     "in-distribution images rejected at the threshold that detects 95 % of the OOD "
     "images",
 }
-MARKS = {"control": "†", "overlap": "‡", "limit": "§", "ties": "¶"}
+ROW_FLAGS = ("ties", "even")
+"""Flags of one detector on a set; the others are of the set."""
+MARKS = {"control": "†", "overlap": "‡", "limit": "§", "ties": "¶", "even": "≈"}
 FLAG_NOTES = {
     "control": "a control reaches an AUROC of "
     f"{100 * CONTROL_SEPARATES:.0f} %: pixels alone tell these images apart",
     "overlap": "shares images with the in-distribution set",
     "limit": "cut by --limit: for trying out, not for reporting",
     "ties": f"more than {100 * MANY_TIES:.0f} % of the scores are tied",
+    "even": "not told apart from the model's best at 5 % (paired DeLong, Holm over all "
+    "pairs of detectors)",
 }
 ROLE_NOTES = {
     "covariate": "in-distribution classes, shifted",
@@ -91,22 +109,25 @@ def layout(
         rows: Of any models; all with the same in-set.
         metric: What to show.
         convention: Which FPR95, by the positive class: in-distribution or OOD.
-        intervals: Whether to show the 95 % interval beside the AUROC.
+        intervals: Whether to show the 95 % interval where there is one.
         equal_to_energy: Models whose log p(x) is −E(x), for a note.
     """
     key = "fpr95_openood" if (metric, convention) == ("fpr95", "openood") else metric
-    lowest = metric == "fpr95"
+    lowest = metric in LOWER_IS_BETTER
+    if metric != "auroc":
+        rows = [_without(row, "even") for row in rows]  # AUROCs were compared
     columns = _columns(rows)
+    intervals = intervals and any(f"{key}_low" in row.values for row in rows)
     models = sorted({row.model for row in rows})
     blocks = [
         _block(model, [row for row in rows if row.model == model], columns, key, lowest)
         for model in models
     ]
-    if intervals and metric == "auroc":
-        blocks = [_with_intervals(block, rows, columns) for block in blocks]
+    if intervals:
+        blocks = [_with_intervals(block, rows, columns, key) for block in blocks]
     title = TITLES[f"{metric}-{convention}" if metric == "fpr95" else metric]
     images = f"{rows[0].inside}, {rows[0].images_in} test images"
-    notes = _notes(rows, columns, intervals and metric == "auroc")
+    notes = _notes(rows, columns, metric if intervals else None)
     if any(row.detector == "log_px" for row in rows) and (
         same := list(equal_to_energy)
     ):
@@ -115,6 +136,27 @@ def layout(
             "log p(x) = −E(x)"
         )
     return Table(f"In-distribution: {images}. {title}.", columns, blocks, notes)
+
+
+def layouts(
+    groups: Sequence[Group],
+    metrics: Sequence[Metric],
+    convention: Convention = "id",
+    intervals: bool = False,
+) -> Iterator[Table]:
+    """Yields the tables of some groups, one an in-set and metric."""
+    for _, members in groupby(groups, key=lambda group: group.inside["set"]["key"]):
+        together = list(members)
+        rows = [row for group in together for row in measure(group)]
+        same = [g.model for g in together if not g.inside["model"]["density_head"]]
+        for metric in metrics if rows else ():
+            yield layout(
+                rows,
+                metric=metric,
+                convention=convention,
+                intervals=intervals,
+                equal_to_energy=same,
+            )
 
 
 def layout_fitness(found: Sequence[Fitness]) -> tuple[list[str], list[list[str]]]:
@@ -139,7 +181,7 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
     flags: dict[tuple[int, str], set[str]] = {}
     for row in rows:
         place = flags.setdefault((ROLE_ORDER.index(row.role), row.outside), set())
-        place.update(flag for flag in row.flags if flag != "ties")
+        place.update(flag for flag in row.flags if flag not in ROW_FLAGS)
     sets = [
         Column(
             role=ROLE_ORDER[order],
@@ -173,8 +215,9 @@ def _block(
     ]
     lines = {
         label: [
-            Field(
-                _text(value, rows, label, column),
+            _field(
+                value,
+                _find(rows, label, column),
                 value is not None and value == best[index] and label in detectors,
             )
             for index, (value, column) in enumerate(
@@ -218,19 +261,30 @@ def _best(values: list[float | None], lowest: bool) -> float | None:
     return (min if lowest else max)(present) if present else None
 
 
-def _text(value: float | None, rows: list[Row], label: str, column: Column) -> str:
-    row = _find(rows, label, column)
+def _field(value: float | None, row: Row | None, best: bool) -> Field:
     if value is None:
-        return "failed" if row and row.failure else "–"
-    return f"{100 * value:.2f}" + (MARKS["ties"] if row and "ties" in row.flags else "")
+        return Field("failed" if row and row.failure else "–")
+    if row is not None and best:
+        row = _without(row, "even")  # from itself
+    marks = [MARKS[flag] for flag in ROW_FLAGS if row and flag in row.flags]
+    return Field(f"{100 * value:.2f}{''.join(marks)}", best)
 
 
-def _with_intervals(block: Block, rows: Sequence[Row], columns: list[Column]) -> Block:
+def _without(row: Row, flag: str) -> Row:
+    return replace(row, flags=tuple(one for one in row.flags if one != flag))
+
+
+def _with_intervals(
+    block: Block, rows: Sequence[Row], columns: list[Column], key: str
+) -> Block:
     own = [row for row in rows if row.model == block.model]
 
     def extend(label: str, fields: list[Field]) -> tuple[str, list[Field]]:
         pairs = zip(fields, columns, strict=True)
-        return label, [_extended(f, _find(own, label, column)) for f, column in pairs]
+        return label, [
+            _extended(field_, _find(own, label, column), key)
+            for field_, column in pairs
+        ]
 
     return Block(
         block.model,
@@ -239,20 +293,24 @@ def _with_intervals(block: Block, rows: Sequence[Row], columns: list[Column]) ->
     )
 
 
-def _extended(field_: Field, row: Row | None) -> Field:
+def _extended(field_: Field, row: Row | None, key: str) -> Field:
     if row is None or not row.values:
         return field_
-    low, high = 100 * row.values["auroc_low"], 100 * row.values["auroc_high"]
+    low, high = (100 * row.values[f"{key}_{end}"] for end in ("low", "high"))
     return Field(f"{field_.text} [{low:.1f}, {high:.1f}]", field_.best)
 
 
-def _notes(rows: Sequence[Row], columns: list[Column], intervals: bool) -> list[str]:
+def _notes(
+    rows: Sequence[Row], columns: list[Column], intervals_of: Metric | None
+) -> list[str]:
     notes = []
-    if intervals:
+    if intervals_of is not None:
+        method = "DeLong, logit scale" if intervals_of == "auroc" else "bootstrap"
         notes.append(
-            "in brackets the 95 % interval (DeLong, logit scale): over images, "
-            "of one checkpoint"
+            f"in brackets the 95 % interval ({method}): over images, of one checkpoint"
         )
+    if intervals_of is not None or any("even" in row.flags for row in rows):
+        notes += cluster_notes(rows)
     roles = {column.role for column in columns}
     notes += [f"{role}: {text}" for role, text in ROLE_NOTES.items() if role in roles]
     raised = {flag for row in rows for flag in row.flags}
@@ -266,3 +324,15 @@ def _notes(rows: Sequence[Row], columns: list[Column], intervals: bool) -> list[
             if row.failure
         }
     )
+
+
+def cluster_notes(rows: Sequence[Row]) -> list[str]:
+    """Says where images of one origin count together, and where they ought to."""
+    counts = {row.outside: row.clusters_out for row in rows if row.clusters_out}
+    return [
+        f"{outside}: intervals and tests are over {count} origins of the images"
+        if count >= FEWEST_CLUSTERS
+        else f"{outside}: its images come from {count} origins, too few to be counted "
+        "together; intervals and tests take images as independent and are too sure"
+        for outside, count in counts.items()
+    ]

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oodbench.errors import InputError
-from oodbench.intervals import delong_interval, delong_variance
+from oodbench.intervals import (
+    Clusters,
+    delong_interval,
+    delong_variance,
+    placements,
+    spread,
+)
 from oodbench.metrics import auroc
 
 levels = st.lists(st.integers(0, 9), min_size=2, max_size=30)
@@ -119,3 +125,58 @@ def test_unusable_scores_are_refused(function):
         function([0, np.nan], [1, 2])
     with pytest.raises(InputError, match="ood_scores is empty"):
         function([0, 1], [])
+
+
+@given(levels, levels)
+def test_either_row_of_placements_has_the_auroc_as_its_mean(id_scores, ood_scores):
+    area = auroc(id_scores, ood_scores)
+    for row in placements(id_scores, ood_scores):
+        assert row.mean() == pytest.approx(area)
+
+
+@given(levels, levels)
+def test_images_that_are_clusters_of_one_are_images(id_scores, ood_scores):
+    singles = Clusters(np.arange(len(id_scores)), np.arange(len(ood_scores)))
+    assert delong_variance(id_scores, ood_scores, singles) == pytest.approx(
+        delong_variance(id_scores, ood_scores), abs=1e-12
+    )
+
+
+def test_copies_of_images_in_clusters_change_neither_variance_nor_freedom():
+    id_scores, ood_scores = normal(30, 1), normal(20, 0)
+    once = Clusters(np.arange(30), np.arange(20))
+    found = spread(placements(id_scores, ood_scores), once)
+    thrice = spread(
+        placements(np.repeat(id_scores, 3), np.repeat(ood_scores, 3)),
+        Clusters(*(np.repeat(labels, 3) for labels in once)),
+    )
+    assert thrice == pytest.approx(found)
+    # Satterthwaite's lies between that of the smaller class and that of both.
+    assert 19 <= found.freedom <= 48
+
+
+def test_the_interval_over_clusters_holds_its_level():
+    rng = np.random.default_rng(0)
+    clusters = Clusters(None, np.repeat(np.arange(12), 20))
+    area = NormalDist().cdf(1 / 3**0.5)  # N(1, 1) against N(0, 1) + N(0, 1)
+    held, blind = 0, 0
+    for _ in range(1000):
+        inside = rng.normal(1, 1, 300)
+        outside = rng.normal(0, 1, 240) + rng.normal(0, 1, 12).repeat(20)
+        low, high = delong_interval(inside, outside, clusters)
+        held += low <= area <= high
+        low, high = delong_interval(inside, outside)
+        blind += low <= area <= high
+    assert held / 1000 == pytest.approx(0.95, abs=0.025)
+    assert blind < 700
+
+
+def test_separated_clusters_are_bounded_by_their_number():
+    clusters = Clusters(None, np.arange(60) // 5)
+    low, high = delong_interval(np.ones(100), np.zeros(60), clusters)
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 12)), 1)
+
+
+def test_clusters_of_other_images_are_refused():
+    with pytest.raises(InputError, match="one number for each of 3 images"):
+        delong_variance([1, 2, 3], [0, 1], Clusters([0, 1], None))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from oodbench import measures, metrics
+from oodbench.intervals import Clusters, delong_interval
 from oodbench.results import Store
+from oodbench.selective import augrc, aurc
 
 RNG = np.random.default_rng(0)
 INSIDE = RNG.normal(1, 1, 50)
@@ -113,3 +115,46 @@ def test_a_damaged_file_is_passed_over(store, group):
     damaged.write_bytes(b"torn")
     (again,) = measures.groups(store.sets())
     assert {row.detector for row in measures.measure(again)} == {"b"}
+
+
+def add_arrays(file, **arrays):
+    file.write({**file.arrays(), **arrays}, file.read())
+
+
+def test_labels_of_the_in_set_give_the_areas_of_selective_prediction(store):
+    inside = write_set(store, "in", "in", {"a": INSIDE})
+    write_set(store, "near", "near", {"a": NEAR})
+    (row,) = measures.measure(measures.groups(store.sets())[0])
+    assert "aurc" not in row.values
+    labels = np.arange(50) % 2  # all predictions are 0
+    add_arrays(inside, labels=labels, nll=np.ones(50))
+    (row,) = measures.measure(measures.groups(store.sets())[0])
+    assert row.values["aurc"] == aurc(INSIDE, NEAR, labels == 0)
+    assert row.values["augrc"] == augrc(INSIDE, NEAR, labels == 0)
+
+
+def test_clusters_decide_the_interval_where_there_are_enough(store):
+    write_set(store, "in", "in", {"a": INSIDE})
+    near = write_set(store, "near", "near", {"a": NEAR})
+    for clusters, used in ((np.arange(40) % 3, False), (np.arange(40) % 20, True)):
+        add_arrays(near, clusters=clusters)
+        (row,) = measures.measure(measures.groups(store.sets())[0])
+        assert row.clusters_out == len(np.unique(clusters))
+        labels = Clusters(None, clusters if used else None)
+        expected = delong_interval(INSIDE, NEAR, labels)
+        assert (row.values["auroc_low"], row.values["auroc_high"]) == expected
+
+
+def test_what_is_not_told_apart_from_the_best_is_flagged(store):
+    rng = np.random.default_rng(0)
+    for name, role, values in (("in", "in", INSIDE), ("far", "far", FAR)):
+        noise = rng.normal(0, 0.1, values.size)
+        scores = {"a": values, "b": values + noise, "c": -values, "pixels": values}
+        write_set(store, name, role, scores)
+    flags = {
+        row.detector: row.flags
+        for row in measures.measure(measures.groups(store.sets())[0])
+    }
+    assert sorted(["even" in flags["a"], "even" in flags["b"]]) == [False, True]
+    assert "even" not in flags["c"]
+    assert "even" not in flags["pixels"]

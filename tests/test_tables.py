@@ -1,10 +1,5 @@
-import csv
-import io
-
 import pytest
-from rich.console import Console
 
-from oodbench import rendering
 from oodbench.measures import Fitness, Row
 from oodbench.tables import layout, layout_fitness
 
@@ -113,52 +108,49 @@ def test_equality_of_log_px_and_energy_is_noted():
     assert layout(rows).notes == []
 
 
-HOSTILE = "a|b\n<script>`$x$` [/] [link](javascript:x) _y_ \\"
-
-
-def hostile_table():
-    return layout([row(HOSTILE, HOSTILE, "far", 0.5, model=HOSTILE)])
-
-
-def test_markdown_keeps_hostile_names_in_their_cells():
-    text = rendering.markdown(hostile_table())
-    table = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(table) == 3
-    bars = {line.replace("\\|", "").count("|") for line in table}
-    assert bars == {5}
-    assert "<script>" not in text
-    assert "[link](" not in text.replace("\\[", "").replace("\\]", "")
-
-
-def test_terminal_shows_hostile_names_as_they_are():
-    console = Console(width=200, file=io.StringIO())
-    console.print(rendering.terminal(hostile_table()))
-    assert "<script>" in console.file.getvalue()
-
-
-def test_markdown_numbers_are_texts():
-    text = rendering.markdown(layout([row("1e5", "007", "far", 0.5, model="1e3")]))
-    assert "| 1e3 " in text
-    assert "| 1e5 " in text
-    assert "far: 007" in text
-
-
-def test_csv_holds_every_number_exactly():
-    found = list(csv.DictReader(io.StringIO(rendering.as_csv(ROWS))))
-    assert len(found) == len(ROWS)
-    assert float(found[0]["auroc"]) == 0.9
-    assert found[8]["flags"] == "control"
-
-
-def test_csv_of_a_failed_cell_is_empty_and_says_why():
-    rows = [ROWS[0], row("a", "f1", "far", 0, values={}, failure="NaN, all of it")]
-    second = list(csv.DictReader(io.StringIO(rendering.as_csv(rows))))[1]
-    assert second["auroc"] == ""
-    assert second["failure"] == "NaN, all of it"
-
-
 def test_accuracy_near_chance_is_shouted():
     values = {"accuracy": 0.12, "nll": 2.3, "brier": 0.9, "ece": 0.1}
     head, rows = layout_fitness([Fitness("net", "in", 100, 10, values)])
     assert rows[0][0] == "net (near chance!)"
     assert rows[0][head.index("accuracy %")] == "12.00"
+
+
+def test_what_is_not_told_apart_from_the_best_is_marked_for_auroc_alone():
+    rows = [row("a", "n1", "near", 0.9), row("b", "n1", "near", 0.89, flags=("even",))]
+    table = layout(rows)
+    assert lines(table) == {"a": ["90.00", "90.00"], "b": ["89.00≈", "89.00"]}
+    assert table.columns[0].marks == ""
+    assert any(note.startswith("≈ not told apart") for note in table.notes)
+    assert lines(layout(rows, metric="fpr95"))["b"][0] == "11.00"
+
+
+def test_the_best_is_not_marked_as_like_itself():
+    rows = [row(label, "n1", "near", 0.9, flags=("even",)) for label in "ab"]
+    assert lines(layout(rows))["a"][0] == "90.00"
+
+
+def test_lower_areas_of_selective_prediction_are_better():
+    rows = [row("a", "n1", "near", 0.9), row("b", "n1", "near", 0.8)]
+    for one, area in zip(rows, (0.3, 0.2), strict=True):
+        one.values["aurc"] = area
+    block = layout(rows, metric="aurc").blocks[0]
+    assert [line[0].best for _, line in block.detectors] == [False, True]
+    assert lines(layout(rows, metric="augrc"))["a"][0] == "–"
+
+
+def test_intervals_of_fpr95_stand_in_brackets_where_there_are_any():
+    ends = {"fpr95_low": 0.05, "fpr95_high": 0.25}
+    one = row("a", "n1", "near", 0.9)
+    one.values.update(ends)
+    table = layout([one], metric="fpr95", intervals=True)
+    assert lines(table)["a"][0] == "10.00 [5.0, 25.0]"
+    assert any("bootstrap" in note for note in table.notes)
+
+
+def test_sets_whose_images_share_origins_are_named():
+    many = row("a", "n1", "near", 0.9, clusters_out=20)
+    few = row("a", "f1", "far", 0.9, clusters_out=2)
+    notes = layout([many, few], intervals=True).notes
+    assert "n1: intervals and tests are over 20 origins of the images" in notes
+    assert any(note.startswith("f1: its images come from 2 origins") for note in notes)
+    assert not any("origins" in note for note in layout([many, few]).notes)

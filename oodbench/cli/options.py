@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,9 +19,77 @@ device_option = click.option(
     show_default=True,
 )
 
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results/runs"),
+    show_default=True,
+    help="Folder that scores are stored in.",
+)
 results_argument = click.argument(
     "results", type=click.Path(path_type=Path), default=Path("results/runs")
 )
+
+_CHECKPOINT_OPTIONS = (
+    click.option(
+        "--arch",
+        metavar="MODULE:FACTORY",
+        help="Builds the network of a checkpoint: package.module:factory or "
+        "file.py:factory. This runs their code.",
+    ),
+    click.option(
+        "--arg",
+        "arch_args",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Argument of the factory.",
+    ),
+    click.option("--mean", metavar="R,G,B", help="Normalisation of pixels in [0, 1]."),
+    click.option("--std", metavar="R,G,B", help="Normalisation of pixels in [0, 1]."),
+    click.option(
+        "--norm",
+        type=click.Choice(["none", "batch", "instance", "layer", "act"]),
+        help="Norm of a JEM's WideResNet where the checkpoint cannot tell.",
+    ),
+    click.option(
+        "--uncond/--cond",
+        "unconditional",
+        default=None,
+        help="Whether a JEM's log p(x) has its own head.  [default: inferred]",
+    ),
+)
+
+
+def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that describe a checkpoint.
+
+    The command gets them as `checkpoint`, the keywords of `loading.load_network`.
+    """
+
+    @wraps(command)
+    def wrapped(
+        *,
+        arch: str | None,
+        arch_args: tuple[str, ...],
+        mean: str | None,
+        std: str | None,
+        norm: str | None,
+        unconditional: bool | None,
+        **others: Any,
+    ) -> None:
+        checkpoint = {
+            "arch": arch,
+            "arch_args": settings(arch_args),
+            "mean": numbers("--mean", mean),
+            "std": numbers("--std", std),
+            "norm": norm,
+            "unconditional": unconditional,
+        }
+        command(checkpoint=checkpoint, **others)
+
+    for option in reversed(_CHECKPOINT_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def split_commas(values: Iterable[str]) -> list[str]:

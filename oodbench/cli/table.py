@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from oodbench.measures import Group
-    from oodbench.tables import Convention, Metric, Table
+    from oodbench.tables import Convention, Metric
 
 WIDE = 200
 """Columns where the output is no terminal."""
@@ -28,7 +28,7 @@ WIDE = 200
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["terminal", "markdown", "csv"]),
+    type=click.Choice(["terminal", "markdown", "latex", "html", "csv"]),
     help="[default: terminal on a terminal, else markdown]",
 )
 @click.option(
@@ -38,7 +38,7 @@ WIDE = 200
     default=["auroc,fpr95"],
     show_default=True,
     metavar="NAME,…",
-    help="auroc, fpr95, aupr_in, aupr_out. A CSV holds them all.",
+    help="auroc, fpr95, aupr_in, aupr_out, aurc, augrc. A CSV holds them all.",
 )
 @click.option(
     "--convention",
@@ -50,7 +50,7 @@ WIDE = 200
 @click.option(
     "--intervals/--no-intervals",
     default=None,
-    help="95 % intervals beside AUROC.  [default: in Markdown]",
+    help="95 % intervals beside AUROC and FPR95.  [default: in Markdown]",
 )
 def table(
     results: Path,
@@ -59,7 +59,7 @@ def table(
     convention: Convention,
     intervals: bool | None,
 ) -> None:
-    r"""Prints tables of what runs have stored.
+    """Prints tables of what runs have stored.
 
     \b
     oodbench table > table.md
@@ -75,16 +75,17 @@ def table(
     format_ = format_ or ("terminal" if sys.stdout.isatty() else "markdown")
     chosen = _metrics(metrics)
     if format_ == "csv":
-        from oodbench.rendering import as_csv
+        from oodbench.rendering import csv
 
-        click.echo(
-            as_csv([row for g in groups for row in measures.measure(g)]), nl=False
-        )
-    elif format_ == "markdown":
-        _print_markdown(groups, chosen, convention, intervals is not False)
-    else:
+        rows = [row for group in groups for row in measures.measure(group)]
+        click.echo(csv.table(rows), nl=False)
+    elif format_ == "terminal":
         print_fitness(groups)
         print_tables(groups, chosen, convention, bool(intervals))
+    else:
+        if intervals is None:
+            intervals = format_ == "markdown"
+        _print_text(format_, groups, chosen, convention, intervals)
 
 
 def print_tables(
@@ -95,72 +96,50 @@ def print_tables(
 ) -> None:
     """Prints a table of each metric beside each in-set for the terminal."""
     from oodbench.rendering import terminal
+    from oodbench.tables import layouts
 
     console = _console()
     for one in layouts(groups, metrics, convention, intervals):
-        console.print(terminal(one))
+        console.print(terminal.table(one))
         console.print()
 
 
 def print_fitness(groups: Iterable[Group]) -> None:
     """Prints accuracy and calibration of each model for the terminal."""
     from oodbench import measures
-    from oodbench.rendering import plain
+    from oodbench.printable import printable
+    from oodbench.rendering import terminal
     from oodbench.tables import layout_fitness
 
     found = [one for group in groups if (one := measures.fitness(group))]
     if found:
-        _console().print(plain(*layout_fitness(found)))
+        _console().print(terminal.listing(*layout_fitness(found)))
     for one in found:
         if one.is_chance:
             click.echo(
-                f"Warning: {one.model} classifies {one.inside} little better than by "
-                "chance. Wrong --mean/--std or another order of classes is the usual "
-                "cause; the tables mean nothing before it is mended.",
+                f"Warning: {printable(one.model)} classifies {printable(one.inside)} "
+                "little better than by chance. Wrong --mean/--std or another order of "
+                "classes is the usual cause; the tables mean nothing before it is "
+                "mended.",
                 err=True,
             )
 
 
-def layouts(
-    groups: Sequence[Group],
-    metrics: Sequence[Metric],
-    convention: Convention,
-    intervals: bool,
-) -> Iterator[Table]:
-    """Yields the tables of some groups, one an in-set and metric."""
-    from oodbench import measures
-    from oodbench.tables import layout
-
-    for _, members in groupby(groups, key=lambda group: group.inside["set"]["key"]):
-        together = list(members)
-        rows = [row for group in together for row in measures.measure(group)]
-        same = [g.model for g in together if not g.inside["model"]["density_head"]]
-        for metric in metrics if rows else ():
-            yield layout(
-                rows,
-                metric=metric,
-                convention=convention,
-                intervals=intervals,
-                equal_to_energy=same,
-            )
-
-
-def _print_markdown(
+def _print_text(
+    format_: str,
     groups: Sequence[Group],
     metrics: Sequence[Metric],
     convention: Convention,
     intervals: bool,
 ) -> None:
     from oodbench import measures
-    from oodbench.rendering import escape_markdown, markdown, markdown_rows
-    from oodbench.tables import layout_fitness
+    from oodbench.tables import layout_fitness, layouts
 
+    writer = import_module(f"oodbench.rendering.{format_}")
     if found := [one for group in groups if (one := measures.fitness(group))]:
-        head, rows = layout_fitness(found)
-        escaped = [[escape_markdown(text) for text in row] for row in rows]
-        click.echo(f"{markdown_rows(head, escaped)}\n")
+        click.echo(writer.listing(*layout_fitness(found)))
     for table in layouts(groups, metrics, convention, intervals):
-        click.echo(markdown(table))
+        click.echo(writer.table(table))
 
 
 def _console() -> Console:
