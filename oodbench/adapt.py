@@ -45,6 +45,15 @@ def rule(images: Chunk, shape: Shape) -> str:
     return "; ".join(steps) or "none"
 
 
+def rule_for_files(shape: Shape) -> str:
+    """Returns what `adapt` does to images that nobody has looked at yet."""
+    colours = "grey to RGB" if shape.channels == 3 else "RGB to BT.601 grey"
+    return (
+        f"bilinear antialias, centre crop to {shape.height}x{shape.width}; "
+        f"{colours}; each where needed"
+    )
+
+
 def _adapt_batch(images: NDArray[np.generic], shape: Shape) -> Tensor:
     pixels = _pixels(images)
     if pixels.shape[1] != shape.channels:

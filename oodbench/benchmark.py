@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from oodbench.cells import Cells, Finished, Watch, unwatched
+import torch
+
+from oodbench.cells import Cells, Execution, Finished, Overwrite, Watch, unwatched
 from oodbench.dataset import Dataset, Shape, SplitName
 from oodbench.dataset_spec import open_dataset
 from oodbench.detector_spec import Entry, open_detector
 from oodbench.engine import lacks, pick_device
 from oodbench.errors import InputError
-from oodbench.network import Network
+from oodbench.network import Network, Precision
+from oodbench.processes import join
+from oodbench.registry import PluginError
 from oodbench.results import Store
-from oodbench.sample import Sample, draw, native_shape, shared_images
-
-logger = logging.getLogger(__name__)
+from oodbench.sample import Sample, draw, native_shape
+from oodbench.staleness import stale_cells
 
 MODELS = ("jem-digits", "ce-digits")
 INSIDE = "digits:0-7"
@@ -60,25 +62,23 @@ class Run:
     """Where detectors are fitted; None for the in-set's own train and val splits."""
     limit: int | None = None
     """Take only this many images of every split, evenly spread."""
-    batch_size: int = 256
-    device: str = "auto"
-    store: Store = field(default_factory=lambda: Store(RESULTS))
-    watch: Watch = unwatched
+    precision: Precision = "fp32"
+    device: str | torch.device = "cpu"
+    execution: Execution = field(default_factory=lambda: Execution(Store(RESULTS)))
     finished: Finished = field(init=False, default_factory=Finished)
     _drawn: dict[tuple[Dataset, SplitName, Shape], Sample] = field(
         init=False, default_factory=dict
     )
 
     def __post_init__(self) -> None:
-        for number, name in (("limit", self.limit), ("batch size", self.batch_size)):
-            if name is not None and name < 1:
-                raise InputError(f"The {number} must be at least 1, got {name}.")
-        for spec in self.detectors:
-            open_detector(spec)
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"The limit must be at least 1, got {self.limit}.")
+        self.detectors = [spec for spec in self.detectors if self._can_open(spec)]
 
     def network(self, network: Network) -> None:
         """Scores all sets by all detectors on one network, as far as not yet done."""
-        network.to(pick_device(self.device))
+        network.to(self.device)
+        network.precision = self.precision
         inside = self._draw(self.inside, "test", network.shape)
         _check_labels(inside, network)
         out = [self._draw(one, "test", network.shape) for one in self.out]
@@ -91,13 +91,20 @@ class Run:
             inside=inside,
             entries=entries,
             fits=fits,
-            batch_size=self.batch_size,
-            store=self.store,
-            watch=self.watch,
+            execution=self.execution,
             finished=self.finished,
         )
         for sample in [inside, *out]:
             cells.complete(sample)
+
+    def _can_open(self, spec: str) -> bool:
+        """Tells a broken plug-in, which the run goes on without, from a wrong name."""
+        try:
+            open_detector(spec)
+        except PluginError as error:
+            self.finished.failed[spec] = str(error).rstrip(".")
+            return False
+        return True
 
     def _entries(self, network: Network) -> dict[str, Entry]:
         entries = {}
@@ -146,9 +153,12 @@ def run(
     detectors: Sequence[str] = DETECTORS,
     fit: str | None = None,
     limit: int | None = None,
-    batch_size: int = 256,
+    precision: Precision = "fp32",
+    batch_size: int | None = None,
+    workers: int = 0,
     device: str = "auto",
     results: str | Path = RESULTS,
+    overwrite: Overwrite = "missing",
     watch: Watch = unwatched,
 ) -> Finished:
     """Scores pairs of sets by detectors over models; computes only what is missing.
@@ -160,9 +170,14 @@ def run(
         detectors: Names with parameters, such as `energy:temperature=2`.
         fit: Where detectors are fitted; None for the in-set's own train split.
         limit: Take only this many images of every split, evenly spread.
-        batch_size: Images a pass of the network.
+        precision: Of the network, fp32 or bf16; scores are computed from float32.
+        batch_size: Images a pass of the network; None for a size that mostly fits.
+            It is halved when memory runs out.
+        workers: Processes that read images ahead.
         device: auto, cpu, cuda or mps.
         results: The folder to store in.
+        overwrite: missing computes what is not there; stale does so and removes the
+            cells that are stale by then; always computes everything again.
         watch: Is told of the progress.
 
     Raises:
@@ -170,6 +185,7 @@ def run(
     """
     from oodbench.loading import load_network
 
+    processes, place = join(pick_device(device))
     inset = open_dataset(inside)
     names = default_out(inside) if out is None else out
     task = Run(
@@ -178,16 +194,35 @@ def run(
         detectors=detectors,
         fit=None if fit is None else open_dataset(fit),
         limit=limit,
-        batch_size=batch_size,
-        device=device,
-        store=Store(Path(results)),
-        watch=watch,
+        precision=precision,
+        device=place,
+        execution=Execution(
+            store=Store(Path(results)),
+            batch_size=batch_size,
+            workers=workers,
+            overwrite=overwrite,
+            processes=processes,
+            watch=watch if processes.is_first else unwatched,
+        ),
     )
+    task.finished.is_told = processes.is_first
+    task.execution.store.sweep()
     for model in models:
         if not isinstance(model, Network):
             model = load_network(model, shape=native_shape(inset))
         task.network(model)
+    if overwrite == "stale" and processes.is_first:
+        remove_stale(task.execution.store, task.finished)
     return task.finished
+
+
+def remove_stale(store: Store, finished: Finished) -> None:
+    """Removes the cells that a finished run has made stale."""
+    for stale in stale_cells(store.sets()):
+        if stale.latest in finished.sets:
+            stale.cell.remove()
+            stale.file.remove_if_empty()
+            finished.removed += 1
 
 
 def _check_labels(inside: Sample, network: Network) -> None:
@@ -201,13 +236,8 @@ def _check_labels(inside: Sample, network: Network) -> None:
 
 
 def _check_apart(inside: Sample, out: Sample) -> None:
-    shared = shared_images(inside, out)
-    if shared == len(out.digests) == len(inside.digests):
+    if out.has_images_of(inside):
         raise InputError(
             f"{out.dataset.name} holds the same images as the in-distribution set "
             f"{inside.dataset.name}; name another set with --out."
-        )
-    if shared:
-        logger.warning(
-            "%s shares %d images with %s", out.dataset.name, shared, inside.dataset.name
         )

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from oodbench import provenance
 from oodbench.detector_spec import Entry
-from oodbench.engine import Engine, Scored, Tell
+from oodbench.engine import Engine, Tell
+from oodbench.errors import InputError
+from oodbench.feed import Span
+from oodbench.memory import first_batch_size
 from oodbench.network import Network
-from oodbench.results import Record, SetFile, Store, folder_name
-from oodbench.sample import Sample, shared_images
+from oodbench.partial import Partial, plan
+from oodbench.processes import ALONE, Processes
+from oodbench.results import Record, SetFile, Store, folder_name, key_of
+from oodbench.sample import Sample
+from oodbench.scored import Scored, merge, without_bad_scores
 
 Watch = Callable[[str, int], Tell]
 """Begins a stage, given its name and number of images; returns what counts them."""
@@ -37,6 +48,36 @@ class Finished:
     """Cells that this run computed."""
     reused: int = 0
     """Cells that an earlier run had computed."""
+    removed: int = 0
+    """Stale cells that are gone."""
+    is_told: bool = True
+    """Whether this process is the one to show it."""
+
+
+Overwrite = Literal["missing", "stale", "always"]
+"""What is computed again: nothing that is there; the same, but cells that it makes
+stale are removed; everything."""
+
+
+@dataclass
+class Execution:
+    """How a run is carried out; nothing here decides the numbers."""
+
+    store: Store
+    batch_size: int | None = None
+    """None for a size that mostly fits."""
+    workers: int = 0
+    """Processes that read images ahead."""
+    overwrite: Overwrite = "missing"
+    processes: Processes = ALONE
+    watch: Watch = unwatched
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch_size", 1), ("workers", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                noun = name.replace("_", " ")
+                raise InputError(f"The {noun} must be at least {least}, got {value}.")
 
 
 @dataclass
@@ -49,12 +90,11 @@ class Cells:
     """Detectors by their labels."""
     fits: Mapping[str, Sample]
     """What detectors are fitted on, by stage."""
-    batch_size: int
-    store: Store
-    watch: Watch
+    execution: Execution
     finished: Finished
     _fitted: dict[str, str] = field(init=False, default_factory=dict)
     """Detectors fitted so far, each with the reason if it failed."""
+    _inside_digests: NDArray[np.uint64] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._fingerprint = self.network.fingerprint()
@@ -62,37 +102,81 @@ class Cells:
             label: provenance.method_key(entry, self.fits)
             for label, entry in self.entries.items()
         }
+        self._batch_size = self.execution.batch_size or first_batch_size(
+            self.network.shape, self.network.device
+        )
 
     def complete(self, sample: Sample) -> None:
         """Computes and stores what is missing of one set."""
-        place = self.store.set(
-            folder_name(self.network.name, self._fingerprint),
+        place = self._place(sample)
+        self.finished.sets.append(place)
+        self.finished.methods.update(self._keys.values())
+        processes = self.execution.processes
+        missing = processes.agree(self._missing(place))
+        self.finished.reused += len(self.entries) - len(missing)
+        if not missing and processes.agree(place.read() is not None):
+            return
+        began = time.perf_counter()
+        self._fit(missing)
+        scored = self._score(place, sample, missing)
+        if scored is not None:
+            seconds = time.perf_counter() - began
+            self._store(place, sample, scored, missing, seconds)
+
+    def _place(self, sample: Sample) -> SetFile:
+        return self.execution.store.set(
+            folder_name(self.network.title, self._fingerprint),
             self.inside.folder,
             sample.folder,
         )
-        self.finished.sets.append(place)
-        self.finished.methods.update(self._keys.values())
-        missing = [label for label in self.entries if not self._is_done(place, label)]
-        self.finished.reused += len(self.entries) - len(missing)
-        if missing or place.read() is None:
-            self._compute(place, sample, missing)
 
-    def _is_done(self, place: SetFile, label: str) -> bool:
-        record = place.cell(label, self._keys[label]).read()
-        return record is not None and "failure" not in record
+    def _missing(self, place: SetFile) -> list[str]:
+        if self.execution.overwrite == "always":
+            return list(self.entries)
+        cells = {label: place.cell(label, key) for label, key in self._keys.items()}
+        return [label for label, cell in cells.items() if not cell.has_scores()]
 
-    def _compute(self, place: SetFile, sample: Sample, missing: list[str]) -> None:
-        self._fit(missing)
+    def _score(
+        self, place: SetFile, sample: Sample, missing: list[str]
+    ) -> Scored | None:
+        """Scores a set chunk by chunk; only the first process has the whole of it."""
         engine = self._engine(lb for lb in missing if not self._fitted.get(lb))
-        tell = self.watch(
-            f"{self.network.name} on {sample.dataset.name}", len(sample.digests)
-        )
-        began = time.perf_counter()
-        scored = engine.score(
-            sample.split, has_labels=self._has_labels(sample), tell=tell
-        )
-        seconds = time.perf_counter() - began
-        self._store(place, sample, scored, missing, seconds)
+        has_labels = self._has_labels(sample)
+        spans = plan(sample.count, self._batch_size)
+        partial = Partial(self._partial_folder(place, missing, spans))
+
+        def score(spans: list[Span]) -> Iterator[Scored]:
+            tell = self.execution.watch(
+                f"{self.network.title} on {sample.dataset.name}",
+                sum(stop - start for start, stop in spans),
+            )
+            return engine.score_spans(
+                sample.split,
+                spans,
+                has_labels=has_labels,
+                tell=tell,
+                digested=sample.digests is None,
+            )
+
+        if len(spans) == 1 and self.execution.processes.count == 1:
+            (whole,) = score(spans)
+            return without_bad_scores(whole)
+        own = partial.missing(self.execution.processes.share(spans))
+        for span, scored in zip(own, score(own), strict=True):
+            partial.write(span, scored)
+        self.execution.processes.wait()
+        if not self.execution.processes.is_first:
+            return None
+        # Another run of the same plan may have finished and cleared its chunks.
+        parts = [partial.read(span) or next(score([span])) for span in spans]
+        partial.clear()
+        return without_bad_scores(merge(parts))
+
+    def _partial_folder(
+        self, place: SetFile, missing: list[str], spans: list[Span]
+    ) -> Path:
+        key = key_of(sorted(self._keys[label] for label in missing), spans)
+        return place.path.with_suffix("") / f".partial-{key[:8]}"
 
     def _fit(self, labels: list[str]) -> None:
         for stage, sample in self.fits.items():
@@ -103,15 +187,20 @@ class Cells:
                 and label not in self._fitted
             ]
             if fresh:
-                tell = self.watch(
-                    f"fit on {sample.dataset.name} {sample.stage}", len(sample.digests)
+                tell = self.execution.watch(
+                    f"fit on {sample.dataset.name} {sample.stage}", sample.count
                 )
                 failures = self._engine(fresh).fit(stage, sample.split, tell=tell)
                 self._fitted.update({label: failures.get(label, "") for label in fresh})
 
     def _engine(self, labels: Iterable[str]) -> Engine:
         detectors = {label: self.entries[label].detector for label in labels}
-        return Engine(self.network, detectors, self.batch_size)
+        return Engine(
+            self.network,
+            detectors,
+            batch_size=self._batch_size,
+            workers=self.execution.workers,
+        )
 
     def _store(
         self,
@@ -121,18 +210,20 @@ class Cells:
         missing: list[str],
         seconds: float,
     ) -> None:
+        arrays: dict[str, NDArray[Any] | None] = {
+            "digests": sample.digests,
+            "labels": sample.split.labels,
+            "clusters": sample.split.clusters,
+            **scored.predictions,
+        }
+        known = {name: values for name, values in arrays.items() if values is not None}
         common = {
             "model": provenance.of_model(self.network, self._fingerprint),
             "inside": self.inside.record(),
-            "set": self._set_record(sample),
-            "run": provenance.of_run(self.network, self.batch_size, seconds),
+            "set": self._set_record(sample, known["digests"]),
+            "run": provenance.of_run(self.network, self._batch_size, seconds),
         }
-        arrays = {"digests": sample.digests, **scored.predictions}
-        for name in ("labels", "clusters"):
-            values = getattr(sample.split, name)
-            if values is not None:
-                arrays[name] = values
-        place.write(arrays, common)
+        place.write(known, common)
         for label in missing:
             entry, key = self.entries[label], self._keys[label]
             record = {
@@ -146,13 +237,17 @@ class Cells:
                 continue
             reason = self._fitted.get(label) or scored.failures[label]
             cell.write_failure(reason, record)
-            name = f"{label} of {self.network.name} on {sample.dataset.name}"
+            name = f"{label} of {self.network.title} on {sample.dataset.name}"
             self.finished.failed[name] = reason
 
-    def _set_record(self, sample: Sample) -> Record:
-        inside = sample is self.inside
-        shared = 0 if inside else shared_images(self.inside, sample)
-        role = "in" if inside else sample.dataset.role
+    def _set_record(self, sample: Sample, digests: NDArray[np.uint64]) -> Record:
+        if sample is self.inside:
+            self._inside_digests = digests
+            return {**sample.record(), "role": "in", "shared_images": 0}
+        if self._inside_digests is None:
+            self._inside_digests = self._place(self.inside).arrays()["digests"]
+        shared = int(np.isin(digests, self._inside_digests).sum())
+        role = sample.dataset.role
         return {**sample.record(), "role": role, "shared_images": shared}
 
     def _has_labels(self, sample: Sample) -> bool:

@@ -113,6 +113,8 @@ class Dataset:
     """Sets of one family hold the same kind of thing, and are near one another."""
     made_from: Dataset | None = None
     """The set that this one changes, if any."""
+    spec: str = ""
+    """What opens it again: `open_dataset` writes it here."""
 
     def beside(self, inside: Dataset) -> Dataset:
         """Returns this set with the role that it has beside the in-set `inside`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,13 +38,21 @@ def _open(spec: str) -> Dataset:
         )
     if name not in known:
         raise InputError(_unknown("data set", name, known, path=spec))
-    dataset: Dataset = registry.load("datasets", name)(argument)
-    return dataset
+    make = registry.load("datasets", name)
+    with registry.foreign(f"The data set {spec!r} failed with"):
+        dataset = make(argument)
+    if not isinstance(dataset, Dataset):
+        raise registry.PluginError(
+            f"The data set {spec!r} is a {type(dataset).__name__}; its plug-in must "
+            "return an oodbench.dataset.Dataset."
+        )
+    return replace(dataset, spec=spec)
 
 
 def _unknown(noun: str, name: str, known: Iterable[str], *, path: str) -> str:
-    if Path(path).is_dir():
-        return f"{path!r} is a folder; write folder:{path}."
-    if path.endswith(".npz") and Path(path).is_file():
-        return f"{path!r} is a file; write npz:{path}."
+    with suppress(OSError):  # longer than a file's name may be
+        if Path(path).is_dir():
+            return f"{path!r} is a folder; write folder:{path}."
+        if path.endswith(".npz") and Path(path).is_file():
+            return f"{path!r} is a file; write npz:{path}."
     return registry.unknown(noun, name, known)

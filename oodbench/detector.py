@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Flag, auto
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 from torch import Tensor, nn
 
@@ -49,6 +50,8 @@ class Batch:
     labels: Tensor | None = None
     head: nn.Linear | None = None
     gradients: Mapping[Objective, Tensor] = field(default_factory=dict)
+    faults: Mapping[Objective, str] = field(default_factory=dict)
+    """Why an objective has no gradient."""
 
 
 class Outputs:
@@ -58,6 +61,7 @@ class Outputs:
         self._batch = batch
         self._detector = detector
         self._lent: dict[object, Tensor] = {}
+        self._lent_head: nn.Linear | None = None
 
     def __len__(self) -> int:
         return len(self._batch.inputs)
@@ -88,7 +92,9 @@ class Outputs:
         head = self._declared(Need.HEAD).head
         if head is None:
             raise LookupError("the network has no linear head")
-        return head
+        if self._lent_head is None:
+            self._lent_head = copy.deepcopy(head).to(self._batch.inputs.device)
+        return self._lent_head
 
     def gradient(self, objective: Objective) -> Tensor:
         """Returns ∂ objective / ∂ pixels `[N, C, H, W]`, each image's own.
@@ -96,6 +102,8 @@ class Outputs:
         Pixels go from 0 to 1; the gradient by pixels in [-1, 1] is half of it.
         """
         gradients = self._declared(Need.GRADIENT).gradients
+        if objective in self._batch.faults:
+            raise RuntimeError(self._batch.faults[objective])
         if objective not in gradients:
             raise LookupError(
                 f"{self._who} reads the gradient of an objective that it does not "
@@ -108,6 +116,16 @@ class Outputs:
         # Clones start at version 0, and every in-place write raises the version.
         if any(tensor._version for tensor in self._lent.values()):
             raise RuntimeError(f"{self._who} writes into its inputs; copy them first")
+        if self._lent_head is not None and self._batch.head is not None:
+            self._check_head(self._lent_head, self._batch.head)
+
+    def _check_head(self, head: nn.Linear, original: nn.Linear) -> None:
+        if any(weight._version for weight in head.parameters()):
+            raise RuntimeError(f"{self._who} changes the head's weights; copy it first")
+        if head.training:
+            raise RuntimeError(f"{self._who} switches the head to training mode")
+        if _hooks(head) != _hooks(original):
+            raise RuntimeError(f"{self._who} leaves a hook on the head")
 
     @property
     def _who(self) -> str:
@@ -132,6 +150,16 @@ class Outputs:
         if name not in self._lent:
             self._lent[name] = value.clone()
         return self._lent[name]
+
+
+def _hooks(layer: nn.Module) -> list[int]:
+    kinds = (
+        layer._forward_pre_hooks,
+        layer._forward_hooks,
+        layer._backward_pre_hooks,
+        layer._backward_hooks,
+    )
+    return [len(kind) for kind in kinds]
 
 
 class Known(Outputs):
@@ -159,6 +187,16 @@ class Detector(ABC):
 
     def fit(self, known: Known) -> None:  # noqa: B027 - most detectors need no fitting
         """Learns what it needs from the fitting split."""
+
+    if not TYPE_CHECKING:  # for mypy, a misspelt attribute stays an error
+
+        def __getattr__(self, name: str) -> NoReturn:
+            who = type(self).__name__
+            if self.fitted_on is None:
+                raise AttributeError(f"{who!r} object has no attribute {name!r}")
+            raise AttributeError(
+                f"{who} has no {name!r}; was it fitted on {self.fitted_on} images?"
+            )
 
     @abstractmethod
     def score(self, batch: Outputs) -> Tensor:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import typing
+from collections.abc import Hashable
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, NamedTuple
 
 from oodbench import registry
-from oodbench.detector import Detector
+from oodbench.detector import Detector, Need
 from oodbench.errors import InputError
+from oodbench.network import source_hash
+from oodbench.registry import PluginError
 
 Value = bool | int | float | str
 
@@ -28,27 +32,65 @@ def open_detector(spec: str) -> Entry:
 
     Raises:
         InputError: Unknown name or parameter, or a value that the detector refuses.
+        PluginError: It is no detector, or fails without any parameter.
     """
     name, *settings = spec.split(":")
     kind = registry.load("detectors", name)
     if not (isinstance(kind, type) and issubclass(kind, Detector)):
-        raise InputError(f"The plug-in {name!r} is not a class derived from Detector.")
+        raise PluginError(f"The plug-in {name!r} is not a class derived from Detector.")
     if not is_dataclass(kind):
-        raise InputError(f"The detector {name!r} is not a dataclass; add @dataclass.")
+        raise PluginError(f"The detector {name!r} is not a dataclass; add @dataclass.")
     known = {field.name: field for field in fields(kind) if field.init}
-    types = typing.get_type_hints(kind)
-    given = dict(_setting(name, text, known, types) for text in settings)
-    try:
-        detector = kind(**given)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The detector {spec!r} cannot be made: {error}.") from error
-    parameters = {field: getattr(detector, field) for field in known}
+    with registry.foreign(f"The detector {spec!r} cannot be made:"):
+        types = typing.get_type_hints(kind)
+        given = dict(_setting(name, text, known, types) for text in settings)
+        detector = _make(kind, spec, given)
+        _check_declared(name, detector)
+        parameters = {field: getattr(detector, field) for field in known}
+        json.dumps(parameters)  # as the results will hold them
     changed = [
         f"{field}={parameters[field]}"
         for field in known
         if parameters[field] != known[field].default
     ]
     return Entry(":".join([name, *changed]), name, parameters, detector)
+
+
+def _make(kind: type[Detector], spec: str, given: dict[str, Value]) -> Detector:
+    try:
+        return kind(**given)
+    except (TypeError, ValueError) as error:
+        if not given:
+            raise
+        raise InputError(f"The detector {spec!r} cannot be made: {error}.") from error
+
+
+def _check_declared(name: str, detector: Detector) -> None:
+    declared = {
+        "needs": isinstance(detector.needs, Need),
+        "objectives": isinstance(detector.objectives, tuple)
+        and all(callable(o) and isinstance(o, Hashable) for o in detector.objectives),
+        "fitted_on": detector.fitted_on in (None, "train", "val"),
+        "control": isinstance(detector.control, bool),
+    }
+    for what, is_right in declared.items():
+        if not is_right:
+            value = getattr(detector, what)
+            raise PluginError(
+                f"The detector {name!r} declares {what} = {value!r}; see "
+                "oodbench.detector.Detector for what it may be."
+            )
+
+
+def installed_sources() -> dict[str, str]:
+    """Returns a hash of the source of every detector that can be loaded, by name."""
+    sources = {}
+    for one in registry.listings("detectors", loaded=True):
+        if not one.fault and isinstance(
+            kind := registry.load("detectors", one.name), type
+        ):
+            sources[one.name] = source_hash(kind)
+    return sources
 
 
 def _setting(

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oodbench.adapt import adapt
-from oodbench.dataset import Split, chunks
+from oodbench.containment import Containment
+from oodbench.dataset import Split
 from oodbench.detector import Batch, Detector, Known, Need, Objective, Outputs
 from oodbench.errors import InputError
+from oodbench.feed import Fed, Span, feed
+from oodbench.memory import is_out_of_memory
 from oodbench.network import Network, Result
+from oodbench.scored import Scored, merge, without_bad_scores
+
+logger = logging.getLogger(__name__)
 
 Tell = Callable[[int], None]
 """Is told of the number of images done, batch by batch."""
 
-
-class Scored(NamedTuple):
-    """What a pass over one split gives."""
-
-    predictions: dict[str, NDArray[np.generic]]
-    """Per image `[N]`: `predictions`, `confidences`; with labels `nll`, `brier` too."""
-    scores: dict[str, NDArray[np.float64]]
-    """By detector, `[N]`."""
-    failures: dict[str, str]
-    """By detector that has no scores: why."""
+Labels = NDArray[np.int64] | None
+T = TypeVar("T")
 
 
 def pick_device(name: str) -> torch.device:
@@ -69,6 +67,13 @@ class Engine:
     detectors: Mapping[str, Detector]
     """By the label that results and messages use."""
     batch_size: int = 256
+    workers: int = 0
+    """Processes that read images ahead."""
+    room: int = field(init=False)
+    """Images that fit in memory at once, as far as is known."""
+
+    def __post_init__(self) -> None:
+        self.room = self.batch_size
 
     def fit(self, stage: str, split: Split, *, tell: Tell) -> dict[str, str]:
         """Fits the detectors of a stage (train or val) on one pass over the split.
@@ -81,10 +86,12 @@ class Engine:
             return {}
         known = self._gather(split, list(fitted.values()), tell)
         failures = {}
+        contained = Containment()
         for label, detector in fitted.items():
             try:
                 view = Known(known, detector)
-                detector.fit(view)
+                with contained.watch(type(detector).__name__):
+                    detector.fit(view)
                 view.check_untouched()
             except Exception as error:  # noqa: BLE001 - one plug-in must not stop others
                 failures[label] = f"fit failed: {_reason(error)}"
@@ -98,48 +105,61 @@ class Engine:
             has_labels: Whether the split's labels are the network's classes.
             tell: Is told of the progress.
         """
-        detectors = dict(self.detectors)
-        predictions: dict[str, list[NDArray[np.generic]]] = {}
-        scores: dict[str, list[NDArray[np.float64]]] = {
-            label: [] for label in detectors
-        }
-        failures: dict[str, str] = {}
-        for batch in self._batches(split, detectors.values(), tell):
-            for name, values in _predict(batch, has_labels).items():
-                predictions.setdefault(name, []).append(values)
-            for label, detector in list(detectors.items()):
-                try:
-                    scores[label].append(_score(detector, batch))
-                except Exception as error:  # noqa: BLE001 - as in fit
-                    failures[label] = _reason(error)
-                    del detectors[label]
-        whole = {label: np.concatenate(scores[label]) for label in detectors}
-        for label, values in whole.items():
-            if fault := _not_finite(values):
-                failures[label] = fault
-        return Scored(
-            {name: np.concatenate(parts) for name, parts in predictions.items()},
-            {label: values for label, values in whole.items() if label not in failures},
-            failures,
-        )
+        whole = [(0, len(split.images))]
+        (scored,) = self.score_spans(split, whole, has_labels=has_labels, tell=tell)
+        return without_bad_scores(scored)
+
+    def score_spans(
+        self,
+        split: Split,
+        spans: Sequence[Span],
+        *,
+        has_labels: bool,
+        tell: Tell,
+        digested: bool = False,
+    ) -> Iterator[Scored]:
+        """Scores spans of a split one after another, reading ahead all the while.
+
+        With `digested` the predictions hold a hash of every image too, `digests`.
+        """
+        batches = [list(cut(*span, self.batch_size)) for span in spans]
+        flat = [batch for span in batches for batch in span]
+        fed = self._feed(split, flat, digested)
+        objectives = _objectives(self.detectors.values())
+
+        def score(piece: Tensor, labels: Labels) -> Scored:
+            batch = run_network(self.network, piece, objectives, labels)
+            return _score_all(batch, self.detectors, has_labels)
+
+        for span in batches:
+            parts: list[Scored] = []
+            for start, stop in span:
+                labels = None if split.labels is None else split.labels[start:stop]
+                batch = next(fed)
+                scored = merge(self._fitting(score, batch.pixels, labels))
+                if digested:
+                    scored.predictions["digests"] = batch.digests
+                parts.append(scored)
+                tell(stop - start)
+            yield merge(parts)
 
     def _gather(self, split: Split, detectors: list[Detector], tell: Tell) -> Batch:
         needs = _union(detectors)
+        objectives = _objectives(detectors)
         # Controls see pixels alone; for them the network need not run.
         blind = all(detector.control for detector in detectors)
-        parts = [
-            Batch(
-                inputs=batch.inputs.cpu()
-                if Need.INPUTS in needs
-                else batch.inputs[:, :0],
-                logits=_host(batch.logits),
-                log_px=_host(batch.log_px),
-                features=_host(batch.features if Need.FEATURES in needs else None),
-                gradients={key: g.cpu() for key, g in batch.gradients.items()},
-            )
-            for batch in self._batches(split, detectors, tell, blind=blind)
-        ]
-        objectives = parts[0].gradients
+
+        def run(piece: Tensor, labels: Labels) -> Batch:
+            if blind:
+                return _on_host(Batch(piece), needs)
+            return _on_host(run_network(self.network, piece, objectives), needs)
+
+        parts: list[Batch] = []
+        whole = list(cut(0, len(split.images), self.batch_size))
+        for fed in self._feed(split, whole):
+            parts += self._fitting(run, fed.pixels, None)
+            tell(len(fed.pixels))
+        faults = {key: told for part in parts for key, told in part.faults.items()}
         return Batch(
             inputs=torch.cat([part.inputs for part in parts]),
             logits=_join([part.logits for part in parts]),
@@ -149,37 +169,56 @@ class Engine:
             head=self.network.head,
             gradients={
                 key: torch.cat([part.gradients[key] for part in parts])
-                for key in objectives
+                for key in parts[0].gradients
+                if key not in faults
             },
+            faults=faults,
         )
 
-    def _batches(
-        self,
-        split: Split,
-        detectors: Iterable[Detector],
-        tell: Tell,
-        *,
-        blind: bool = False,
-    ) -> Iterable[Batch]:
-        objectives = dict.fromkeys(o for d in detectors for o in d.objectives)
-        for start in range(0, len(split.images), self.batch_size):
-            stop = start + self.batch_size
-            few = chunks(split.images, start, stop)
-            pixels = torch.cat([adapt(images, self.network.shape) for images in few])
-            pixels = pixels.to(self.network.device)
-            labels = None if split.labels is None else split.labels[start:stop]
-            if blind:
-                yield Batch(pixels)
-            else:
-                yield run_network(self.network, pixels, list(objectives), labels)
-            tell(len(pixels))
+    def _feed(
+        self, split: Split, spans: Sequence[Span], digested: bool = False
+    ) -> Iterator[Fed]:
+        return feed(
+            split.images,
+            spans,
+            self.network.shape,
+            device=self.network.device,
+            workers=self.workers,
+            digested=digested,
+        )
+
+    def _fitting(
+        self, work: Callable[[Tensor, Labels], T], pixels: Tensor, labels: Labels
+    ) -> list[T]:
+        """Does the work in as many pieces as memory asks for."""
+        while True:
+            spans = list(cut(0, len(pixels), self.room))
+            try:
+                return [
+                    work(pixels[a:b], None if labels is None else labels[a:b])
+                    for a, b in spans
+                ]
+            except Exception as error:
+                if not is_out_of_memory(error) or self.room == 1:
+                    raise
+            # Outside the handler, which keeps what was allocated alive.
+            self.room = max(1, min(self.room, len(pixels)) // 2)
+            logger.warning("Out of memory; going on with batches of %d.", self.room)
+            if pixels.is_cuda:
+                torch.cuda.empty_cache()
+
+
+def cut(start: int, stop: int, size: int) -> Iterator[Span]:
+    """Yields the spans of `size` images that begin at `start`; the last is shorter."""
+    for first in range(start, stop, size):
+        yield first, min(first + size, stop)
 
 
 def run_network(
     network: Network,
     pixels: Tensor,
-    objectives: list[Objective],
-    labels: NDArray[np.int64] | None = None,
+    objectives: Sequence[Objective],
+    labels: Labels = None,
 ) -> Batch:
     """Runs the network forward once, and backward once an objective.
 
@@ -187,28 +226,19 @@ def run_network(
     evaluation mode no image influences another.
     """
     gradients: dict[Objective, Tensor] = {}
+    faults: dict[Objective, str] = {}
     if objectives:
-        pixels = pixels.requires_grad_(True)
-        with torch.enable_grad():
-            result = network(pixels)
-            for done, objective in enumerate(objectives, 1):
-                total = objective(result.logits, result.log_px).sum()
-                more = done < len(objectives)
-                (gradient,) = torch.autograd.grad(total, pixels, retain_graph=more)
-                gradients[objective] = gradient.float()
-    else:
-        with torch.no_grad():
-            result = network(pixels)
-    return _detached(result, pixels, labels, network, gradients)
-
-
-def _detached(
-    result: Result,
-    pixels: Tensor,
-    labels: NDArray[np.int64] | None,
-    network: Network,
-    gradients: Mapping[Objective, Tensor],
-) -> Batch:
+        pixels = pixels.detach().requires_grad_(True)
+    with torch.set_grad_enabled(bool(objectives)):
+        result = network(pixels)
+        for done, objective in enumerate(objectives, 1):
+            more = done < len(objectives)
+            try:
+                gradients[objective] = _gradient(objective, result, pixels, keep=more)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                faults[objective] = f"its objective failed: {_reason(error)}"
     return Batch(
         inputs=pixels.detach(),
         logits=result.logits.detach(),
@@ -217,7 +247,36 @@ def _detached(
         labels=None if labels is None else torch.as_tensor(labels),
         head=network.head,
         gradients=gradients,
+        faults=faults,
     )
+
+
+def _gradient(
+    objective: Objective, result: Result, pixels: Tensor, *, keep: bool
+) -> Tensor:
+    name = getattr(objective, "__name__", type(objective).__name__)
+    with Containment().watch(f"the objective {name}"):
+        # Clones, since objectives come from plug-ins and could write into them.
+        total = objective(result.logits.clone(), result.log_px.clone()).sum()
+    (gradient,) = torch.autograd.grad(total, pixels, retain_graph=keep)
+    return gradient.float()
+
+
+@torch.no_grad()
+def _score_all(
+    batch: Batch, detectors: Mapping[str, Detector], has_labels: bool
+) -> Scored:
+    scores: dict[str, NDArray[np.float64]] = {}
+    failures: dict[str, str] = {}
+    contained = Containment()
+    for label, detector in detectors.items():
+        try:
+            scores[label] = _score(detector, batch, contained)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            failures[label] = _reason(error)
+    return Scored(_predict(batch, has_labels), scores, failures)
 
 
 def _predict(batch: Batch, has_labels: bool) -> dict[str, NDArray[np.generic]]:
@@ -232,9 +291,11 @@ def _predict(batch: Batch, has_labels: bool) -> dict[str, NDArray[np.generic]]:
     return {name: values.numpy() for name, values in found.items()}
 
 
-def _score(detector: Detector, batch: Batch) -> NDArray[np.float64]:
+def _score(
+    detector: Detector, batch: Batch, contained: Containment
+) -> NDArray[np.float64]:
     view = Outputs(batch, detector)
-    with torch.no_grad():
+    with contained.watch(type(detector).__name__):
         scores = detector.score(view)
     view.check_untouched()
     if not isinstance(scores, Tensor):
@@ -246,18 +307,8 @@ def _score(detector: Detector, batch: Batch) -> NDArray[np.float64]:
     return scores.double().cpu().numpy()
 
 
-def _not_finite(scores: NDArray[np.float64]) -> str:
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if not len(bad):
-        return ""
-    return (
-        f"{len(bad)} of {len(scores)} scores are not finite; "
-        f"the first, of image {bad[0]}, is {scores[bad[0]]}"
-    )
-
-
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _union(detectors: Iterable[Detector]) -> Need:
@@ -267,8 +318,22 @@ def _union(detectors: Iterable[Detector]) -> Need:
     return needs
 
 
-def _host(value: Tensor | None) -> Tensor | None:
-    return None if value is None else value.cpu()
+def _objectives(detectors: Iterable[Detector]) -> list[Objective]:
+    return list(dict.fromkeys(o for detector in detectors for o in detector.objectives))
+
+
+def _on_host(batch: Batch, needs: Need) -> Batch:
+    """Keeps of a batch what detectors need to be fitted."""
+    inputs = batch.inputs if Need.INPUTS in needs else batch.inputs[:, :0]
+    features = batch.features if Need.FEATURES in needs else None
+    return Batch(
+        inputs=inputs.cpu(),
+        logits=None if batch.logits is None else batch.logits.cpu(),
+        log_px=None if batch.log_px is None else batch.log_px.cpu(),
+        features=None if features is None else features.cpu(),
+        gradients={key: value.cpu() for key, value in batch.gradients.items()},
+        faults=batch.faults,
+    )
 
 
 def _join(parts: list[Tensor | None]) -> Tensor | None:

@@ -7,13 +7,15 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from oodbench.dataset import Shape
 from oodbench.errors import InputError
+
+Precision = Literal["fp32", "bf16"]
 
 
 class Joint(NamedTuple):
@@ -56,6 +58,8 @@ class Network:
     mean: tuple[float, ...] = (0.0,)
     """Of the normalisation, a value or one a channel, for pixels in [0, 1]."""
     std: tuple[float, ...] = (1.0,)
+    precision: Precision = "fp32"
+    """bf16 runs the module in autocast; what comes out of it is float32 again."""
     source: Mapping[str, object] = field(default_factory=dict)
     """Where the weights come from, for the record."""
     head: nn.Linear | None = field(init=False, default=None)
@@ -77,10 +81,15 @@ class Network:
         self.module.requires_grad_(False)
         self._probe()
 
-    def to(self, device: torch.device) -> Network:
+    def to(self, device: str | torch.device) -> Network:
         """Moves the module; images are expected there from then on."""
         self.module.to(device)
         return self
+
+    @property
+    def title(self) -> str:
+        """The name, with the precision where it is not the usual one."""
+        return self.name + (" (bf16)" if self.precision == "bf16" else "")
 
     @property
     def device(self) -> torch.device:
@@ -119,13 +128,18 @@ class Network:
         built_by = self.source.get("architecture")
         digest.update(f"{layers} {built_by} {self.has_density_head}".encode())
         digest.update(f"{self.mean} {self.std} {self.shape}".encode())
+        digest.update(self.precision.encode())
         digest.update(source_hash(type(self.module)).encode())
         return digest.hexdigest()
 
     def _run(self, pixels: Tensor) -> Tensor | Joint:
         mean = pixels.new_tensor(self.mean).view(1, -1, 1, 1)
         std = pixels.new_tensor(self.std).view(1, -1, 1, 1)
-        output: Tensor | Joint = self.module((pixels - mean) / std)
+        half = torch.autocast(
+            pixels.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        )
+        with half:
+            output: Tensor | Joint = self.module((pixels - mean) / std)
         return output
 
     def _probe(self) -> None:

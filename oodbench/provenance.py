@@ -14,8 +14,6 @@ from oodbench.network import Network, source_hash
 from oodbench.results import Record, key_of
 from oodbench.sample import Sample
 
-PRECISION = "float32"
-
 
 def method_key(entry: Entry, fits: Mapping[str, Sample]) -> str:
     """Returns a hash of all that decides a detector's scores, given network and images.
@@ -30,15 +28,15 @@ def method_key(entry: Entry, fits: Mapping[str, Sample]) -> str:
         entry.parameters,
         source_hash(type(entry.detector)),
         fits[stage].key if stage else None,
-        PRECISION,
     )
 
 
 def of_model(network: Network, fingerprint: str) -> Record:
     """Returns what the record says of a network."""
     return {
-        "name": network.name,
+        "name": network.title,
         "key": fingerprint,
+        "precision": network.precision,
         "classes": network.classes,
         "shape": list(network.shape),
         "mean": list(network.mean),
@@ -69,7 +67,6 @@ def of_run(network: Network, batch_size: int, seconds: float) -> Record:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "device": str(network.device),
-        "precision": PRECISION,
         "batch_size": batch_size,
         "seconds": round(seconds, 3),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(),

@@ -7,7 +7,9 @@ listed until somebody asks for it; loading one never loads another.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, NamedTuple, get_args
@@ -16,6 +18,10 @@ from oodbench.errors import InputError
 
 Kind = Literal["detectors", "datasets", "models"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class PluginError(InputError):
+    """A plug-in is installed and does not work: its owner's mistake, not the user's."""
 
 
 class Listing(NamedTuple):
@@ -44,21 +50,37 @@ def load(kind: Kind, name: str) -> Any:
     """Returns the object that a plug-in's entry point names.
 
     Raises:
-        InputError: No such name (the nearest is suggested), a name that two packages
-            claim, or a plug-in that fails to import.
+        InputError: No such name; the nearest is suggested.
+        PluginError: Two packages claim the name, or the plug-in fails to import.
     """
     entries = _plugins(kind).get(name)
     if not entries:
         raise InputError(unknown(kind.removesuffix("s"), name, names(kind)))
     if len(entries) > 1:
-        raise InputError(_clash(kind, name, entries))
-    try:
+        raise PluginError(_clash(kind, name, entries))
+    noun, owner = kind.removesuffix("s"), package(entries[0])
+    with foreign(f"The {noun} {name!r} of package {owner} cannot be imported:"):
         return entries[0].load()
-    except (Exception, SystemExit) as error:
-        raise InputError(
-            f"The {kind.removesuffix('s')} {name!r} of package {package(entries[0])} "
-            f"cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+
+
+@contextmanager
+def foreign(complaint: str) -> Iterator[None]:
+    """Runs code of a plug-in: what it prints goes to stderr, an error is one sentence.
+
+    Args:
+        complaint: The beginning of that sentence; the error itself ends it.
+
+    Raises:
+        PluginError: Anything was raised but an InputError or a KeyboardInterrupt.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (InputError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit too
+        reason = (str(error).splitlines() or [""])[0]
+        raise PluginError(f"{complaint} {type(error).__name__}: {reason}") from error
 
 
 def package(entry: EntryPoint) -> str:
@@ -83,8 +105,11 @@ def unknown(noun: str, name: str, known: Iterable[str]) -> str:
 
 
 def _clash(kind: Kind, name: str, entries: list[EntryPoint]) -> str:
-    owners = " and ".join(f"{package(entry)} ({entry.value})" for entry in entries)
-    return f"Two {kind} are called {name!r}: {owners}. Uninstall one of the packages."
+    owners = sorted(f"{package(entry)} ({entry.value})" for entry in entries)
+    return (
+        f"Two {kind} are called {name!r}: {' and '.join(owners)}. "
+        "Uninstall one of the packages."
+    )
 
 
 def _fault(kind: Kind, name: str, loaded: bool) -> str:

@@ -10,12 +10,15 @@ There is no index; `scan` reads what it finds, so several processes can write at
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import re
 import secrets
+import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +30,7 @@ from numpy.typing import NDArray
 from oodbench.errors import InputError
 
 SCHEMA = 1
+WRITING = ".writing-"
 Record = dict[str, Any]
 """JSON: numbers as numbers, nothing that needs code to read."""
 
@@ -54,6 +58,18 @@ class CellFile:
         """Returns the record; None where there is none that can be trusted."""
         return _read_record(self.path)
 
+    def has_scores(self) -> bool:
+        """Returns whether the scores are there; sets a damaged file aside."""
+        record = self.read()
+        if record is None:
+            _set_aside(self.path)
+        return record is not None and "failure" not in record
+
+    def remove(self) -> None:
+        """Removes record and scores."""
+        self.path.unlink(missing_ok=True)
+        self.path.with_suffix(".npy").unlink(missing_ok=True)
+
     def write(self, scores: NDArray[np.float64], record: Record) -> None:
         """Stores scores `[N]` and what made them."""
         _write_pair(self.path, _npy_bytes(scores), ".npy", record)
@@ -64,8 +80,18 @@ class CellFile:
         write_atomically(self.path, _json_bytes(text))
 
     def scores(self) -> NDArray[np.float64]:
-        """Returns the stored scores `[N]`."""
-        scores: NDArray[np.float64] = np.load(self.path.with_suffix(".npy"))
+        """Returns the stored scores `[N]`.
+
+        Raises:
+            InputError: The file holds something else.
+        """
+        path = self.path.with_suffix(".npy")
+        with _reading(path):
+            scores: NDArray[np.float64] = np.load(path, allow_pickle=False)
+            if scores.dtype != np.float64 or scores.ndim != 1:
+                raise ValueError(f"it holds {scores.dtype} {scores.shape}")
+            if not np.isfinite(scores).all():
+                raise ValueError("not all of its scores are finite")
         return scores
 
 
@@ -87,13 +113,35 @@ class SetFile:
         _write_pair(self.path, buffer.getvalue(), ".npz", record)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Returns the stored arrays, one value an image."""
-        with np.load(self.path.with_suffix(".npz"), allow_pickle=False) as stored:
-            return dict(stored)
+        """Returns the stored arrays, one value an image.
+
+        Raises:
+            InputError: The file holds something else.
+        """
+        path = self.path.with_suffix(".npz")
+        with _reading(path):
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(part.file_size for part in archive.infolist())
+            if unpacked > path.stat().st_size:
+                raise ValueError("it unpacks to more than it holds")
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = dict(stored)
+            shapes = {array.shape for array in arrays.values()}
+            if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+                raise ValueError(f"its arrays are of shapes {sorted(shapes)}")
+            if any(array.dtype.kind not in "biuf" for array in arrays.values()):
+                raise ValueError("it holds other things than numbers")
+        return arrays
 
     def cell(self, label: str, key: str) -> CellFile:
         """Returns the place of a detector's scores on this set."""
         return CellFile(self.path.with_suffix("") / f"{folder_name(label, key)}.json")
+
+    def remove_if_empty(self) -> None:
+        """Removes what is stored of the images if no cell of them is left."""
+        if not any(self.cells()):
+            self.path.unlink(missing_ok=True)
+            self.path.with_suffix(".npz").unlink(missing_ok=True)
 
     def cells(self) -> Iterator[CellFile]:
         """Yields all detectors' scores on this set."""
@@ -110,6 +158,14 @@ class Store:
     def set(self, model: str, inside: str, name: str) -> SetFile:
         """Returns the place of a set, given three names made by `folder_name`."""
         return SetFile(self.root / model / inside / f"{name}.json")
+
+    def sweep(self) -> None:
+        """Removes what killed processes were writing, an hour ago or longer."""
+        for path in self.root.rglob(f"{WRITING}*"):
+            # Another process may sweep too.
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > 3600:
+                    path.unlink()
 
     def sets(self) -> Iterator[SetFile]:
         """Yields all sets, sorted by path.
@@ -134,7 +190,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".writing-{os.getpid()}-{secrets.token_hex(4)}"
+        temporary = path.parent / f"{WRITING}{os.getpid()}-{secrets.token_hex(4)}"
         try:
             with temporary.open("xb") as file:
                 file.write(content)
@@ -160,13 +216,37 @@ def _write_pair(path: Path, content: bytes, suffix: str, record: Record) -> None
     write_atomically(path, _json_bytes(whole))
 
 
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # hostile bytes can raise anything
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"{path} is damaged ({type(error).__name__}: {reason}); remove it and its "
+            ".json file, and run again."
+        ) from error
+
+
+def _set_aside(path: Path) -> None:
+    """Renames a file that cannot be trusted, so that nothing of it is lost."""
+    # Another process may have done so already.
+    with contextlib.suppress(FileNotFoundError):
+        path.replace(path.with_name(f"{path.name}.damaged"))
+
+
 def _read_record(path: Path) -> Record | None:
     try:
         record: Record = json.loads(path.read_bytes())
-        if record["schema"] != SCHEMA:
+        if record["schema"] != SCHEMA or not isinstance(record.get("failure", ""), str):
             return None
         if "failure" not in record:
-            content = (path.parent / record["arrays"]["file"]).read_bytes()
+            array = path.parent / record["arrays"]["file"]
+            if array.parent != path.parent or array.stem != path.stem:
+                return None
+            if not array.is_file():  # a pipe might never end
+                return None
+            content = array.read_bytes()
             if hashlib.sha256(content).hexdigest() != record["arrays"]["sha256"]:
                 return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -181,5 +261,5 @@ def _npy_bytes(array: NDArray[Any]) -> bytes:
 
 
 def _json_bytes(record: Record) -> bytes:
-    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(record, indent=1, sort_keys=True)
     return text.encode() + b"\n"

@@ -8,37 +8,53 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench.adapt import rule
-from oodbench.dataset import Dataset, Shape, Split, SplitName, chunks
+from oodbench.adapt import rule, rule_for_files
+from oodbench.checked_split import load_split
+from oodbench.dataset import Dataset, Images, Shape, Split, SplitName, chunks
+from oodbench.digest import digest
 from oodbench.errors import InputError
+from oodbench.image_files import ImageFiles
 from oodbench.results import Record, folder_name, key_of
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Images that are there, counted and hashed."""
+    """Images that are there, counted and told apart from others."""
 
     dataset: Dataset
     stage: SplitName
     split: Split
-    digests: NDArray[np.uint64]
-    """`[N]`, a hash of each image as it was before adaptation."""
+    count: int
     shape: Shape
     """That the images are adapted to."""
     adaptation: str
     """What that does to them, in words."""
     limit: int | None
+    digests: NDArray[np.uint64] | None
+    """`[N]`, a hash of each image as it was before adaptation.
+
+    None for images in files, whose digests come with the pass that scores them: they
+    would have to be decoded twice.
+    """
+    images_key: str
+    """A hash of the images in order; of images in files, of their names and dates."""
 
     @property
     def key(self) -> str:
         """A hash of the images in order, their labels and what is done to them."""
         labels = self.split.labels
         return key_of(
-            hashlib.sha256(self.digests.tobytes()).hexdigest(),
+            self.images_key,
             None if labels is None else labels.tolist(),
             self.shape,
             self.adaptation,
         )
+
+    def has_images_of(self, other: Sample) -> bool:
+        """Returns whether both hold the same images, in whatever order."""
+        if self.digests is None or other.digests is None:
+            return self.images_key == other.images_key
+        return set(self.digests.tolist()) == set(other.digests.tolist())
 
     @property
     def folder(self) -> str:
@@ -49,9 +65,10 @@ class Sample:
         """Returns what the results say of it."""
         return {
             "name": self.dataset.name,
+            "spec": self.dataset.spec,
             "key": self.key,
             "split": self.stage,
-            "images": len(self.digests),
+            "images": self.count,
             "adaptation": self.adaptation,
             "limit": self.limit,
         }
@@ -60,7 +77,7 @@ class Sample:
 def draw(
     dataset: Dataset, stage: SplitName, shape: Shape, limit: int | None = None
 ) -> Sample:
-    """Opens a split and hashes its images.
+    """Opens a split and finds out which images it holds.
 
     Args:
         dataset: What to open.
@@ -75,43 +92,54 @@ def draw(
         raise InputError(
             f"{dataset.name} has no {stage} split; it has {', '.join(dataset.splits)}."
         )
-    split = dataset.load(stage, shape)
+    split = load_split(dataset, stage, shape)
+    files = _files_behind(split.images)
     if limit is not None:
         split = split.spread(limit)
     if not len(split.images):
         raise InputError(f"The {stage} split of {dataset.name} holds no images.")
-    digests: list[int] = []
-    rules: dict[str, None] = {}
-    for images in chunks(split.images):
-        digests.extend(_digest(image) for image in images)
-        rules[rule(images, shape)] = None
+    if files is None:
+        digests, adaptation = _look_at(split.images, shape)
+        images_key = hashlib.sha256(digests.tobytes()).hexdigest()
+    else:
+        digests, adaptation = None, rule_for_files(shape)
+        images_key = key_of(files.manifest(), dataset.name, limit)
     return Sample(
         dataset=dataset,
         stage=stage,
         split=split,
-        digests=np.array(digests, np.uint64),
+        count=len(split.images),
         shape=shape,
-        adaptation=" / ".join(rules),
+        adaptation=adaptation,
         limit=limit,
+        digests=digests,
+        images_key=images_key,
     )
 
 
-def shared_images(inside: Sample, out: Sample) -> int:
-    """Returns how many images of `out` are in `inside` too, byte for byte."""
-    return int(np.isin(out.digests, inside.digests).sum())
+def _look_at(images: Images, shape: Shape) -> tuple[NDArray[np.uint64], str]:
+    """Returns the images' digests, and what adapts them to a shape."""
+    digests: list[int] = []
+    rules: dict[str, None] = {}
+    for chunk in chunks(images):
+        digests.extend(digest(image) for image in chunk)
+        rules[rule(chunk, shape)] = None
+    return np.array(digests, np.uint64), " / ".join(rules)
+
+
+def _files_behind(images: object) -> ImageFiles | None:
+    """Returns the files that images are read from, through all that changes them."""
+    while not isinstance(images, ImageFiles):
+        if not hasattr(images, "images"):
+            return None
+        images = images.images
+    return images
 
 
 def native_shape(dataset: Dataset) -> Shape:
     """Returns the shape of a set's first test image; 3x32x32 for sets that are made."""
-    first = dataset.load("test", Shape(3, 32, 32)).images[0:1]
+    first = load_split(dataset, "test", Shape(3, 32, 32)).images[0:1]
     if not len(first):
         raise InputError(f"The test split of {dataset.name} holds no images.")
     height, width, channels = first[0].shape
     return Shape(channels, height, width)
-
-
-def _digest(image: NDArray[np.generic]) -> int:
-    content = np.ascontiguousarray(image)
-    digest = hashlib.blake2b(content.tobytes(), digest_size=8)
-    digest.update(f"{content.shape} {content.dtype}".encode())
-    return int.from_bytes(digest.digest(), "little")

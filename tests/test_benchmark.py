@@ -220,4 +220,4 @@ def test_the_record_says_what_decides_the_numbers(run, tmp_path, tiny):
     assert len(record["detector"]["source"]) == 64
     assert record["set"]["adaptation"] == "none"
     assert record["run"]["device"] == "cpu"
-    assert record["run"]["precision"] == "float32"
+    assert record["model"]["precision"] == "fp32"

@@ -3,24 +3,62 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
+from typing import Literal
 
 import click
 
 from oodbench import registry
+from oodbench.cli.options import results_option
 from oodbench.errors import InputError
+from oodbench.printable import printable
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(registry.KINDS), required=False)
-def list_(kind: registry.Kind | None) -> None:
-    """Lists plug-ins; with a kind, loads each and says what it is or what ails it."""
-    if kind is None:
+@click.argument("kind", type=click.Choice([*registry.KINDS, "runs"]), required=False)
+@results_option
+def list_(kind: registry.Kind | Literal["runs"] | None, results: Path) -> None:
+    """Lists plug-ins; with a kind, loads each and says what it is or what ails it.
+
+    `runs` lists what is stored: failed cells, and stale ones with the reason.
+    """
+    if kind == "runs":
+        _list_runs(results)
+    elif kind is None:
         for each in registry.KINDS:
             click.echo(f"{each}:")
             _print([(one.name, _owner(one)) for one in registry.listings(each)])
     else:
         found = registry.listings(kind, loaded=True)
         _print([(one.name, one.fault or _described(kind, one)) for one in found])
+
+
+def _list_runs(results: Path) -> None:
+    from oodbench.detector_spec import installed_sources
+    from oodbench.results import Store
+    from oodbench.staleness import stale_cells
+
+    sets = list(Store(results).sets())
+    stale = {one.cell: one.why for one in stale_cells(sets, installed_sources())}
+    for file in sets:
+        record = file.read()
+        if record is None:
+            click.echo(f"{file.path}: damaged; it will be computed again.")
+            continue
+        cells = list(file.cells())
+        names = (record[part]["name"] for part in ("model", "inside", "set"))
+        model, inside, name = map(printable, names)
+        click.echo(f"{model}, in {inside}, on {name}: {len(cells)} cells")
+        for cell in cells:
+            what = cell.read()
+            if what is None:
+                click.echo(f"  {cell.path.stem}: damaged; it will be computed again")
+            elif cell in stale:
+                label = printable(what["detector"]["label"])
+                click.echo(f"  {label}: stale: {printable(stale[cell])}")
+            elif "failure" in what:
+                label = printable(what["detector"]["label"])
+                click.echo(f"  {label}: failed: {printable(what['failure'])}")
 
 
 def _print(lines: list[tuple[str, str]]) -> None:

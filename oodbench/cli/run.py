@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oodbench.cli.options import (
+    checkpoint_options,
     device_option,
     height_and_width,
-    numbers,
-    settings,
+    results_option,
     split_commas,
 )
 from oodbench.cli.plot import draw
 from oodbench.cli.progress import Progress
+from oodbench.printable import printable
 
 if TYPE_CHECKING:
-    from oodbench.cells import Finished
-    from oodbench.network import Network
+    from oodbench.cells import Finished, Overwrite
+    from oodbench.network import Network, Precision
 
 SOME_CELLS_FAILED = 1
 
@@ -52,36 +53,11 @@ SOME_CELLS_FAILED = 1
 @click.option(
     "--fit", metavar="SET", help="Where detectors are fitted.  [default: --in]"
 )
-@click.option(
-    "--arch",
-    metavar="MODULE:FACTORY",
-    help="Builds the network of a checkpoint: package.module:factory or "
-    "file.py:factory. This runs their code.",
-)
-@click.option(
-    "--arg",
-    "arch_args",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Argument of the factory.",
-)
-@click.option("--mean", metavar="R,G,B", help="Normalisation of pixels in [0, 1].")
-@click.option("--std", metavar="R,G,B", help="Normalisation of pixels in [0, 1].")
+@checkpoint_options
 @click.option(
     "--size",
     metavar="N or HxW",
     help="Images that the network takes.  [default: those of --in]",
-)
-@click.option(
-    "--norm",
-    type=click.Choice(["none", "batch", "instance", "layer", "act"]),
-    help="Norm of a JEM's WideResNet where the checkpoint cannot tell.",
-)
-@click.option(
-    "--uncond/--cond",
-    "unconditional",
-    default=None,
-    help="Whether a JEM's log p(x) has its own head.  [default: inferred]",
 )
 @click.option(
     "--limit",
@@ -89,14 +65,34 @@ SOME_CELLS_FAILED = 1
     metavar="N",
     help="Take N images of each set, to try things out.",
 )
-@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
-@device_option
 @click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results/runs"),
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
     show_default=True,
-    help="Folder that scores are stored in.",
+    help="Of the network; scores are computed from float32 either way.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Halved when memory runs out.  [default: by the size of the images]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Processes that read images ahead; for folders of large images.",
+)
+@device_option
+@results_option
+@click.option(
+    "--overwrite",
+    type=click.Choice(["missing", "stale", "always"]),
+    default="missing",
+    show_default=True,
+    help="missing computes what is not there, stale also removes what became stale "
+    "(see `oodbench list runs`), always computes everything.",
 )
 @click.option("--plots/--no-plots", default=True, show_default=True)
 def run(
@@ -105,27 +101,25 @@ def run(
     outside: tuple[str, ...],
     detectors: tuple[str, ...],
     fit: str | None,
-    arch: str | None,
-    arch_args: tuple[str, ...],
-    mean: str | None,
-    std: str | None,
+    checkpoint: Mapping[str, Any],
     size: str | None,
-    norm: str | None,
-    unconditional: bool | None,
     limit: int | None,
-    batch_size: int,
+    precision: Precision,
+    batch_size: int | None,
+    workers: int,
     device: str,
     results: Path,
+    overwrite: Overwrite,
     plots: bool,
 ) -> None:
-    r"""Scores models on pairs of sets by detectors.
+    """Scores models on pairs of sets by detectors.
 
     What an earlier run stored is not computed again. Without any option: the bundled
     models on the bundled digits.
 
     \b
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
-    oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \
+    oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \\
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
     """
     from oodbench import benchmark, registry
@@ -136,12 +130,7 @@ def run(
         split_commas(models) or benchmark.MODELS,
         inside,
         height_and_width(size),
-        arch=arch,
-        arch_args=settings(arch_args),
-        mean=numbers("--mean", mean),
-        std=numbers("--std", std),
-        norm=norm,
-        unconditional=unconditional,
+        checkpoint,
     )
     with Progress() as progress:
         finished = benchmark.run(
@@ -153,12 +142,16 @@ def run(
             else names or benchmark.DETECTORS,
             fit=fit,
             limit=limit,
+            precision=precision,
             batch_size=batch_size,
+            workers=workers,
             device=device,
             results=results,
+            overwrite=overwrite,
             watch=progress.watch,
         )
-    _show(finished, results, plots)
+    if finished.is_told:
+        _show(finished, results, plots)
     if finished.failed:
         raise SystemExit(SOME_CELLS_FAILED)
 
@@ -167,7 +160,7 @@ def _networks(
     models: Iterable[str],
     inside: str,
     size: tuple[int, int] | None,
-    **load: Any,
+    checkpoint: Mapping[str, Any],
 ) -> Iterator[Network]:
     from oodbench.dataset import Shape
     from oodbench.dataset_spec import open_dataset
@@ -178,7 +171,7 @@ def _networks(
     if size is not None:
         shape = Shape(shape.channels, *size)
     for model in models:
-        yield load_network(model, shape=shape, **load)
+        yield load_network(model, shape=shape, **checkpoint)
 
 
 def _show(finished: Finished, results: Path, plots: bool) -> None:
@@ -192,7 +185,7 @@ def _show(finished: Finished, results: Path, plots: bool) -> None:
     _tell("Failed", finished.failed)
     click.echo(
         f"{finished.computed} score files computed, {finished.reused} reused, "
-        f"in {results}.",
+        f"{finished.removed} stale ones removed, in {results}.",
         err=True,
     )
     if plots:
@@ -203,4 +196,4 @@ def _tell(what: str, reasons: Mapping[str, str]) -> None:
     """Says what befell whom, those with one reason together."""
     for reason in dict.fromkeys(reasons.values()):
         names = ", ".join(name for name, own in reasons.items() if own == reason)
-        click.echo(f"{what}: {names}: {reason}.", err=True)
+        click.echo(printable(f"{what}: {names}: {reason}."), err=True)

@@ -1,0 +1,63 @@
+"""Shares a run among the processes that torchrun starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import distributed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among its fellows, which see the same files."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes results and speaks."""
+        return self.rank == 0
+
+    def share(self, work: Sequence[T]) -> list[T]:
+        """Returns this process's share: every `count`-th piece."""
+        return list(work[self.rank :: self.count])
+
+    def agree(self, decision: T) -> T:
+        """Returns the first process's decision, whatever this one's is."""
+        if self.count == 1:
+            return decision
+        decisions = [decision]
+        distributed.broadcast_object_list(decisions)
+        return decisions[0]
+
+    def wait(self) -> None:
+        """Waits until all processes have come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+ALONE = Processes()
+
+
+def join(device: torch.device) -> tuple[Processes, torch.device]:
+    """Joins the processes of `torchrun`, if it started this one.
+
+    Returns:
+        The place among them, and the device of this process: its own GPU.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return ALONE, device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Processes(distributed.get_rank(), count), device

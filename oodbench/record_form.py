@@ -1,0 +1,80 @@
+"""What a stored record must say before anybody reads on: files come from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def is_text(value: object) -> bool:
+    """Returns whether a value is a text."""
+    return isinstance(value, str)
+
+
+def is_flag(value: object) -> bool:
+    """Returns whether a value is true or false."""
+    return isinstance(value, bool)
+
+
+def is_count(value: object) -> bool:
+    """Returns whether a value is a number of things that a float can hold, too."""
+    return type(value) is int and 0 <= value < 1 << 53
+
+
+def is_count_or_none(value: object) -> bool:
+    """Returns whether a value is a number of things, or none is given."""
+    return value is None or is_count(value)
+
+
+def is_source(value: object) -> bool:
+    """Returns whether a value says where a model comes from."""
+    return isinstance(value, dict) and is_text(value.get("place", ""))
+
+
+Form = Mapping[str, "Form | Callable[[object], bool]"]
+"""What must be there, by name; what else is there does not matter."""
+
+SET: Form = {
+    "model": {
+        "name": is_text,
+        "key": is_text,
+        "classes": lambda value: is_count(value) and value != 0,
+        "density_head": is_flag,
+    },
+    "set": {
+        "name": is_text,
+        "key": is_text,
+        "role": is_text,
+        "images": is_count,
+        "limit": is_count_or_none,
+        "shared_images": is_count,
+    },
+}
+"""Of the record of a set's images."""
+
+CELL: Form = {
+    **SET,
+    "run": {"finished": is_text},
+    "detector": {"label": is_text, "key": is_text, "control": is_flag},
+}
+"""Of the record of a detector's scores."""
+
+TWIN: Form = {
+    "model": {"name": is_text, "key": is_text, "source": is_source},
+    "inside": {"name": is_text, "key": is_text},
+    "set": {"name": is_text, "key": is_text, "limit": is_count_or_none},
+    "run": {"finished": is_text},
+    "detector": {"label": is_text, "key": is_text, "name": is_text, "source": is_text},
+}
+"""Of a cell that is compared with an earlier or later one."""
+
+
+def fits(record: Any, form: Form) -> bool:
+    """Returns whether a record holds all that a form asks for."""
+    if not isinstance(record, dict):
+        return False
+    return all(
+        name in record
+        and (part(record[name]) if callable(part) else fits(record[name], part))
+        for name, part in form.items()
+    )

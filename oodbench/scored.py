@@ -1,0 +1,88 @@
+"""What a pass over some images gives, in parts that can be joined and stored."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Scored(NamedTuple):
+    """What a pass over some images gives."""
+
+    predictions: dict[str, NDArray[Any]]
+    """Per image `[N]`: `predictions`, `confidences`; with labels `nll`, `brier` too."""
+    scores: dict[str, NDArray[np.float64]]
+    """By detector, `[N]`."""
+    failures: dict[str, str]
+    """By detector that has no scores: why."""
+
+
+def merge(parts: Sequence[Scored]) -> Scored:
+    """Joins what was scored one after another; a detector that failed once failed."""
+    failures: dict[str, str] = {}
+    for part in reversed(parts):
+        failures |= part.failures
+    first = parts[0]
+    return Scored(
+        {
+            name: np.concatenate([part.predictions[name] for part in parts])
+            for name in first.predictions
+        },
+        {
+            label: np.concatenate([part.scores[label] for part in parts])
+            for label in first.scores
+            if label not in failures
+        },
+        failures,
+    )
+
+
+def without_bad_scores(scored: Scored) -> Scored:
+    """Returns what was scored, detectors with NaN or infinite scores as failed."""
+    bad = {
+        label: fault
+        for label, values in scored.scores.items()
+        if (fault := _not_finite(values))
+    }
+    good = {label: v for label, v in scored.scores.items() if label not in bad}
+    return Scored(scored.predictions, good, {**scored.failures, **bad})
+
+
+def to_bytes(scored: Scored) -> bytes:
+    """Returns what was scored as an `.npz` file."""
+    names = {"predictions": list(scored.predictions), "scores": list(scored.scores)}
+    about = {**names, "failures": scored.failures}
+    # Arrays go by numbers, since a detector may be called anything.
+    arrays = [*scored.predictions.values(), *scored.scores.values()]
+    buffer = io.BytesIO()
+    np.savez(buffer, *arrays, about=np.array(json.dumps(about)), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def from_bytes(content: bytes) -> Scored | None:
+    """Returns what `to_bytes` was given; None where the content is damaged."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            arrays = iter([stored[f"arr_{i}"] for i in range(len(stored.files) - 1)])
+            predictions = {name: next(arrays) for name in about["predictions"]}
+            scores = {label: next(arrays) for label in about["scores"]}
+            return Scored(predictions, scores, dict(about["failures"]))
+    except (OSError, EOFError, ValueError, KeyError, StopIteration, BadZipFile):
+        return None
+
+
+def _not_finite(scores: NDArray[np.float64]) -> str:
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if not len(bad):
+        return ""
+    return (
+        f"{len(bad)} of {len(scores)} scores are not finite; "
+        f"the first, of image {bad[0]}, is {scores[bad[0]]}"
+    )
