@@ -169,6 +169,9 @@ def _from_card(tensors: Mapping[str, Tensor], text: str) -> _Built:
         name = settings.pop("name")
         if name not in ARCHITECTURES:
             raise InputError(registry.unknown("architecture", name, ARCHITECTURES))
+        layers = len(settings.get("hidden", ()))
+        if layers > len(tensors):  # to build them could take all memory
+            raise ValueError(f"{layers} layers of {len(tensors)} tensors")
         with torch.device("meta"):
             module = ARCHITECTURES[name](**settings)
         shape = Shape(*card["shape"])

@@ -1,0 +1,353 @@
+"""Feeds hostile files to whatever reads files, and prints what came of it.
+
+    python benchmarks/hostile.py [--files 10000] [--seed 0]
+
+Checkpoints and stored results are flipped, cut, spliced, grafted with code, nested
+and blown up; half of the damaged arrays get a record with the right hash. Each is then
+read as a user's command would read it. Only an answer or an InputError is right:
+nothing may be run, nothing else raised, and memory must stay bounded.
+"""
+
+import argparse
+import collections
+import hashlib
+import io
+import json
+import os
+import pickle
+import random
+import resource
+import shutil
+import tempfile
+import time
+import traceback
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+
+import oodbench
+from oodbench import loading, measures, staleness
+from oodbench.dataset import Shape
+from oodbench.errors import InputError
+from oodbench.results import Store
+
+HUGE = [0, -1, 1 << 31, 1 << 63, 10**400, 1e308, float("nan"), float("inf"), -0.0]
+ODD = [None, True, "", "x" * 100_000, "\x00\x1b[31m", "\ud800", [], {}, [[]], {"a": {}}]
+
+
+class Payload:
+    """Makes a file when somebody unpickles it."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.canary),))
+
+
+# --- bytes
+
+
+def flip(rng, data, others):
+    data = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 8, 64])):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(data)
+
+
+def flip_early(rng, data, others):
+    """Where headers and pickles are."""
+    data = bytearray(data)
+    for _ in range(rng.choice([1, 2, 4])):
+        data[rng.randrange(min(len(data), 600))] = rng.randrange(256)
+    return bytes(data)
+
+
+def cut(rng, data, others):
+    return data[: rng.randrange(len(data))]
+
+
+def splice(rng, data, others):
+    other = rng.choice(others)
+    return data[: rng.randrange(len(data))] + other[rng.randrange(len(other)) :]
+
+
+def repeat(rng, data, others):
+    a, b = sorted(rng.randrange(len(data)) for _ in "ab")
+    return data[:b] + data[a:b] * rng.choice([1, 2, 50]) + data[b:]
+
+
+def insert_number(rng, data, others):
+    place = rng.randrange(len(data))
+    number = rng.choice([0, 1, 255, 1 << 31, (1 << 32) - 1, 1 << 62, (1 << 64) - 1])
+    size = rng.choice([4, 8])
+    packed = (number % (1 << 8 * size)).to_bytes(size, "little")
+    return data[:place] + packed + data[place + size :]
+
+
+BYTES = (flip, flip, flip_early, flip_early, cut, splice, repeat, insert_number)
+
+
+# --- checkpoints
+
+
+def checkpoints(canary):
+    """Returns sound and hostile files, which mutation starts from."""
+    tensors = {"a.weight": torch.randn(4, 3), "a.bias": torch.zeros(4)}
+    bundled = Path(oodbench.__file__).parent / "models" / "ce-digits.safetensors"
+    files = [bundled.read_bytes(), safetensors.torch.save(tensors, {"a": "b"})]
+    for legacy in (False, True):
+        for content in (tensors, {"model": tensors, "step": 3, "lr": [0.1, {"x": 1}]}):
+            buffer = io.BytesIO()
+            torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
+            files.append(buffer.getvalue())
+    grafts = [
+        pickle.dumps({"a": Payload(canary)}, protocol=2),
+        pickle.dumps([tensors, Payload(canary)], protocol=4),
+        b"\x80\x02" + b"(" * 100_000 + b"l" * 100_000 + b".",
+        b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
+        b"\x80\x02X\xff\xff\xff\x7f" + b"a.",
+        b"\x80\x04\x8e" + (1 << 60).to_bytes(8, "little") + b"a.",
+        b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.",
+    ]
+    files += grafts
+    files += [graft(files[2], content) for content in grafts]
+    files += [header(text) for text in hostile_headers()]
+    for card in hostile_cards():
+        files.append(safetensors.torch.save(tensors, {loading.CARD: card}))
+    return files
+
+
+def graft(archive, content):
+    """Returns a torch archive whose pickle is another."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(archive)) as old,
+        zipfile.ZipFile(buffer, "w") as new,
+    ):
+        for member in old.infolist():
+            is_pickle = member.filename.endswith("data.pkl")
+            new.writestr(member.filename, content if is_pickle else old.read(member))
+    return buffer.getvalue()
+
+
+def header(text):
+    data = text.encode()
+    return len(data).to_bytes(8, "little") + data + bytes(64)
+
+
+def hostile_headers():
+    yield '{"a":' + "[" * 200_000 + "]" * 200_000 + "}"
+    yield '{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,64]}}'
+    yield '{"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,18446744073709551615]}}'
+    yield '{"__metadata__":{"oodbench":"' + "[" * 100_000 + '"}}'
+
+
+def hostile_cards():
+    many = [1] * 1_000_000
+    yield "[" * 100_000
+    for card in (
+        {"architecture": {"name": "mlp", "inputs": [10**9], "classes": 10**9}},
+        {"architecture": {"name": "mlp", "inputs": [3], "classes": 2, "hidden": many}},
+        {"architecture": {"name": "jem_wrn", "depth": 10**9}},
+        {"architecture": {"name": "jem_wrn", "stages": 10**9}},
+        {"architecture": {"name": "jem_wrn", "width": 1 << 70}},
+        {"architecture": {"name": {}}, "shape": [1, 8, 8], "mean": 3, "std": "x"},
+        {"architecture": [], "shape": None},
+        {"architecture": {"name": "mlp"}, "shape": [1, 10**9, 10**9], "mean": [0]},
+    ):
+        yield json.dumps(card)
+
+
+def read_checkpoint(path):
+    loading.load_network(path, shape=Shape(1, 8, 8))
+
+
+# --- stored results
+
+
+def make_results(folder):
+    watched = {"models": ["ce-digits"], "limit": 24, "results": folder}
+    oodbench.run(out=["digits:8-9"], detectors=["energy", "pixel_stats"], **watched)
+
+
+def mutate_result(rng, path, others):
+    """Writes a damaged file; damaged arrays mostly with a hash that fits."""
+    data = path.read_bytes()
+    if path.suffix == ".json" and rng.random() < 0.7:
+        path.write_text(mutate_json(rng, data), errors="surrogatepass")
+        return
+    if path.suffix != ".json" and rng.random() < 0.5:
+        changed = hostile_array(rng, path.suffix)
+    else:
+        changed = rng.choice(BYTES)(rng, data, others)
+    path.write_bytes(changed)
+    record = path.with_suffix(".json")
+    if path.suffix != ".json" and rng.random() < 0.8:
+        text = json.loads(record.read_bytes())
+        text["arrays"]["sha256"] = hashlib.sha256(changed).hexdigest()
+        record.write_text(json.dumps(text))
+
+
+def mutate_json(rng, data):
+    if rng.random() < 0.05:
+        deep = rng.choice(["[" * 100_000, '{"a":' * 100_000, "9" * 10_000, "1e999"])
+        return f'{{"schema": 1, "set": {deep}'
+    record = json.loads(data)
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        place, key = rng.choice(list(leaves(record)))
+        deed = rng.random()
+        if deed < 0.2 and isinstance(place, dict):
+            del place[key]
+        elif deed < 0.3:
+            place[key] = rng.choice(
+                ["../../x", "/dev/zero", "/etc/passwd", ".", "a\0b"]
+            )
+        else:
+            place[key] = rng.choice(HUGE + ODD)
+    return json.dumps(record)
+
+
+def leaves(tree):
+    for key, value in list(tree.items() if isinstance(tree, dict) else enumerate(tree)):
+        yield tree, key
+        if isinstance(value, dict | list):
+            yield from leaves(value)
+
+
+def hostile_array(rng, suffix):
+    arrays = [
+        np.zeros((24, 3)), np.zeros(0), np.array(1.5), np.full(24, np.nan),
+        np.full(24, 1e308), np.arange(24), np.zeros(24, complex), np.array(["x"] * 24),
+        np.zeros(23), np.zeros(24, [("a", float)]), np.zeros(24, "M8[s]"),
+        np.zeros(5000),
+        np.zeros(24, np.float16), np.full(24, -(1 << 63)), np.full(24, 1 << 62),
+    ]  # fmt: skip
+    buffer = io.BytesIO()
+    if suffix == ".npy":
+        if rng.random() < 0.3:
+            shape = rng.choice(
+                ["(10000000000000,)", "(-1,)", "(1000000000,)", "x", "()"]
+            )
+            descr = rng.choice(["<f8", "|O", "<U99999999", "|V0"])
+            text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}\n"
+            size = len(text).to_bytes(2, "little")
+            return b"\x93NUMPY\x01\x00" + size + text.encode() + bytes(192)
+        np.save(buffer, rng.choice(arrays))
+        return buffer.getvalue()
+    names = [
+        "digests",
+        "predictions",
+        "confidences",
+        "nll",
+        "brier",
+        "labels",
+        "clusters",
+    ]
+    held = {name: rng.choice(arrays) for name in names if rng.random() < 0.8}
+    if rng.random() < 0.6:
+        held = dict.fromkeys(held, rng.choice(arrays))
+    if rng.random() < 0.02:
+        np.savez_compressed(buffer, digests=np.zeros(400_000_000))  # 3.2 GB in 3 MB
+    else:
+        np.savez(buffer, **held)
+    return buffer.getvalue()
+
+
+def read_results(folder):
+    store = Store(folder)
+    for group in measures.groups(store.sets()):
+        measures.measure(group)
+        measures.fitness(group)
+    staleness.stale_cells(store.sets())
+
+
+# --- the count
+
+
+class Tally:
+    """Counts how reading ended."""
+
+    def __init__(self):
+        self.ends = collections.Counter()
+        self.wrong = collections.Counter()
+        self.slowest = 0.0
+
+    def watch(self, read, place):
+        began = time.perf_counter()
+        try:
+            read(place)
+            self.ends["read"] += 1
+        except InputError as error:
+            self.ends["InputError"] += 1
+            if "\n" in str(error):
+                self.wrong["InputError of several lines"] += 1
+        except BaseException as error:  # noqa: BLE001 - that is the question
+            where = traceback.extract_tb(error.__traceback__)
+            own = [f for f in where if "oodbench" in f.filename] or list(where)
+            line = f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+            self.wrong[f"{type(error).__name__} at {line}: {str(error)[:80]}"] += 1
+        self.slowest = max(self.slowest, time.perf_counter() - began)
+
+    def tell(self, what):
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        print(f"{what}: {sum(self.ends.values()) + sum(self.wrong.values())} files, "
+              f"{dict(self.ends)}, {sum(self.wrong.values())} tracebacks, slowest "
+              f"{self.slowest:.2f} s, peak memory {memory:.2f} GB")  # fmt: skip
+        for name, count in self.wrong.most_common():
+            print(f"  {count} × {name}")
+        return not self.wrong
+
+
+def try_checkpoints(rng, folder, count, canary):
+    seeds, tally, path = checkpoints(canary), Tally(), folder / "weights.pt"
+    for number in range(count):
+        data = seeds[number % len(seeds)]
+        if number >= len(seeds):
+            for _ in range(rng.choice([1, 1, 3])):
+                data = rng.choice(BYTES)(rng, data, seeds) or b"\x80"
+        path.write_bytes(data)
+        tally.watch(read_checkpoint, path)
+    return tally.tell("checkpoints")
+
+
+def try_results(rng, folder, count):
+    sound, tally = folder / "sound", Tally()
+    make_results(sound)
+    names = [
+        path.relative_to(sound) for path in sorted(sound.rglob("*.*")) if path.is_file()
+    ]
+    others = [(sound / name).read_bytes() for name in names]
+    damaged = folder / "damaged"
+    shutil.copytree(sound, damaged)
+    for number in range(count):
+        name = names[number % len(names)]
+        mutate_result(rng, damaged / name, others)
+        tally.watch(read_results, damaged)
+        for suffix in {name.suffix, ".json"}:
+            shutil.copy(
+                (sound / name).with_suffix(suffix), (damaged / name).with_suffix(suffix)
+            )
+    return tally.tell("results")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    torch.manual_seed(options.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder, canary = Path(name), Path(name) / "canary"
+        sound = try_checkpoints(rng, folder, options.files, canary)
+        sound &= try_results(rng, folder, options.files)
+        print("code was run" if canary.exists() else "no code was run")
+        raise SystemExit(int(canary.exists() or not sound))
+
+
+if __name__ == "__main__":
+    main()

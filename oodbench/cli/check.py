@@ -1,0 +1,31 @@
+"""`oodbench check`."""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["detector", "dataset"]))
+@click.argument("name")
+def check(kind: str, name: str) -> None:
+    """Puts a plug-in through the checks of oodbench.testing; exits 1 if one fails.
+
+    \b
+    oodbench check detector energy:temperature=2
+    oodbench check dataset digits:0-7
+    """
+    from oodbench import testing
+
+    checks = testing.DETECTOR_CHECKS if kind == "detector" else testing.DATASET_CHECKS
+    failed = False
+    for one in checks:
+        try:
+            one(name)
+            click.echo(f"ok     {inspect.getdoc(one)}")
+        except AssertionError as error:
+            failed = True
+            click.echo(f"fault  {inspect.getdoc(one)}\n       {error}")
+    raise SystemExit(int(failed))

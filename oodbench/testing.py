@@ -1,0 +1,296 @@
+"""Checks for authors of plug-ins: what a detector or a data set must do, one by one.
+
+>>> from oodbench import testing
+>>> testing.check_detector("energy")
+
+In pytest, each as a test of its own:
+`@pytest.mark.parametrize("check", testing.DETECTOR_CHECKS)`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from oodbench.adapt import adapt
+from oodbench.containment import Containment
+from oodbench.dataset import ROLES, Dataset, Picked, Shape, Split, SplitName, chunks
+from oodbench.dataset_spec import open_dataset
+from oodbench.detector import Detector, Outputs
+from oodbench.detector_spec import open_detector
+from oodbench.engine import Engine, run_network
+from oodbench.errors import InputError
+from oodbench.network import Network
+from oodbench.sample import Sample, draw
+
+Kind: TypeAlias = str | type[Detector]
+"""A detector, by what the command line calls it or by its class."""
+
+TOLERANCE = 1e-5
+"""Relative and absolute: batches of another size add up in another order."""
+IMAGES = 48
+LIMIT = 200
+"""Images of a data set that are looked at, evenly spread."""
+
+
+def check_detector(detector: Kind) -> None:
+    """Puts a detector through all of `DETECTOR_CHECKS`, on a small network.
+
+    Raises:
+        AssertionError: It fails one; the message says which, and how.
+    """
+    for check in DETECTOR_CHECKS:
+        check(detector)
+
+
+def check_dataset(spec: str) -> None:
+    """Puts a data set such as `digits:0-7` through all of `DATASET_CHECKS`.
+
+    Raises:
+        AssertionError: It fails one; the message says which, and how.
+    """
+    for check in DATASET_CHECKS:
+        check(spec)
+
+
+def gives_one_finite_float_an_image(detector: Kind) -> None:
+    """Scores are a float tensor `[N]` without NaN; nothing else is changed."""
+    one = _fresh(detector)
+    network = _network()
+    _scores(detector, one, network)
+    pixels = adapt(_split(1).images[:], network.shape)
+    batch = run_network(network, pixels, list(one.objectives))
+    with torch.no_grad():
+        found = one.score(Outputs(batch, one))
+    if not found.is_floating_point():
+        _fail(detector, f"scores are {found.dtype}, not floats")
+
+
+def gives_the_same_twice(detector: Kind) -> None:
+    """Two instances, fitted on the same images, give equal scores, bit for bit."""
+    _compare(
+        detector, _scores(detector), _scores(detector), "a second time", exact=True
+    )
+
+
+def follows_the_order_of_images(detector: Kind) -> None:
+    """Images in another order get the same scores in that order."""
+    order = np.random.default_rng(2).permutation(IMAGES)
+    moved = _scores(detector, split=Split(Picked(_split(1).images, order)))
+    _compare(detector, _scores(detector)[order], moved, "with images in another order")
+
+
+def ignores_the_batch_size(detector: Kind) -> None:
+    """An image's score does not depend on which images share its batch."""
+    whole = _scores(detector)
+    for size in (7, 1):
+        found = _scores(detector, batch_size=size)
+        _compare(detector, whole, found, f"in batches of {size}")
+
+
+def ignores_other_detectors(detector: Kind) -> None:
+    """Beside other detectors it gives the same scores as alone, bit for bit."""
+    others = {
+        name: open_detector(name).detector for name in ("energy", "jem_grad_norm")
+    }
+    shared = _scores(detector, others=others)
+    _compare(detector, _scores(detector), shared, "beside others", exact=True)
+
+
+def leaves_the_network_alone(detector: Kind) -> None:
+    """Weights, training flags and hooks of the network are afterwards as before."""
+    network = _network()
+    before = _state(network)
+    _scores(detector, network=network)
+    if _state(network) != before:
+        _fail(detector, "changes the network")
+
+
+def says_that_it_is_not_fitted(detector: Kind) -> None:
+    """Without `fit` it scores all the same, or its error speaks of fitting."""
+    one = _fresh(detector)
+    scored = Engine(_network(), {"it": one}).score(
+        _split(1), has_labels=False, tell=_quiet
+    )
+    reason = scored.failures.get("it", "")
+    if reason and "fit" not in reason.lower():
+        _fail(detector, f"does not say that it was not fitted, but: {reason}")
+
+
+DETECTOR_CHECKS: Sequence[Callable[[Kind], None]] = (
+    gives_one_finite_float_an_image,
+    gives_the_same_twice,
+    follows_the_order_of_images,
+    ignores_the_batch_size,
+    ignores_other_detectors,
+    leaves_the_network_alone,
+    says_that_it_is_not_fitted,
+)
+
+
+def has_readable_splits(spec: str) -> None:
+    """Every split that is named holds images, and labels and clusters that fit them."""
+    dataset = _open(spec)
+    if dataset.role not in ROLES:
+        _fail(spec, f"has the role {dataset.role!r}, not one of {', '.join(ROLES)}")
+    for stage in dataset.splits:
+        sample = _draw(spec, dataset, Shape(3, 32, 32), stage)
+        try:
+            for _ in chunks(sample.split.images):
+                pass
+        except InputError as error:
+            _fail(spec, f"has a {stage} split that cannot be read: {error}")
+
+
+def reads_the_same_twice(spec: str) -> None:
+    """Opened anew, whatever the global random numbers, it holds the same images."""
+    found = set()
+    contained = Containment()
+    try:
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002 - what a careless set would draw from
+            found.add(_draw(spec, _open(spec), Shape(3, 32, 32)).images_key)
+    finally:
+        contained.restore()
+    if len(found) > 1:
+        _fail(spec, "holds other images when it is opened again")
+
+
+def gives_the_same_in_slices_of_any_size(spec: str) -> None:
+    """An image does not depend on which others are read with it."""
+    images = _draw(spec, _open(spec), Shape(3, 32, 32)).split.images
+    count = min(len(images), 20)
+    whole = images[len(images) - count : len(images) + 5]
+    for place, image in enumerate(whole):
+        start = len(images) - count + place
+        if not np.array_equal(images[start : start + 1][0], image):
+            _fail(spec, f"gives another image {start} when it is read alone")
+
+
+def can_be_adapted(spec: str) -> None:
+    """A network of any shape can be given its images."""
+    dataset = _open(spec)
+    for shape in (Shape(1, 8, 8), Shape(3, 32, 48)):
+        images = _draw(spec, dataset, shape).split.images
+        try:
+            adapt(images[:8], shape)
+        except InputError as error:
+            _fail(spec, f"has images that no {shape} can be made of: {error}")
+
+
+DATASET_CHECKS: Sequence[Callable[[str], None]] = (
+    has_readable_splits,
+    reads_the_same_twice,
+    gives_the_same_in_slices_of_any_size,
+    can_be_adapted,
+)
+
+
+def _network() -> Network:
+    """Returns a network on 3x6x8 images with 16 features and 5 classes."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = nn.Linear(3 * 6 * 8, 16), nn.Linear(16, 5)
+    with torch.no_grad():
+        for weight in [*sizes[0].parameters(), *sizes[1].parameters()]:
+            weight.normal_(0, 0.3, generator=generator)
+    module = nn.Sequential(nn.Flatten(), sizes[0], nn.Tanh(), sizes[1])
+    return Network(module, Shape(3, 6, 8), "check", (0.5,), (0.25,))
+
+
+def _split(seed: int) -> Split:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (IMAGES, 6, 8, 3), dtype=np.uint8)
+    return Split(images, np.arange(IMAGES) % 5)
+
+
+def _fresh(detector: Kind) -> Detector:
+    try:
+        return (
+            open_detector(detector).detector
+            if isinstance(detector, str)
+            else detector()
+        )
+    except (InputError, TypeError, ValueError) as error:
+        _fail(detector, f"cannot be made: {error}")
+
+
+def _scores(
+    detector: Kind,
+    one: Detector | None = None,
+    network: Network | None = None,
+    split: Split | None = None,
+    *,
+    batch_size: int = IMAGES,
+    others: Mapping[str, Detector] | None = None,
+) -> NDArray[np.float64]:
+    """Returns the scores of a fitted detector, `[IMAGES]`."""
+    one = one or _fresh(detector)
+    engine = Engine(network or _network(), {"it": one, **(others or {})}, batch_size)
+    if one.fitted_on is not None:
+        failures = engine.fit(one.fitted_on, _split(0), tell=_quiet)
+        if "it" in failures:
+            _fail(detector, f"fails: {failures['it']}")
+    scored = engine.score(split or _split(1), has_labels=False, tell=_quiet)
+    if "it" in scored.failures:
+        _fail(detector, f"fails: {scored.failures['it']}")
+    return scored.scores["it"]
+
+
+def _compare(
+    detector: Kind,
+    expected: NDArray[np.float64],
+    found: NDArray[np.float64],
+    when: str,
+    *,
+    exact: bool = False,
+) -> None:
+    tolerance = 0 if exact else TOLERANCE
+    wrong = ~np.isclose(found, expected, rtol=tolerance, atol=tolerance)
+    if wrong.any():
+        first = int(wrong.argmax())
+        _fail(
+            detector,
+            f"scores image {first} with {found[first]!r} {when}, "
+            f"and with {expected[first]!r} else",
+        )
+
+
+def _state(network: Network) -> object:
+    layers = list(network.module.modules())
+    hooks = [
+        len(layer._forward_hooks) + len(layer._forward_pre_hooks) for layer in layers
+    ]
+    return network.fingerprint(), [layer.training for layer in layers], hooks
+
+
+def _open(spec: str) -> Dataset:
+    try:
+        return open_dataset(spec)
+    except InputError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _draw(
+    spec: str, dataset: Dataset, shape: Shape, stage: SplitName = "test"
+) -> Sample:
+    try:
+        return draw(dataset, stage, shape, LIMIT)
+    except InputError as error:
+        raise AssertionError(f"The {stage} split: {error}") from error
+
+
+def _quiet(done: int) -> None:
+    pass
+
+
+def _fail(who: Kind, deed: str) -> NoReturn:
+    name = who if isinstance(who, str) else who.__name__
+    raise AssertionError(f"{name} {deed}")

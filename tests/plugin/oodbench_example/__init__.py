@@ -1,0 +1,1 @@
+"""A package of somebody else's, as oodbench finds it."""
