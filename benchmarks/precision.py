@@ -3,8 +3,8 @@
     python benchmarks/precision.py CHECKPOINT [--arch … --mean … --std …] \
         --in SET --out SET --images 1000
 
-For every detector of the shared pass: the largest and the mean difference of its scores,
-their rank correlation with those of float64, and the difference in AUROC.
+For every detector of the shared pass: the largest and the mean difference of its
+scores, their rank correlation with those of float64, and the difference in AUROC.
 """
 
 import argparse
@@ -102,10 +102,9 @@ def main():
                     f"{100 * (areas[0] - areas[1]):+.4f}",
                 ]
             )
-    counts = " and ".join(str(len(split.images)) for split in splits)
-    print(
-        f"{network.name}, {options.inside} against {options.out}, {counts} images, CPU\n"
-    )
+    counts = [len(split.images) for split in splits]
+    sets = f"{counts[0]} images of {options.inside}, {counts[1]} of {options.out}"
+    print(f"{network.name}, {sets}\n")
     head = ["", "detector", "largest", "mean", "rank correlation", "AUROC, points"]
     print(tabulate(rows, head, "pipe", disable_numparse=True))
 

@@ -123,9 +123,8 @@ def main():
             [net], "digits", [f"far=folder:{folder}"], detectors=["msp", "energy"],
             workers=options.workers, device="cpu", results=folder / "runs",
         )  # fmt: skip
-        print(
-            f"a whole run: {options.images / (time.perf_counter() - began):.0f} images/s"
-        )
+        took = time.perf_counter() - began
+        print(f"a whole run: {options.images / took:.0f} images/s")
 
 
 if __name__ == "__main__":

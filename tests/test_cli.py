@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -173,6 +174,26 @@ def test_an_interrupt_says_how_to_go_on(oodbench, monkeypatch):
     code, _, errors = oodbench("list")
     assert code == 130
     assert "the same command goes on" in errors
+
+
+def test_a_request_to_end_stops_a_run_as_an_interrupt_does(oodbench, monkeypatch):
+    def end(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("oodbench.registry.listings", end)
+    code, _, errors = oodbench("list")
+    signal.signal(signal.SIGTERM, before)
+    assert code == 143
+    assert "the same command goes on" in errors
+
+
+@pytest.mark.usefixtures("results")
+def test_list_runs_shows_what_is_stored(oodbench):
+    code, out, _ = oodbench("list", "runs")
+    assert code == 0
+    assert "ce-digits, in digits:0-7, on digits:8-9: 8 cells" in out
+    assert "stale" not in out
 
 
 def test_training_writes_a_model_that_runs_and_its_card(oodbench, tmp_path):

@@ -12,15 +12,25 @@ FOLDERS = {
     "oodbench.detectors": ROOT / "detectors",
 }
 LIGHT = [
+    "bootstrap",
     "cli",
+    "compared",
+    "comparison",
     "intervals",
     "measures",
     "metrics",
     "plots",
+    "printable",
     "registry",
-    "rendering",
+    "rendering.html",
+    "rendering.latex",
+    "rendering.markdown",
+    "rendering.terminal",
+    "report.page",
     "results",
+    "selective",
     "tables",
+    "thresholds",
 ]
 
 

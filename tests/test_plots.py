@@ -377,7 +377,7 @@ def test_notes_say_what_marks_mean_but_do_not_fill_pages():
 def stored(root, *, limit=None):
     store = Store(root)
     rng = np.random.default_rng(0)
-    model = {"name": "my model", "key": "m" * 64, "classes": 10}
+    model = {"name": "my model", "key": "m" * 64, "classes": 10, "density_head": False}
     run = {"finished": "2025-01-01"}
     for name, role in {"digits": "in", "photos": "far"}.items():
         key = f"{name}-{limit}"

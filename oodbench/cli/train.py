@@ -97,7 +97,7 @@ def train(
     threads: int | None,
     device: str,
 ) -> None:
-    r"""Trains a small classifier, plain or as a joint energy-based model.
+    """Trains a small classifier, plain or as a joint energy-based model.
 
     \b
     oodbench train --in digits:0-7 --to my-jem.safetensors --threads 1
