@@ -10,6 +10,7 @@ nothing may be run, nothing else raised, and memory must stay bounded.
 
 import argparse
 import collections
+import copy
 import hashlib
 import io
 import json
@@ -207,7 +208,7 @@ def mutate_json(rng, data):
                 ["../../x", "/dev/zero", "/etc/passwd", ".", "a\0b"]
             )
         else:
-            place[key] = rng.choice(HUGE + ODD)
+            place[key] = copy.deepcopy(rng.choice(HUGE + ODD))
     return json.dumps(record)
 
 
@@ -282,9 +283,10 @@ class Tally:
             read(place)
             self.ends["read"] += 1
         except InputError as error:
-            self.ends["InputError"] += 1
             if "\n" in str(error):
-                self.wrong["InputError of several lines"] += 1
+                self.wrong[f"InputError of several lines: {str(error)[:80]!r}"] += 1
+            else:
+                self.ends["InputError"] += 1
         except BaseException as error:  # noqa: BLE001 - that is the question
             where = traceback.extract_tb(error.__traceback__)
             own = [f for f in where if "oodbench" in f.filename] or list(where)

@@ -4,7 +4,7 @@
 
 Three counts: runs killed (SIGKILL) and resumed whose score files have other bytes
 than those of an undisturbed run; cells lost where several processes write to one
-folder; torn files among those that a process was writing when it was killed.
+folder; torn files among those of a process that was killed while it was writing.
 """
 
 import argparse
@@ -102,7 +102,8 @@ def tear(root, writes):
         for path in (root / "torn").glob("*.bin"):
             content = path.read_bytes()
             torn += len(content) != 200_000 or len(set(content)) != 1
-    return f"{writes} atomic writes under kills of their process: {torn} torn"
+    kills = writes // 20
+    return f"{writes} files after {kills} kills of their writer: {torn} torn"
 
 
 def main():

@@ -155,7 +155,7 @@ def run(
     limit: int | None = None,
     precision: Precision = "fp32",
     batch_size: int | None = None,
-    workers: int = 0,
+    workers: int | None = None,
     device: str = "auto",
     results: str | Path = RESULTS,
     overwrite: Overwrite = "missing",
@@ -173,7 +173,8 @@ def run(
         precision: Of the network, fp32 or bf16; scores are computed from float32.
         batch_size: Images a pass of the network; None for a size that mostly fits.
             It is halved when memory runs out.
-        workers: Processes that read images ahead.
+        workers: Processes that read images ahead; None for some where many files
+            are decoded.
         device: auto, cpu, cuda or mps.
         results: The folder to store in.
         overwrite: missing computes what is not there; stale does so and removes the

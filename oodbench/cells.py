@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,9 @@ Overwrite = Literal["missing", "stale", "always"]
 stale are removed; everything."""
 
 
+MANY_FILES = 2000
+
+
 @dataclass
 class Execution:
     """How a run is carried out; nothing here decides the numbers."""
@@ -66,8 +70,8 @@ class Execution:
     store: Store
     batch_size: int | None = None
     """None for a size that mostly fits."""
-    workers: int = 0
-    """Processes that read images ahead."""
+    workers: int | None = None
+    """Processes that read images ahead; None for some where files are decoded."""
     overwrite: Overwrite = "missing"
     processes: Processes = ALONE
     watch: Watch = unwatched
@@ -114,7 +118,7 @@ class Cells:
         processes = self.execution.processes
         missing = processes.agree(self._missing(place))
         self.finished.reused += len(self.entries) - len(missing)
-        if not missing and processes.agree(place.read() is not None):
+        if not missing and processes.agree(place.is_whole()):
             return
         began = time.perf_counter()
         self._fit(missing)
@@ -140,7 +144,8 @@ class Cells:
         self, place: SetFile, sample: Sample, missing: list[str]
     ) -> Scored | None:
         """Scores a set chunk by chunk; only the first process has the whole of it."""
-        engine = self._engine(lb for lb in missing if not self._fitted.get(lb))
+        usable = (label for label in missing if not self._fitted.get(label))
+        engine = self._engine(usable, sample)
         has_labels = self._has_labels(sample)
         spans = plan(sample.count, self._batch_size)
         partial = Partial(self._partial_folder(place, missing, spans))
@@ -190,17 +195,26 @@ class Cells:
                 tell = self.execution.watch(
                     f"fit on {sample.dataset.name} {sample.stage}", sample.count
                 )
-                failures = self._engine(fresh).fit(stage, sample.split, tell=tell)
+                engine = self._engine(fresh, sample)
+                failures = engine.fit(stage, sample.split, tell=tell)
                 self._fitted.update({label: failures.get(label, "") for label in fresh})
 
-    def _engine(self, labels: Iterable[str]) -> Engine:
+    def _engine(self, labels: Iterable[str], sample: Sample) -> Engine:
         detectors = {label: self.entries[label].detector for label in labels}
         return Engine(
             self.network,
             detectors,
             batch_size=self._batch_size,
-            workers=self.execution.workers,
+            workers=self._workers(sample),
         )
+
+    def _workers(self, sample: Sample) -> int:
+        if self.execution.workers is not None:
+            return self.execution.workers
+        # To start processes pays for many files alone; what is in memory needs none.
+        if sample.digests is not None or sample.count < MANY_FILES:
+            return 0
+        return min(8, os.cpu_count() or 1) // self.execution.processes.count
 
     def _store(
         self,

@@ -181,8 +181,9 @@ def _from_card(tensors: Mapping[str, Tensor], text: str) -> _Built:
     except InputError:
         raise
     except Exception as error:  # a card from elsewhere may say anything
+        reason = (str(error).splitlines() or [""])[0]
         raise InputError(
-            f"its card is damaged ({type(error).__name__}: {error})."
+            f"its card is damaged ({type(error).__name__}: {reason})."
         ) from error
     checkpoint.fill(module, tensors, name=name)
     architecture = json.dumps(card["architecture"], sort_keys=True)

@@ -106,6 +106,13 @@ class SetFile:
         """Returns the record; None where there is none that can be trusted."""
         return _read_record(self.path)
 
+    def is_whole(self) -> bool:
+        """Returns whether all is there; sets a damaged file aside."""
+        record = self.read()
+        if record is None:
+            _set_aside(self.path)
+        return record is not None
+
     def write(self, arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
         """Stores arrays of one value an image, and what made them."""
         buffer = io.BytesIO()

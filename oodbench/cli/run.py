@@ -80,9 +80,7 @@ SOME_CELLS_FAILED = 1
 @click.option(
     "--workers",
     type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Processes that read images ahead; for folders of large images.",
+    help="Processes that read images ahead.  [default: some for folders, else 0]",
 )
 @device_option
 @results_option
@@ -106,7 +104,7 @@ def run(
     limit: int | None,
     precision: Precision,
     batch_size: int | None,
-    workers: int,
+    workers: int | None,
     device: str,
     results: Path,
     overwrite: Overwrite,
