@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Callable
 from http.client import HTTPException
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from oodbench.data_folder import data_folder
 from oodbench.dataset import (
     Dataset,
     Shape,
@@ -51,14 +50,6 @@ def svhn(argument: str) -> Dataset:
     Unsupervised Feature Learning, NIPS Workshop on Deep Learning 2011.
     """
     return _dataset("svhn", argument, _read_svhn, classes=10, family="house numbers")
-
-
-def data_folder() -> Path:
-    """Returns where files are kept: $OODBENCH_DATA, or a folder of the user's cache."""
-    named = os.environ.get("OODBENCH_DATA")
-    if named:
-        return Path(named).expanduser()
-    return Path(platformdirs.user_cache_dir("oodbench")) / "data"
 
 
 class Labelled(NamedTuple):

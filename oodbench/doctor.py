@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from oodbench import registry
+from oodbench.data_folder import data_folder
 
 Level = Literal["ok", "warning", "fault"]
 
@@ -156,9 +157,6 @@ def _threads() -> Iterator[Finding]:
 
 def _data() -> Iterator[Finding]:
     from torchvision import datasets
-
-    # The one thing to know of a set here is where its files lie.
-    from oodbench.datasets.torchvision_sets import data_folder  # noqa: TID251
 
     folder = data_folder()
     fix = "name another folder in the environment variable OODBENCH_DATA"

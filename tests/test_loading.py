@@ -280,6 +280,10 @@ def test_a_card_rebuilds_its_network(tmp_path):
             ),
             "does not fit mlp",
         ),
+        (
+            card(architecture={"name": "mlp", "hidden": [1] * 1000}),
+            "1000 layers of 4 tensors",
+        ),
         (card(shape=[1, 2]), "its card is damaged"),
         (card(shape=[1, 2, 10**9]), "its card is damaged"),
         (card(shape=[1, 2, 3]), "fails on images 1x2x3"),
