@@ -21,7 +21,7 @@ from oodbench.memory import first_batch_size
 from oodbench.network import Network
 from oodbench.partial import Partial, plan
 from oodbench.processes import ALONE, Processes
-from oodbench.results import Record, SetFile, Store, folder_name, key_of
+from oodbench.results import PARTIAL, Record, SetFile, Store, folder_name, key_of
 from oodbench.sample import Sample
 from oodbench.scored import Scored, merge, without_bad_scores
 
@@ -61,6 +61,7 @@ stale are removed; everything."""
 
 
 MANY_FILES = 2000
+"""From how many on processes that read ahead are worth their start."""
 
 
 @dataclass
@@ -181,7 +182,7 @@ class Cells:
         self, place: SetFile, missing: list[str], spans: list[Span]
     ) -> Path:
         key = key_of(sorted(self._keys[label] for label in missing), spans)
-        return place.path.with_suffix("") / f".partial-{key[:8]}"
+        return place.path.with_suffix("") / f"{PARTIAL}{key[:8]}"
 
     def _fit(self, labels: list[str]) -> None:
         for stage, sample in self.fits.items():
@@ -211,7 +212,7 @@ class Cells:
     def _workers(self, sample: Sample) -> int:
         if self.execution.workers is not None:
             return self.execution.workers
-        # To start processes pays for many files alone; what is in memory needs none.
+        # What is in memory needs none.
         if sample.digests is not None or sample.count < MANY_FILES:
             return 0
         return min(8, os.cpu_count() or 1) // self.execution.processes.count

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ from oodbench.errors import InputError
 
 SCHEMA = 1
 WRITING = ".writing-"
+PARTIAL = ".partial-"
+HOUR, WEEK = 3600, 7 * 24 * 3600
 Record = dict[str, Any]
 """JSON: numbers as numbers, nothing that needs code to read."""
 
@@ -167,12 +170,13 @@ class Store:
         return SetFile(self.root / model / inside / f"{name}.json")
 
     def sweep(self) -> None:
-        """Removes what killed processes were writing, an hour ago or longer."""
+        """Removes unfinished writes an hour old, and chunks a week old."""
         for path in self.root.rglob(f"{WRITING}*"):
-            # Another process may sweep too.
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > 3600:
-                    path.unlink()
+            if _age(path) > HOUR:
+                path.unlink(missing_ok=True)
+        for folder in self.root.rglob(f"{PARTIAL}*"):
+            if _age(folder) > WEEK:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def sets(self) -> Iterator[SetFile]:
         """Yields all sets, sorted by path.
@@ -233,6 +237,14 @@ def _reading(path: Path) -> Iterator[None]:
             f"{path} is damaged ({type(error).__name__}: {reason}); remove it and its "
             ".json file, and run again."
         ) from error
+
+
+def _age(path: Path) -> float:
+    """Returns seconds since a file was changed; 0 where another process removed it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _set_aside(path: Path) -> None:

@@ -197,10 +197,16 @@ def test_old_unfinished_writes_are_swept(tmp_path):
     old, young = tmp_path / ".writing-1-a", tmp_path / ".writing-2-b"
     for path in (old, young):
         path.write_text("half")
-    os.utime(old, (1, 1))
+    forgotten, recent = tmp_path / "set" / ".partial-a", tmp_path / "set" / ".partial-b"
+    for path in (forgotten, recent):
+        path.mkdir(parents=True)
+    for path in (old, forgotten):
+        os.utime(path, (1, 1))
     Store(tmp_path).sweep()
     assert not old.exists()
+    assert not forgotten.exists()
     assert young.exists()
+    assert recent.exists()
 
 
 def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(
