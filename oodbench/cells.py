@@ -24,6 +24,7 @@ from oodbench.processes import ALONE, Processes
 from oodbench.results import PARTIAL, Record, SetFile, Store, folder_name, key_of
 from oodbench.sample import Sample
 from oodbench.scored import Scored, merge, without_bad_scores
+from oodbench.threads import fitting_threads
 
 Watch = Callable[[str, int], Tell]
 """Begins a stage, given its name and number of images; returns what counts them."""
@@ -122,8 +123,9 @@ class Cells:
         if not missing and processes.agree(place.is_whole()):
             return
         began = time.perf_counter()
-        self._fit(missing)
-        scored = self._score(place, sample, missing)
+        with fitting_threads(self.network):
+            self._fit(missing)
+            scored = self._score(place, sample, missing)
         if scored is not None:
             seconds = time.perf_counter() - began
             self._store(place, sample, scored, missing, seconds)
