@@ -216,20 +216,22 @@ def pairs(group: Group) -> list[Scores]:
     # Labels that are not the network's classes have no losses beside them.
     graded = known.keys() >= {"predictions", "labels", "nll"}
     correct = known["predictions"] == known["labels"] if graded else None
+    # Read once for all out-sets: every read hashes the scores.
+    methods = {
+        label: (record, cell)
+        for label, cell in group.cells.items()
+        if (record := cell.read()) is not None
+    }
     found = []
     for record, file in group.outside:
         clusters = intervals.Clusters(
             known.get("clusters"), file.arrays().get("clusters")
         )
-        for label, inside in group.cells.items():
-            method = inside.read()
-            if method is None:
-                continue
-            outside = file.cell(label, method["detector"]["key"])
+        for label, inside in methods.items():
+            outside = file.cell(label, inside[0]["detector"]["key"])
             if (stored := outside.read()) is not None and fits(stored, CELL):
                 name = names[record["set"]["key"]]
-                cells = (method, inside), (stored, outside)
-                pair = _pair(group, name, *cells, clusters)
+                pair = _pair(group, name, inside, (stored, outside), clusters)
                 found.append(replace(pair, correct=correct))
     return found
 
