@@ -12,6 +12,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from oodbench import cli  # noqa: E402
 from oodbench.dataset import Split  # noqa: E402
 from oodbench.network import Network  # noqa: E402
 
@@ -50,3 +51,18 @@ def images():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
     return Split(pixels, rng.integers(0, 6, 40))
+
+
+@pytest.fixture
+def oodbench(monkeypatch, capsys, tmp_path):
+    """Runs a command in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["oodbench", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    return run

@@ -11,24 +11,6 @@ import sys
 import numpy as np
 import pytest
 
-from oodbench import cli
-
-
-@pytest.fixture
-def oodbench(monkeypatch, capsys, tmp_path):
-    """Runs a command in an empty folder; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["oodbench", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        captured = capsys.readouterr()
-        return exit_.value.code or 0, captured.out, captured.err
-
-    return run
-
-
 QUICK = ("--model", "ce-digits", "--out", "digits:8-9,noise:uniform", "--limit", "40")
 
 

@@ -1,7 +1,6 @@
 """Thresholds: what they accept, what is written of them, and images scored by them."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from oodbench import cli, thresholds
+from oodbench import thresholds
 from oodbench.dataset import Shape
 from oodbench.dataset_spec import open_dataset
 from oodbench.errors import InputError
@@ -89,21 +88,6 @@ def test_other_files_are_refused(tmp_path, text):
         thresholds.read(path)
     with pytest.raises(InputError, match="Cannot read"):
         thresholds.read(tmp_path / "missing.json")
-
-
-@pytest.fixture
-def oodbench(monkeypatch, capsys, tmp_path):
-    """Runs a command in a folder of its own; returns exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["oodbench", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        captured = capsys.readouterr()
-        return exit_.value.code or 0, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
