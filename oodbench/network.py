@@ -19,12 +19,23 @@ Precision = Literal["fp32", "bf16"]
 
 
 class Joint(NamedTuple):
-    """What the module of an unconditional JEM returns: log p(x) has its own head."""
+    """Logits and log p(x). An unconditional JEM's module returns it: two heads."""
 
     logits: Tensor
     """`[N, K]`."""
     log_px: Tensor
     """`[N]`, unnormalised."""
+
+    @classmethod
+    def of(cls, output: Tensor | Joint) -> Joint:
+        """Returns what a module's output says, half precision made float32.
+
+        Logits alone say log p(x) by their LogSumExp.
+        """
+        if isinstance(output, Joint):
+            return cls(_at_least_float32(output.logits), _at_least_float32(output[1]))
+        logits = _at_least_float32(output)
+        return cls(logits, logits.logsumexp(1))
 
 
 class Result(NamedTuple):
@@ -110,10 +121,11 @@ class Network:
                 output = self._run(pixels)
             finally:
                 hook.remove()
-        logits = (output.logits if isinstance(output, Joint) else output).float()
-        log_px = output.log_px if isinstance(output, Joint) else logits.logsumexp(1)
+        logits, log_px = Joint.of(output)
         return Result(
-            logits, log_px.float(), features[-1].float() if features else None
+            logits.float(),
+            log_px.float(),
+            features[-1].float() if features else None,
         )
 
     def fingerprint(self) -> str:
@@ -135,10 +147,7 @@ class Network:
     def _run(self, pixels: Tensor) -> Tensor | Joint:
         mean = pixels.new_tensor(self.mean).view(1, -1, 1, 1)
         std = pixels.new_tensor(self.std).view(1, -1, 1, 1)
-        half = torch.autocast(
-            pixels.device.type, torch.bfloat16, enabled=self.precision == "bf16"
-        )
-        with half:
+        with autocast(pixels.device, self.precision):
             output: Tensor | Joint = self.module((pixels - mean) / std)
         return output
 
@@ -181,6 +190,15 @@ class Network:
                 f"images; for 2 images it returned {got}."
             )
         self.classes = logits.shape[1]
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Returns what a module runs in: bf16 where it is told to, else its own dtype."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def source_hash(owner: type) -> str:

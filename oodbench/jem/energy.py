@@ -1,15 +1,85 @@
 """A classifier's logits read as energies.
 
+A `Joint` holds logits f(x) `[N, K]` and unnormalised log p(x) `[N]`, which is
+LogSumExp_y f(x)[y] in a conditional model and a head of its own in an unconditional
+one. With log p(x, y) = log p(x) + log p(y|x), every identity holds in both. All that
+contains p(x) is known up to log Z, a constant that no image changes.
+
 Grathwohl, Wang, Jacobsen, Duvenaud, Norouzi and Swersky, Your Classifier is Secretly an
 Energy Based Model and You Should Treat it Like One, ICLR 2020, arXiv 1912.03263.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
+
+from oodbench.network import Joint
+
+Density = Callable[[Tensor], Tensor]
+"""Maps images `[N, …]` to one number each, `[N]`, such as log p(x)."""
+
+
+def log_p_y_given_x(joint: Joint) -> Tensor:
+    """Returns log p(y|x) = log softmax f(x), `[N, K]`."""
+    return joint.logits.log_softmax(1)
+
+
+def log_p_x(joint: Joint) -> Tensor:
+    """Returns log p(x) + log Z, `[N]`."""
+    return joint.log_px
+
+
+def log_p_xy(joint: Joint) -> Tensor:
+    """Returns log p(x, y) + log Z, `[N, K]`; in a conditional model f(x) itself."""
+    return joint.log_px[:, None] + log_p_y_given_x(joint)
+
+
+def log_p_x_given_y(joint: Joint, log_p_y: Tensor | None = None) -> Tensor:
+    """Returns log p(x|y) = log p(x, y) − log p(y), `[N, K]`, up to log Z.
+
+    Args:
+        joint: What the model says.
+        log_p_y: `[K]`, the classes' shares; None for equal ones.
+    """
+    classes = joint.logits.shape[1]
+    if log_p_y is None:
+        log_p_y = joint.logits.new_full((classes,), 1 / classes).log()
+    return log_p_xy(joint) - log_p_y
+
+
+def energy_x(joint: Joint) -> Tensor:
+    """Returns E(x) = −log p(x) − log Z, `[N]`."""
+    return -log_p_x(joint)
+
+
+def energy_xy(joint: Joint) -> Tensor:
+    """Returns E(x, y) = −log p(x, y) − log Z, `[N, K]`; mostly −f(x)[y]."""
+    return -log_p_xy(joint)
 
 
 def free_energy(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Returns E(x; T) = −T · LogSumExp_y(f(x)[y] / T), `[N]`, from logits `[N, K]`.
 
-    At T = 1 it is the JEM's E(x), with log p(x) = −E(x) − log Z.
+    At T = 1 it is the E(x) of a conditional model.
     """
     return -temperature * (logits / temperature).logsumexp(1)
+
+
+def of_class(values: Tensor, labels: Tensor) -> Tensor:
+    """Returns from `[N, K]` the value of each image's class, `[N]`."""
+    return values.gather(1, labels[:, None]).squeeze(1)
+
+
+def gradient(density: Density, images: Tensor) -> Tensor:
+    """Returns ∂ density / ∂ images, each image's own, in the shape of the images.
+
+    The sum over the batch holds it, since in evaluation mode no image influences
+    another.
+    """
+    with torch.enable_grad():
+        images = images.detach().requires_grad_(True)
+        (found,) = torch.autograd.grad(density(images).sum(), images)
+    return found
