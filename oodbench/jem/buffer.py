@@ -1,36 +1,57 @@
 """The replay buffer that keeps SGLD chains between training iterations."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from oodbench.errors import InputError
 
 
 @dataclass
 class ReplayBuffer:
     """Chains' last states, so that the next iteration goes on where this one stopped.
 
-    A drawn chain begins anew from U(-1, 1) with probability `reinit`.
+    A drawn chain begins anew from U(-1, 1) with probability `reinit`. With labels, the
+    places of class y are those from y · size // classes on. All of it stays on the
+    generator's device.
 
     Du and Mordatch, Implicit Generation and Modeling with Energy-Based Models, NeurIPS
     2019, arXiv 1903.08689.
+
+    Raises:
+        InputError: There are fewer places than classes.
     """
 
     size: int
     shape: tuple[int, ...]
     reinit: float
     generator: torch.Generator
+    classes: int = 1
     states: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.size < self.classes:
+            raise InputError(
+                f"The buffer has {self.size} places for {self.classes} classes; give "
+                "each at least one."
+            )
         self.states = self._fresh(self.size)
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """Returns `count` first states `[count, *shape]` and their places `[count]`."""
+    def draw(self, count: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns `count` first states `[count, *shape]` and their places `[count]`.
+
+        Args:
+            count: How many chains.
+            labels: `[count]`, from whose classes' places to draw; None for all places.
+        """
         device = self.generator.device
-        places = torch.randint(
-            self.size, (count,), generator=self.generator, device=device
-        )
+        block = self.size if labels is None else self.size // self.classes
+        places = torch.randint(block, (count,), generator=self.generator, device=device)
+        if labels is not None:
+            places += labels * block
         anew = torch.rand(count, generator=self.generator, device=device) < self.reinit
         anew = anew.view(-1, *[1] * len(self.shape))
         return torch.where(anew, self._fresh(count), self.states[places]), places

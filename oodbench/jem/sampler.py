@@ -1,46 +1,147 @@
-"""Stochastic gradient Langevin dynamics on log p(x)."""
+"""Stochastic gradient Langevin dynamics (SGLD) on log p(x) or log p(x|y)."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from oodbench.errors import InputError
+from oodbench.jem.energy import Density, gradient
+
+Noise = Callable[[Tensor], Tensor]
+"""Returns independent draws from N(0, 1) in the shape, and on the device, of states."""
 
 
 @dataclass(frozen=True)
 class SGLD:
     """x ← x + step_size · ∇ log p(x) + noise · n with n ~ N(0, I), `steps` times.
 
-    The defaults are those of the JEM paper's code, on pixels in [-1, 1]. They are not
-    Langevin dynamics at temperature 1, which has noise = √(2 · step_size), but at
-    noise² / (2 · step_size): nearly gradient ascent.
+    States are pixels in [-1, 1], whatever the network's own scaling. The defaults are
+    those of the JEM paper's code. They are not Langevin dynamics at temperature 1 but
+    at noise² / (2 · step_size) = 5e-5: nearly gradient ascent. `noise=None` couples the
+    noise to the step as eq. (3) of the paper does, whose α is 2 · step_size.
 
     Grathwohl et al., ICLR 2020, arXiv 1912.03263; the dynamics are those of Welling and
-    Teh, Bayesian Learning via Stochastic Gradient Langevin Dynamics, ICML 2011.
+    Teh, Bayesian Learning via Stochastic Gradient Langevin Dynamics, ICML 2011. A
+    clipped gradient and clamped pixels are the proximal SGLD of Yang and Ji, JEM++:
+    Improved Techniques for Training JEM, ICCV 2021, arXiv 2109.09032.
+
+    Raises:
+        InputError: A number is out of its range, or a temperature has no noise to
+            act on.
     """
 
     steps: int = 20
     step_size: float = 1.0
-    noise: float = 0.01
+    noise: float | None = 0.01
+    """None for √(2 · step_size · temperature)."""
+    temperature: float = 1.0
+    """T > 0 of coupled noise: the chain draws from p(x)^(1/T)."""
+    clamp: float | None = None
+    """Pixels are cut to [-clamp, clamp] after each step. Chains that rest on the border
+    have a gradient there, which spoils ‖∇ log p(x)‖ as a score."""
+    clip: float | None = None
+    """Each entry of ∇ log p(x) is cut to [-clip, clip]."""
 
-    def __call__(
-        self,
-        log_px: Callable[[Tensor], Tensor],
-        x: Tensor,
-        generator: torch.Generator,
-    ) -> Tensor:
+    def __post_init__(self) -> None:
+        limits = {"clamp": self.clamp, "clip": self.clip}
+        if self.steps < 0:
+            raise InputError(f"SGLD takes 0 steps or more, not {self.steps}.")
+        if self.step_size < 0 or not math.isfinite(self.step_size):
+            raise InputError(f"The SGLD step size {self.step_size} must be at least 0.")
+        if self.noise is not None and not 0 <= self.noise < math.inf:
+            raise InputError(f"The SGLD noise {self.noise} must be at least 0.")
+        if not 0 < self.temperature < math.inf:
+            raise InputError(f"The temperature {self.temperature} must be positive.")
+        if self.noise is not None and self.temperature != 1:
+            raise InputError(
+                "A temperature is for noise that is coupled to the step; the noise "
+                f"{self.noise} already sets one of {self.effective_temperature:g}."
+            )
+        for name, value in limits.items():
+            if value is not None and not value > 0:
+                raise InputError(f"The SGLD {name} must be positive, got {value}.")
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the noise of one step."""
+        if self.noise is not None:
+            return self.noise
+        return math.sqrt(2 * self.step_size * self.temperature)
+
+    @property
+    def effective_temperature(self) -> float:
+        """The T of the p(x)^(1/T) that small steps would draw from."""
+        if not self.step_size:
+            return math.inf
+        return self.deviation**2 / (2 * self.step_size)
+
+    def __call__(self, density: Density, x: Tensor, noise: Noise) -> Tensor:
         """Returns the chains' last states.
 
         Args:
-            log_px: Maps states to unnormalised log p(x) `[N]`.
+            density: Maps states to unnormalised log p `[N]`.
             x: The first states, `[N, …]`; left as they are.
-            generator: Where the noise comes from.
+            noise: Where the noise comes from.
         """
         x = x.detach().clone()
-        for _ in range(self.steps):
-            x.requires_grad_(True)
-            with torch.enable_grad():
-                (gradient,) = torch.autograd.grad(log_px(x).sum(), x)
-            noise = torch.empty_like(gradient).normal_(generator=generator)
-            x = x.detach() + self.step_size * gradient + self.noise * noise
+        for state in self.chain(density, x, noise):
+            x = state
         return x
+
+    def chain(self, density: Density, x: Tensor, noise: Noise) -> Iterator[Tensor]:
+        """Yields the chains' states after each step."""
+        x = x.detach()
+        for _ in range(self.steps):
+            x = self.step(x, gradient(density, x), noise)
+            yield x
+
+    def step(self, x: Tensor, slope: Tensor, noise: Noise) -> Tensor:
+        """Returns the states after one step, given ∇ log p(x) there."""
+        if self.clip is not None:
+            slope = slope.clamp(-self.clip, self.clip)
+        x = x + self.step_size * slope
+        if self.deviation:
+            x = x + self.deviation * noise(x)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+
+def shared_noise(generator: torch.Generator) -> Noise:
+    """Returns noise for all chains from one generator, the fastest there is."""
+    return lambda like: torch.empty_like(like).normal_(generator=generator)
+
+
+class ChainNoise:
+    """Random numbers of which a chain's depend on the seed and its number alone.
+
+    Neither the batch size nor the device nor other chains change a chain.
+
+    Args:
+        seed: At least 0.
+        chains: The numbers of the chains, at least 0, in the order of the states.
+    """
+
+    def __init__(self, seed: int, chains: Sequence[int]) -> None:
+        self._streams = [np.random.default_rng([seed, int(one)]) for one in chains]
+
+    def __call__(self, like: Tensor) -> Tensor:
+        """Returns draws from N(0, 1) for every chain's state, `[N, …]`."""
+        shape = like.shape[1:]
+        drawn = [each.standard_normal(shape, np.float32) for each in self._streams]
+        return self._as(drawn, like)
+
+    def uniform(self, like: Tensor) -> Tensor:
+        """Returns draws from U(-1, 1) for every chain's state, `[N, …]`."""
+        shape = like.shape[1:]
+        drawn = [2 * each.random(shape, np.float32) - 1 for each in self._streams]
+        return self._as(drawn, like)
+
+    @staticmethod
+    def _as(drawn: list[np.ndarray], like: Tensor) -> Tensor:
+        values = np.stack(drawn) if drawn else np.empty(like.shape, np.float32)
+        return torch.from_numpy(values).to(like)
