@@ -46,7 +46,7 @@ def test_the_papers_network_has_the_papers_parameters():
 
 
 def test_the_stride_is_on_the_second_convolution():
-    block = jem_wrn.Block(3, 4, stride=2, norm="none")
+    block = jem_wrn.Block(3, 4, stride=2, norm="none", activation="silu")
     assert block.conv1(torch.rand(1, 3, 8, 8)).shape == (1, 4, 8, 8)
     assert block(torch.rand(1, 3, 8, 8)).shape == (1, 4, 4, 4)
 
@@ -84,7 +84,7 @@ def test_a_conditional_jem_returns_logits_and_an_unconditional_one_both_heads():
 
 
 def test_a_block_of_zero_convolutions_is_its_shortcut():
-    block = jem_wrn.Block(4, 4, stride=1, norm="none")
+    block = jem_wrn.Block(4, 4, stride=1, norm="none", activation="silu")
     nn.init.zeros_(block.conv2.weight)
     nn.init.zeros_(block.conv2.bias)
     maps = torch.randn(1, 4, 8, 8)
@@ -250,7 +250,7 @@ def test_a_misspelt_activation_is_refused_with_the_nearest():
 
 
 def test_every_architecture_of_a_card_has_its_name():
-    assert set(ARCHITECTURES) == {"jem_wrn", "mlp"}
+    assert set(ARCHITECTURES) == {"cnn", "jem_wrn", "mlp"}
 
 
 # --- the user's code
@@ -287,7 +287,8 @@ def nets(tmp_path):
         ("None", None),
         ("'10'", "10"),
         ("basic", "basic"),
-        ("(1, 2)", "(1, 2)"),
+        ("(1, 2)", (1, 2)),
+        ("((1, 2), 3)", "((1, 2), 3)"),
         ("__import__('os')", "__import__('os')"),
         ("", ""),
     ],

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from torch import nn
 
 from oodbench.architectures.jem_wrn import JEMWideResNet
-from oodbench.architectures.small import MLP
+from oodbench.architectures.small import CNN, MLP
 
-ARCHITECTURES: Mapping[str, type[nn.Module]] = {"jem_wrn": JEMWideResNet, "mlp": MLP}
+ARCHITECTURES: Mapping[str, type[nn.Module]] = {
+    "cnn": CNN,
+    "jem_wrn": JEMWideResNet,
+    "mlp": MLP,
+}

@@ -16,7 +16,8 @@ from torch import nn
 
 from oodbench.errors import InputError
 
-Literal = int | float | bool | str | None
+Plain = int | float | bool | str | None
+Literal = Plain | tuple[Plain, ...]
 
 
 def build(arch: str, arguments: Mapping[str, str]) -> nn.Module:
@@ -65,16 +66,19 @@ def describe(arch: str, arguments: Mapping[str, str]) -> str:
 
 
 def literal(text: str) -> Literal:
-    """Reads a number, `True`, `False`, `None` or a quoted text; else the text itself.
+    """Reads a number, `True`, `False`, `None`, a quoted text or several; else the text.
 
     >>> literal("10"), literal("1e-3"), literal("None"), literal("basic")
     (10, 0.001, None, 'basic')
+    >>> literal("256,256")
+    (256, 256)
     """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
-    return value if isinstance(value, Literal) else text
+    parts = value if isinstance(value, tuple) else (value,)
+    return value if all(isinstance(part, Plain) for part in parts) else text
 
 
 def _is_file(where: str) -> bool:

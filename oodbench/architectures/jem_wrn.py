@@ -12,9 +12,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from oodbench import checkpoint
+from oodbench.architectures.activations import activation as new_activation
 from oodbench.errors import InputError
 from oodbench.network import Joint
 from oodbench.registry import unknown
@@ -60,8 +60,11 @@ NORMS: Mapping[str, Callable[[int], nn.Module]] = {
 class Block(nn.Module):
     """A pre-activation residual block whose second convolution has the stride."""
 
-    def __init__(self, entering: int, leaving: int, *, stride: int, norm: str) -> None:
+    def __init__(
+        self, entering: int, leaving: int, *, stride: int, norm: str, activation: str
+    ) -> None:
         super().__init__()
+        self.activate = new_activation(activation)
         self.bn1 = NORMS[norm](entering)
         self.conv1 = nn.Conv2d(entering, leaving, 3, padding=1)
         self.bn2 = NORMS[norm](leaving)
@@ -72,8 +75,8 @@ class Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps `[N, entering, H, W]` to `[N, leaving, H / stride, W / stride]`."""
-        inner = self.conv1(_activate(self.bn1(maps)))
-        inner = self.conv2(_activate(self.bn2(inner)))
+        inner = self.conv1(self.activate(self.bn1(maps)))
+        inner = self.conv2(self.activate(self.bn2(inner)))
         return inner + self.shortcut(maps)
 
 
@@ -85,9 +88,17 @@ class WideResNet(nn.Module):
     """
 
     def __init__(
-        self, *, depth: int, width: int, channels: int, stages: int, norm: str
+        self,
+        *,
+        depth: int,
+        width: int,
+        channels: int,
+        stages: int,
+        norm: str,
+        activation: str,
     ) -> None:
         super().__init__()
+        self.activate = new_activation(activation)
         blocks = (depth - 4) // 6
         widths = [16, *(16 * width * 2**stage for stage in range(stages))]
         self.features = widths[-1]
@@ -96,7 +107,13 @@ class WideResNet(nn.Module):
             entering = [widths[number - 1]] + [widths[number]] * (blocks - 1)
             strides = [1 if number == 1 else 2] + [1] * (blocks - 1)
             stage = [
-                Block(size, widths[number], stride=stride, norm=norm)
+                Block(
+                    size,
+                    widths[number],
+                    stride=stride,
+                    norm=norm,
+                    activation=activation,
+                )
                 for size, stride in zip(entering, strides, strict=True)
             ]
             self.add_module(f"layer{number}", nn.Sequential(*stage))
@@ -109,7 +126,7 @@ class WideResNet(nn.Module):
         maps = self.conv1(pixels)
         for number in range(1, self.stages + 1):
             maps = self.get_submodule(f"layer{number}")(maps)
-        return self.pool(_activate(self.bn1(maps))).flatten(1)
+        return self.pool(self.activate(self.bn1(maps))).flatten(1)
 
 
 class JEMWideResNet(nn.Module):
@@ -117,7 +134,8 @@ class JEMWideResNet(nn.Module):
 
     The conditional JEM reads log p(x) off its logits, and its energy head was never
     trained; the unconditional one has learned log p(x) with that head. Both have the
-    same tensors. Images come in [-1, 1].
+    same tensors. Images come in [-1, 1]. All checkpoints of the paper's family have
+    LeakyReLU; those of `oodbench train` say in their card what they have.
 
     Raises:
         InputError: Depth, stages or norm are none of this family.
@@ -132,6 +150,7 @@ class JEMWideResNet(nn.Module):
         channels: int = 3,
         stages: int = 3,
         norm: str = "none",
+        activation: str = "leaky_relu",
         unconditional: bool = False,
     ) -> None:
         super().__init__()
@@ -148,7 +167,12 @@ class JEMWideResNet(nn.Module):
         if norm not in NORMS:
             raise InputError(unknown("norm", norm, NORMS))
         self.f = WideResNet(
-            depth=depth, width=width, channels=channels, stages=stages, norm=norm
+            depth=depth,
+            width=width,
+            channels=channels,
+            stages=stages,
+            norm=norm,
+            activation=activation,
         )
         self.energy_output = nn.Linear(self.f.features, 1)
         self.class_output = nn.Linear(self.f.features, classes)
@@ -199,10 +223,6 @@ def recognise(
     if unconditional is None:
         module.unconditional = _is_trained(module.energy_output)
     return module
-
-
-def _activate(maps: Tensor) -> Tensor:
-    return F.leaky_relu(maps, 0.2)
 
 
 def _is_jem(weights: Mapping[str, Tensor]) -> bool:
