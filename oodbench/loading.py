@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -73,10 +74,10 @@ def load_network(
     file = weights_file.read(path)
     try:
         found = checkpoint.find_state_dict(file.content)
-        card = file.metadata.get(CARD)
+        card = file.metadata.get(CARD) or _card_inside(file.content)
         _refuse_idle(arch, arch_args, card, norm, unconditional)
         if arch is not None:
-            built = _from_factory(found.tensors, arch, arch_args, shape)
+            built = _from_factory(found.tensors, arch, arch_args, shape, card)
         elif card is not None:
             built = _from_card(found.tensors, card)
         else:
@@ -143,11 +144,12 @@ def _from_factory(
     arch: str,
     arguments: Mapping[str, str],
     native: Shape | None,
+    text: str | None,
 ) -> _Built:
-    if native is None:
+    if native is None and text is None:
         raise InputError("the size of its images is not in the file; give a shape.")
     module = factory.build(arch, arguments)
-    call = factory.describe(arch, arguments)
+    record = {"architecture": factory.describe(arch, arguments)}
     try:
         checkpoint.fill(module, tensors, name=arch)
     except InputError:
@@ -156,16 +158,31 @@ def _from_factory(
         raise InputError(
             f"its weights cannot be put into {arch}: {type(error).__name__}: {error}"
         ) from error
+    if text is not None:
+        with _reading_card():
+            return _Built(module, *_inputs(json.loads(text)), record)
+    assert native is not None
     # Asked of the module, since a file may not keep the order of its tensors.
     channels = checkpoint.input_channels(module.state_dict()) or native.channels
     shape = native._replace(channels=channels)
-    return _Built(module, shape, (0.0,), (1.0,), {"architecture": call})
+    return _Built(module, shape, (0.0,), (1.0,), record)
+
+
+def _card_inside(content: object) -> str | None:
+    """Returns the card of a checkpoint of `oodbench train`."""
+    card = content.get("card") if isinstance(content, Mapping) else None
+    return card if isinstance(card, str) else None
 
 
 def _from_card(tensors: Mapping[str, Tensor], text: str) -> _Built:
-    try:
+    with _reading_card():
         card = json.loads(text)
         settings = dict(card["architecture"])
+        if "factory" in settings:
+            raise InputError(
+                f"its network was built by {settings['factory']}; say so with --arch "
+                "and --arg."
+            )
         name = settings.pop("name")
         if name not in ARCHITECTURES:
             raise InputError(registry.unknown("architecture", name, ARCHITECTURES))
@@ -174,20 +191,35 @@ def _from_card(tensors: Mapping[str, Tensor], text: str) -> _Built:
             raise ValueError(f"{layers} layers of {len(tensors)} tensors")
         with torch.device("meta"):
             module = ARCHITECTURES[name](**settings)
-        shape = Shape(*card["shape"])
-        if not all(type(size) is int and 0 < size <= 4096 for size in shape):
-            raise ValueError(f"shape {shape}")
-        mean, std = (tuple(map(float, card[key])) for key in ("mean", "std"))
+        inputs = _inputs(card)
+    checkpoint.fill(module, tensors, name=name)
+    architecture = json.dumps(card["architecture"], sort_keys=True)
+    return _Built(module, *inputs, {"architecture": architecture})
+
+
+def _inputs(
+    card: Mapping[str, Any],
+) -> tuple[Shape, tuple[float, ...], tuple[float, ...]]:
+    """Returns shape, mean and deviation of the images that a card speaks of."""
+    shape = Shape(*card["shape"])
+    if not all(type(size) is int and 0 < size <= 4096 for size in shape):
+        raise ValueError(f"shape {shape}")
+    mean, std = (tuple(map(float, card[key])) for key in ("mean", "std"))
+    return shape, mean, std
+
+
+@contextmanager
+def _reading_card() -> Iterator[None]:
+    """Makes one sentence of whatever a card from elsewhere may cause."""
+    try:
+        yield
     except InputError:
         raise
-    except Exception as error:  # a card from elsewhere may say anything
+    except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(
             f"its card is damaged ({type(error).__name__}: {reason})."
         ) from error
-    checkpoint.fill(module, tensors, name=name)
-    architecture = json.dumps(card["architecture"], sort_keys=True)
-    return _Built(module, shape, mean, std, {"architecture": architecture})
 
 
 def _from_jem(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 T = TypeVar("T")
 
@@ -36,6 +36,25 @@ class Processes:
         decisions = [decision]
         distributed.broadcast_object_list(decisions)
         return decisions[0]
+
+    def gather(self, value: T) -> list[T]:
+        """Returns the values of all processes, in the order of their ranks."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replaces tensors by their means over all processes, in one exchange."""
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        sizes = [tensor.numel() for tensor in tensors]
+        for tensor, mean in zip(tensors, flat.split(sizes), strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
     def wait(self) -> None:
         """Waits until all processes have come here."""

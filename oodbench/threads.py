@@ -1,21 +1,28 @@
 """Chooses how many threads of the CPU serve a network."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from torch import nn
 
+from oodbench.dataset import Shape
 from oodbench.network import Network
 
 SMALL = 10**7
 """Multiplications an image, at most, of networks that run fastest on one thread."""
 
 
-@contextmanager
-def fitting_threads(network: Network) -> Iterator[None]:
+def fitting_threads(network: Network) -> AbstractContextManager[None]:
     """Runs small networks on one thread: on a busy machine they are twice as fast."""
-    weights = sum(weight.numel() for weight in network.module.parameters())
-    work = weights * network.shape.height * network.shape.width
+    return threads_for(network.module, network.shape)
+
+
+@contextmanager
+def threads_for(module: nn.Module, shape: Shape) -> Iterator[None]:
+    """Does so for a module on images of a shape."""
+    weights = sum(weight.numel() for weight in module.parameters())
+    work = weights * shape.height * shape.width
     before = torch.get_num_threads()
     if work < SMALL:
         torch.set_num_threads(1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Protocol
 
 import click
 
@@ -14,6 +14,13 @@ from oodbench.printable import short_name
 
 QUIET_SECONDS = 20.0
 """Between two lines where there is no terminal to draw bars on."""
+
+
+class Tell(Protocol):
+    """Is told of the steps done, and maybe a word on how it goes."""
+
+    def __call__(self, steps: int, note: str = "") -> None:
+        """Takes both."""
 
 
 class Progress:
@@ -42,6 +49,7 @@ class Progress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -56,30 +64,31 @@ class Progress:
     ) -> None:
         self._stack.close()
 
-    def watch(self, stage: str, total: int) -> Callable[[int], None]:
+    def watch(self, stage: str, total: int) -> Tell:
         """Begins a stage of so many steps; the result is told of the steps done."""
         name = short_name(stage)
         return self._bar(name, total) if self._drawn else _lines(name, total)
 
-    def _bar(self, stage: str, total: int) -> Callable[[int], None]:
-        task = self._bars.add_task(stage, total=total)
+    def _bar(self, stage: str, total: int) -> Tell:
+        task = self._bars.add_task(stage, total=total, note="")
 
-        def tell(steps: int) -> None:
-            self._bars.advance(task, steps)
+        def tell(steps: int, note: str = "") -> None:
+            self._bars.update(task, advance=steps, note=note)
             if self._bars.tasks[task].finished:
                 self._bars.update(task, visible=False)
 
         return tell
 
 
-def _lines(stage: str, total: int) -> Callable[[int], None]:
+def _lines(stage: str, total: int) -> Tell:
     done, last = 0, time.monotonic()
 
-    def tell(steps: int) -> None:
+    def tell(steps: int, note: str = "") -> None:
         nonlocal done, last
         done += steps
         if time.monotonic() - last > QUIET_SECONDS:
             last = time.monotonic()
-            click.echo(f"{stage}: {done} of {total}", err=True)
+            said = f", {note}" if note else ""
+            click.echo(f"{stage}: {done} of {total}{said}", err=True)
 
     return tell

@@ -4,142 +4,151 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from oodbench.cli.options import device_option
+from oodbench.cli.options import device_option, settings
 from oodbench.cli.progress import Progress
+from oodbench.cli.recipe_options import recipe_options
 from oodbench.errors import InputError
+
+if TYPE_CHECKING:
+    from oodbench.jem.recipe import Recipe
+
+INSIDE, ARCH = "digits:0-7", "mlp"
 
 
 @click.command()
-@click.option("--in", "inside", default="digits:0-7", show_default=True, metavar="SET")
+@click.option("--in", "inside", metavar="SET", help=f"[default: {INSIDE}]")
+@click.option(
+    "--test", metavar="SET", help="Measures accuracy on it.  [default: --in's own]"
+)
 @click.option(
     "--to",
-    "path",
+    "folder",
     required=True,
-    type=click.Path(path_type=Path),
-    help="A .safetensors file; its card is written beside it.",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder for checkpoint, log and pictures of chains.",
 )
 @click.option(
-    "--objective",
-    type=click.Choice(["jem", "ce"]),
-    default="jem",
-    show_default=True,
-    help="ce is cross-entropy alone.",
+    "--export",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the weights go, alone and with a card beside them.  "
+    "[default: in the folder, with its name]",
 )
 @click.option(
-    "--hidden",
-    default="256,256",
-    show_default=True,
-    metavar="N,…",
-    help="Widths of the hidden layers.",
+    "--arch",
+    metavar="NAME or MODULE:FACTORY",
+    help=f"mlp, cnn, jem_wrn, or what builds another.  [default: {ARCH}]",
 )
 @click.option(
-    "--activation",
-    type=click.Choice(["silu", "leaky_relu"]),
-    default="leaky_relu",
-    show_default=True,
+    "--arg",
+    "arch_args",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of the network, as hidden=256,256 or depth=28.",
 )
-@click.option("--iterations", type=click.IntRange(1), default=1000, show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
+@recipe_options
 @click.option(
-    "--decay",
-    type=click.Choice(["cosine", "none"]),
-    default="none",
-    show_default=True,
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after so many; the same command goes on there.",
 )
 @click.option(
-    "--input-noise",
-    type=float,
-    default=0.03,
-    show_default=True,
-    help="Deviation, on images in [-1, 1].",
+    "--overwrite", is_flag=True, help="Begin anew, whatever is in the folder."
 )
 @click.option(
-    "--energy-l2",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Weight of log p(x)², which keeps it near 0.",
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Compiles the gradient of log p(x); pays on a GPU.",
 )
-@click.option("--sgld-steps", type=click.IntRange(1), default=20, show_default=True)
-@click.option("--sgld-step-size", type=float, default=1.0, show_default=True)
-@click.option("--sgld-noise", type=float, default=0.01, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--tensorboard", is_flag=True, help="Writes for TensorBoard, too.")
 @click.option("--note", default="", help="A word for the card: why this recipe, say.")
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    help="Of the CPU; small networks run fastest on 1.",
-)
 @device_option
 def train(
-    inside: str,
-    path: Path,
-    objective: Literal["jem", "ce"],
-    hidden: str,
-    activation: str,
-    iterations: int,
-    batch_size: int,
-    learning_rate: float,
-    decay: Literal["cosine", "none"],
-    input_noise: float,
-    energy_l2: float,
-    sgld_steps: int,
-    sgld_step_size: float,
-    sgld_noise: float,
-    seed: int,
+    inside: str | None,
+    test: str | None,
+    folder: Path,
+    export: Path | None,
+    arch: str | None,
+    arch_args: tuple[str, ...],
+    recipe: Recipe,
+    card: Mapping[str, Any],
+    minutes: float | None,
+    overwrite: bool,
+    compiled: bool,
+    tensorboard: bool,
     note: str,
-    threads: int | None,
     device: str,
 ) -> None:
-    """Trains a small classifier, plain or as a joint energy-based model.
+    """Trains a classifier, plain or as a joint energy-based model (JEM).
+
+    The same command again goes on from the folder's checkpoint.
 
     \b
-    oodbench train --in digits:0-7 --to my-jem.safetensors --threads 1
-    oodbench run --model my-jem.safetensors
+    oodbench train --in digits:0-7 --to my-jem
+    oodbench run --model my-jem/my-jem.safetensors
+    oodbench train --in cifar10 --to jem --recipe jem-paper --arch jem_wrn \\
+        --arg depth=28 --arg width=10
+    torchrun --nproc-per-node 4 --no-python oodbench train --in cifar10 …
     """
-    if path.suffix != ".safetensors":
-        raise InputError(f"--to must end in .safetensors, got {path}.")
-    widths = [width.strip() for width in hidden.split(",")]
-    if not all(width.isdecimal() and int(width) for width in widths):
-        raise InputError(
-            f"--hidden must be widths with commas between, not {hidden!r}."
-        )
+    export = export or folder / f"{folder.resolve().name}.safetensors"
+    if export.suffix != ".safetensors":
+        raise InputError(f"--export must end in .safetensors, got {export}.")
 
-    import torch
+    from oodbench.training.run import train as train_
 
-    from oodbench import training
-    from oodbench.jem.sampler import SGLD
-    from oodbench.jem.train import Recipe
-
-    if threads:
-        torch.set_num_threads(threads)
+    network = _network(arch, arch_args, card)
     with Progress() as progress:
-        trained = training.train(
-            inside,
-            Recipe(
-                objective=objective,
-                iterations=iterations,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                decay=decay,
-                input_noise=input_noise,
-                energy_l2=energy_l2,
-                sampler=SGLD(sgld_steps, sgld_step_size, sgld_noise),
-                seed=seed,
-            ),
-            hidden=tuple(int(width) for width in widths),
-            activation=activation,
+        trained = train_(
+            inside or card.get("trained_on", {}).get("spec") or INSIDE,
+            recipe,
+            **network,
+            test=test,
+            folder=folder,
+            overwrite=overwrite,
+            minutes=minutes,
             device=device,
+            compiled=compiled,
+            board=tensorboard,
             command=shlex.join(["oodbench", *sys.argv[1:]]),
             note=note,
             watch=progress.watch,
         )
-    trained.write(path)
-    val, test = (trained.card["accuracy"][stage] for stage in ("val", "test"))
-    click.echo(f"{path}: accuracy {val:.4f} on val, {test:.4f} on test.")
+    if trained is None:
+        click.echo(f"Time is up. The same command goes on from {folder}.", err=True)
+        return
+    if not trained.is_told:
+        return
+    trained.write(export)
+    measured = trained.card["accuracy"].items()
+    told = ", ".join(f"{value:.4f} on {stage}" for stage, value in measured)
+    click.echo(f"{export}: accuracy {told or 'not measured'}.")
+
+
+def _network(
+    arch: str | None, arch_args: tuple[str, ...], card: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns what builds the network: the options, else the card, else the default."""
+    given = settings(arch_args)
+    if arch is not None or "architecture" not in card:
+        return {"arch": arch or ARCH, "arch_args": given}
+    known = dict(card["architecture"])
+    if "name" not in known:
+        raise InputError(
+            f"The card's network is built by {known.get('factory')}; say so with "
+            "--arch and --arg."
+        )
+    told = {"name", "inputs", "channels", "classes"}
+    texts = {k: _text(v) for k, v in known.items() if k not in told}
+    return {"arch": known["name"], "arch_args": {**texts, **given}}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) + ","
+    return str(value)

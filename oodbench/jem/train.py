@@ -2,143 +2,314 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oodbench.errors import InputError
+from oodbench.jem.batches import Shuffled, augmented, noised
 from oodbench.jem.buffer import ReplayBuffer
-from oodbench.jem.sampler import SGLD
+from oodbench.jem.chains import Chains, Samples
+from oodbench.jem.energy import log_p_xy, log_p_y_given_x, of_class
+from oodbench.jem.guard import Guard, State
+from oodbench.jem.recipe import Recipe
+from oodbench.jem.step import Step
+from oodbench.network import Joint, autocast
+from oodbench.processes import ALONE, Processes
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained. Images are on the network's own scale, mostly [-1, 1].
-
-    The loss of a JEM is −log p(y|x) − log p(x), the second term by the difference of
-    log p(x) on data and on SGLD samples, plus `energy_l2` · log p(x)², which keeps it
-    near 0. Batch, sampler, reinit and noise are those of the JEM paper's code; the rest
-    was chosen on digits (`benchmarks/digits_recipe.py`).
-
-    Grathwohl et al., ICLR 2020, arXiv 1912.03263.
-    """
-
-    objective: Literal["jem", "ce"] = "jem"
-    """ce is cross-entropy alone."""
-    iterations: int = 1000
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    """Of Adam, reached after a linear warm-up."""
-    warmup: int = 100
-    decay: Literal["cosine", "none"] = "none"
-    """cosine goes to 0 at the last iteration."""
-    input_noise: float = 0.03
-    """Standard deviation of Gaussian noise on all images."""
-    energy_l2: float = 0.0
-    sampler: SGLD = field(default_factory=SGLD)
-    buffer_size: int = 2000
-    reinit: float = 0.05
-    seed: int = 0
-
-    def rate(self, iteration: int) -> float:
-        """Returns the learning rate of an iteration, counted from 0."""
-        warm = min(1.0, (iteration + 1) / max(1, self.warmup))
-        if self.decay == "none":
-            return self.learning_rate * warm
-        return (
-            self.learning_rate
-            * warm
-            * _half_cosine(iteration / max(1, self.iterations))
-        )
-
-
-class Progress(NamedTuple):
-    """What one iteration shows."""
-
-    iteration: int
-    loss: float
-    gap: float
-    """log p(x) of data minus that of samples, means; 0 without a JEM."""
+MOMENTUM = 0.9
 
 
 class Trainer:
-    """One training run: everything that an iteration reads and changes."""
+    """One training run: everything that an iteration reads and changes.
+
+    Of several processes each has its share of every batch and of the buffer; gradients
+    are averaged. On a CPU, a run that is loaded from its own state goes on to the same
+    weights, bit for bit.
+
+    Args:
+        module: Maps images to logits `[N, K]` or a `Joint`; on the images' device.
+        images: `[N, …]` on the network's own scale, mostly [-1, 1].
+        labels: `[N]`.
+        recipe: How to train.
+        processes: Who shares the work.
+        compiled: Whether torch.compile makes the gradient of log p(x).
+
+    Raises:
+        InputError: The recipe does not fit the images.
+    """
 
     def __init__(
-        self, module: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe
+        self,
+        module: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        recipe: Recipe,
+        *,
+        processes: Processes = ALONE,
+        compiled: bool = False,
     ) -> None:
-        """Takes images `[N, …]` on the network's own scale and labels `[N]`."""
+        if images.ndim == 4:  # convolutions are faster in this order
+            images = images.contiguous(memory_format=torch.channels_last)
+            module = module.to(memory_format=torch.channels_last)
         self.module = module
         self.images = images
         self.labels = labels
         self.recipe = recipe
-        self.generator = torch.Generator(images.device).manual_seed(recipe.seed)
-        self.optimiser = torch.optim.Adam(module.parameters(), lr=0.0)
-        self.buffer = ReplayBuffer(
-            recipe.buffer_size, tuple(images.shape[1:]), recipe.reinit, self.generator
+        self.processes = processes
+        self.iteration = 0
+        self.seconds = 0.0
+        self.guard = Guard(recipe)
+        self.optimiser = _optimiser(module, recipe)
+        self.average = _average(module, recipe)
+        # All processes shuffle alike; noise and chains are each one's own.
+        order = _generator(images.device, recipe.seed, 0)
+        self.generator = _generator(images.device, recipe.seed, 1 + processes.rank)
+        self.classes = int(labels.max()) + 1
+        everything = torch.arange(len(images), device=images.device)
+        known = _labelled(labels, recipe.labels_per_class)
+        size = recipe.batch_size
+        self.labelled = Shuffled(known, min(size, len(known)), order, processes)
+        self.unlabelled = Shuffled(everything, size, order, processes)
+        self._order = order
+        buffer = ReplayBuffer(
+            recipe.buffer_size // processes.count,
+            tuple(images.shape[1:]),
+            recipe.reinit,
+            self.generator,
+            self.classes if recipe.by_class else 1,
+        )
+        self.chains = Chains(
+            module, buffer, recipe.sampler(), recipe.precision, compiled
         )
 
-    def run(self, tell: Callable[[Progress], None] = lambda progress: None) -> None:
-        """Trains for all iterations.
+    @property
+    def iterations(self) -> int:
+        """Of the whole run."""
+        return max(1, round(self.recipe.epochs * self.unlabelled.per_epoch))
+
+    @property
+    def trained(self) -> nn.Module:
+        """The module to use: the average of the weights where there is one."""
+        return self.module if self.average is None else self.average.module
+
+    def run(
+        self,
+        tell: Callable[[Step], None] = lambda step: None,
+        *,
+        save: Callable[[list[State]], None] = lambda states: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Trains to the end; returns whether it came there.
+
+        Args:
+            tell: Is told of every iteration.
+            save: Is given the last states, the younger last, when there is a new one.
+            stop: Is asked at each new state whether to stop there.
 
         Raises:
-            InputError: The loss is no longer finite.
+            InputError: It diverged more often than the recipe allows.
         """
-        for iteration in range(self.recipe.iterations):
-            self.optimiser.param_groups[0]["lr"] = self.recipe.rate(iteration)
-            self.module.train()
-            loss, gap = self._loss()
-            if not math.isfinite(loss.item()):
-                raise InputError(
-                    f"Training diverged at iteration {iteration}: the loss is "
-                    f"{loss.item()}. Lower the learning rate or the SGLD step size."
-                )
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimiser.step()
-            tell(Progress(iteration, loss.item(), gap))
+        while self.iteration < self.iterations:
+            if self.guard.is_due(self.iteration):
+                self.guard.keep(self.state())
+                save(self.guard.states)
+                if self.iteration and self.processes.agree(stop()):
+                    return False
+            began = time.perf_counter()
+            step = self._step()
+            self.seconds += time.perf_counter() - began
+            if fault := self.guard.fault(step):
+                self._load(self.guard.go_back(self.iteration, fault))
+                continue
+            self.iteration += 1
+            tell(step)
         self.module.eval()
+        self.guard.keep(self.state())
+        save(self.guard.states)
+        return True
 
-    def _loss(self) -> tuple[Tensor, float]:
-        images, labels = self._batch()
-        cross_entropy = F.cross_entropy(self.module(images), labels)
-        if self.recipe.objective == "ce":
-            return cross_entropy, 0.0
-        # As in the paper's code, log p(x) has a batch of its own.
-        data = self._log_px(self._batch()[0])
-        sample = self._log_px(self._sample())
-        gap = data.mean() - sample.mean()
-        size = data.square().mean() + sample.square().mean()
-        return cross_entropy - gap + self.recipe.energy_l2 * size, gap.item()
+    def state(self) -> State:
+        """Returns copies of all that the run is, on the host.
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        places = torch.randint(
-            len(self.images),
-            (self.recipe.batch_size,),
-            generator=self.generator,
-            device=self.images.device,
+        The names are those of the JEM paper's checkpoints, where they have one.
+        """
+        buffers = self.processes.gather(self.chains.buffer.states.cpu())
+        average = {} if self.average is None else self.average.state_dict()
+        return {
+            "model_state_dict": _copy(self.module.state_dict()),
+            **({"state_dict_ema": _copy(average)} if average else {}),
+            "replay_buffer": torch.cat(buffers).contiguous(),
+            "optimiser": _copy(self.optimiser.state_dict()),
+            "order": self._order.get_state(),
+            "labelled": self.labelled.state(),
+            "unlabelled": self.unlabelled.state(),
+            "generators": self.processes.gather(self.generator.get_state()),
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "rate_factor": self.guard.rate_factor,
+            "faults": list(self.guard.faults),
+        }
+
+    def resume(self, states: list[State]) -> None:
+        """Goes on from states that `run` saved, the last of them.
+
+        Raises:
+            InputError: Another number of processes made them.
+        """
+        made_by = len(states[-1]["generators"])
+        if made_by != self.processes.count:
+            raise InputError(
+                f"The checkpoint is of {made_by} processes, and there are "
+                f"{self.processes.count}; start as many."
+            )
+        self.guard.states = list(states)
+        self.guard.rate_factor = states[-1]["rate_factor"]
+        self.guard.faults = list(states[-1]["faults"])
+        self._load(states[-1])
+
+    def _load(self, state: State) -> None:
+        self.module.load_state_dict(state["model_state_dict"])
+        if self.average is not None:
+            self.average.load_state_dict(state["state_dict_ema"])
+        # A copy, since the optimiser takes the tensors themselves.
+        self.optimiser.load_state_dict(_copy(state["optimiser"]))
+        parts = state["replay_buffer"].chunk(self.processes.count)
+        self.chains.buffer.states.copy_(parts[self.processes.rank])
+        self._order.set_state(state["order"])
+        self.labelled.load(state["labelled"])
+        self.unlabelled.load(state["unlabelled"])
+        self.generator.set_state(state["generators"][self.processes.rank])
+        self.iteration = state["iteration"]
+        self.seconds = state["seconds"]
+
+    def _step(self) -> Step:
+        rate = self.recipe.rate(self.iteration, self.unlabelled.per_epoch)
+        rate *= self.guard.rate_factor
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss, shown = self._loss()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.processes.average(
+            [one.grad for one in self.module.parameters() if one.grad is not None]
         )
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
+        self.optimiser.step()
+        # The running means of a batch norm differ among processes.
+        self.processes.average(
+            [one for one in self.module.buffers() if one.is_floating_point()]
+        )
+        if self.average is not None:
+            self.average.update_parameters(self.module)
+        values = torch.stack([loss.detach().float(), *shown])
+        self.processes.average([values])
+        return Step(self.iteration, *values.tolist(), rate)
+
+    def _loss(self) -> tuple[Tensor, list[Tensor]]:
+        """Returns the loss, and what a `Step` shows besides."""
+        recipe = self.recipe
+        images, labels = self._batch(self.labelled, augment=True)
+        # Chains first: they need the module in evaluation mode. Labelled images last:
+        # a batch norm's running means are mostly those of the last pass.
+        marginal = self._marginal() if recipe.weight_x else None
+        joint = self.chains.run(len(labels), labels) if recipe.weight_xy else None
+        self.module.train()
+        loss = data = samples = images.new_zeros(())
+        if marginal is not None:
+            samples = self._run(marginal.states).log_px
+            unlabelled, _ = self._batch(self.unlabelled, augment=recipe.augment_density)
+            data = self._run(unlabelled).log_px
+            loss = loss + recipe.weight_x * (samples.mean() - data.mean())
+            size = data.square().mean() + samples.square().mean()
+            loss = loss + recipe.energy_l2 * size
+        if joint is not None:
+            samples = of_class(log_p_xy(self._run(joint.states)), labels)
+        said = self._run(images)
+        log_p_y = log_p_y_given_x(said)
+        cross_entropy = -of_class(log_p_y, labels).mean()
+        loss = loss + recipe.weight_y_given_x * cross_entropy
+        if joint is not None:
+            data = of_class(log_p_xy(said), labels)
+            loss = loss + recipe.weight_xy * (samples.mean() - data.mean())
+        chains = marginal or joint
+        shown = [
+            cross_entropy,
+            (log_p_y.argmax(1) == labels).float().mean(),
+            data.mean(),
+            samples.mean(),
+            chains.moved if chains else data.mean(),
+            chains.outside if chains else data.mean(),
+        ]
+        return loss, [value.detach() for value in shown]
+
+    def _marginal(self) -> Samples:
+        """Runs chains for −log p(x)."""
+        count = self.recipe.batch_size // self.processes.count
+        if not self.recipe.class_conditional:
+            return self.chains.run(count)
+        labels = torch.randint(
+            self.classes, (count,), generator=self.generator, device=self.labels.device
+        )
+        return self.chains.run(count, labels)
+
+    def _batch(self, stream: Shuffled, *, augment: bool) -> tuple[Tensor, Tensor]:
+        places = stream.draw()
         images = self.images[places]
-        noise = torch.empty_like(images).normal_(generator=self.generator)
-        return images + self.recipe.input_noise * noise, self.labels[places]
+        if augment:
+            images = augmented(images, self.recipe.augment, self.generator)
+            images = noised(images, self.recipe.input_noise, self.generator)
+        return images, self.labels[places]
 
-    def _sample(self) -> Tensor:
-        self.module.eval().requires_grad_(False)
-        start, places = self.buffer.draw(self.recipe.batch_size)
-        states = self.recipe.sampler(self._log_px, start, self.generator)
-        self.buffer.keep(states, places)
-        self.module.train().requires_grad_(True)
-        return states
-
-    def _log_px(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.module(images)
-        return logits.logsumexp(1)
+    def _run(self, images: Tensor) -> Joint:
+        with autocast(images.device, self.recipe.precision):
+            return Joint.of(self.module(images))
 
 
-def _half_cosine(done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * done))
+def _generator(device: torch.device, *stream: int) -> torch.Generator:
+    """Returns random numbers of a stream, far from those of all others."""
+    (seed,) = np.random.SeedSequence(stream).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(seed))
+
+
+def _labelled(labels: Tensor, per_class: int) -> Tensor:
+    """Returns the numbers of the images whose labels are used, the first of a class."""
+    if not per_class:
+        return torch.arange(len(labels), device=labels.device)
+    kinds = labels.unique().tolist()
+    first = [torch.nonzero(labels == kind)[:per_class, 0] for kind in kinds]
+    return torch.cat(first).sort().values
+
+
+def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    weights = module.parameters()
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            weights, lr=0.0, momentum=MOMENTUM, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.Adam(weights, lr=0.0, weight_decay=recipe.weight_decay)
+
+
+def _average(module: nn.Module, recipe: Recipe) -> AveragedModel | None:
+    if not recipe.ema:
+        return None
+    return AveragedModel(
+        module, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
+    )
+
+
+def _copy(values: Any) -> Any:
+    """Copies all tensors in dictionaries and lists to the host."""
+    if isinstance(values, Tensor):
+        return values.detach().to("cpu", copy=True).contiguous()
+    if isinstance(values, dict):
+        return {name: _copy(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return type(values)(_copy(value) for value in values)
+    return values

@@ -1,0 +1,367 @@
+"""Laws of batches, recipes, the guard and the trainer."""
+
+import math
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from torch import nn
+
+from oodbench.errors import InputError
+from oodbench.jem.batches import Shuffled, augmented, noised
+from oodbench.jem.recipe import PRESETS, Recipe, read
+from oodbench.jem.train import Trainer
+from oodbench.network import Joint
+from oodbench.processes import Processes
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# --- batches
+
+
+def test_an_epoch_holds_every_image_once_and_the_next_in_another_order():
+    stream = Shuffled(torch.arange(5, 25), 5, generator())
+    epochs = [torch.cat([stream.draw() for _ in range(4)]) for _ in range(2)]
+    assert all(sorted(each.tolist()) == list(range(5, 25)) for each in epochs)
+    assert not torch.equal(*epochs)
+
+
+def test_what_is_left_of_an_epoch_makes_no_batch():
+    stream = Shuffled(torch.arange(11), 4, generator())
+    assert stream.per_epoch == 2
+    assert all(len(stream.draw()) == 4 for _ in range(5))
+
+
+def test_processes_share_each_batch():
+    alone = Shuffled(torch.arange(12), 6, generator())
+    fellows = [
+        Shuffled(torch.arange(12), 6, generator(), Processes(rank, 3))
+        for rank in range(3)
+    ]
+    for _ in range(4):
+        shares = torch.cat([each.draw() for each in fellows])
+        assert sorted(shares.tolist()) == sorted(alone.draw().tolist())
+
+
+def test_a_stream_goes_on_from_its_state():
+    random = generator()
+    stream = Shuffled(torch.arange(20), 3, random)
+    stream.draw()
+    state, numbers = stream.state(), random.get_state()
+    ahead = [stream.draw() for _ in range(9)]
+    other = Shuffled(torch.arange(20), 3, random)
+    random.set_state(numbers)
+    other.load(state)
+    assert all(torch.equal(other.draw(), batch) for batch in ahead)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "count", "message"),
+    [
+        (30, 1, "20 images to train on, fewer than a batch of 30"),
+        (5, 2, "cannot share"),
+    ],
+)
+def test_batches_that_cannot_be_made_are_one_sentence(batch_size, count, message):
+    with pytest.raises(InputError, match=message):
+        Shuffled(torch.arange(20), batch_size, generator(), Processes(0, count))
+
+
+def windows(image, *, mirrored):
+    """Every crop of an image that is reflected by 4 pixels at its borders."""
+    wide = nn.functional.pad(image[None], (4,) * 4, mode="reflect")[0]
+    height, width = image.shape[1:]
+    for top in range(9):
+        for left in range(9):
+            crop = wide[:, top : top + height, left : left + width]
+            yield crop
+            if mirrored:
+                yield crop.flip(2)
+
+
+@pytest.mark.parametrize(("kind", "mirrored"), [("crop", False), ("crop_flip", True)])
+def test_augmented_images_are_windows_of_their_own_image(kind, mirrored):
+    images = torch.rand(30, 2, 6, 7, generator=generator())
+    found = augmented(images, kind, generator(1))
+    assert found.shape == images.shape
+    for image, changed in zip(images, found, strict=True):
+        assert any(torch.equal(changed, w) for w in windows(image, mirrored=mirrored))
+    plain = [any(torch.equal(c, w) for w in windows(i, mirrored=False)) for i, c in
+             zip(images, found, strict=True)]  # fmt: skip
+    assert all(plain) != mirrored
+
+
+def test_no_augmentation_and_no_noise_change_nothing():
+    images = torch.rand(3, 1, 4, 4)
+    assert augmented(images, "none", generator()) is images
+    assert noised(images, 0.0, generator()) is images
+    assert noised(images, 2.0, generator()).std() > 1
+
+
+# --- recipes
+
+
+def test_rate_warms_up_linearly_and_goes_to_zero():
+    recipe = Recipe(epochs=10, warmup=10, learning_rate=1.0, decay="cosine")
+    assert recipe.rate(0, per_epoch=10) == pytest.approx(0.1)
+    assert recipe.rate(50, per_epoch=10) == pytest.approx(0.5)
+    assert recipe.rate(99, per_epoch=10) == pytest.approx(0, abs=1e-3)
+    assert replace(recipe, decay="none").rate(99, per_epoch=10) == 1.0
+
+
+def test_step_decay_multiplies_the_rate_at_its_epochs():
+    paper = PRESETS["jem-paper"]
+    rates = [paper.rate(703 * epoch, per_epoch=703) for epoch in (159, 160, 180)]
+    assert rates == pytest.approx([1e-4, 3e-5, 9e-6])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_recipe_comes_back_from_its_card(name):
+    values = asdict(PRESETS[name])
+    values["decay_epochs"] = list(values["decay_epochs"])  # as JSON has it
+    assert read(values) == PRESETS[name]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 0}, "epochs must be positive, got 0"),
+        ({"reinit": 1.5}, "reinit must be from 0 to 1, got 1.5"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"learning_rate": math.nan}, "learning_rate must be positive, got nan"),
+        ({"weight_y_given_x": 0, "weight_x": 0}, "All weights of the loss are 0"),
+        ({"iterations": 5}, "no field 'iterations'"),
+        ({"optimiser": "lion"}, "optimiser cannot be 'lion'"),
+        ({"epochs": "ten"}, "epochs cannot be 'ten'"),
+        ({"sgld_noise": "much"}, "sgld_noise cannot be 'much'"),
+        ({"decay_epochs": 3}, "decay_epochs cannot be 3"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_one_sentence(values, message):
+    with pytest.raises(InputError, match=message):
+        read(values)
+
+
+# --- training
+
+
+def problem(count=192):
+    """Two blobs that a line separates, with labels."""
+    labels = torch.arange(count) % 2
+    centres = torch.tensor([[-0.5, -0.5], [0.5, 0.5]])
+    noise = 0.1 * torch.randn(count, 2, generator=generator())
+    return centres[labels] + noise, labels
+
+
+class TwoHeads(nn.Module):
+    """An unconditional model."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(2, 16), nn.SiLU())
+        self.classes, self.density = nn.Linear(16, 2), nn.Linear(16, 1)
+
+    def forward(self, x):
+        features = self.body(x)
+        return Joint(self.classes(features), self.density(features).squeeze(1))
+
+
+def plain():
+    return nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 2))
+
+
+def normed():
+    return nn.Sequential(
+        nn.Linear(2, 16), nn.BatchNorm1d(16), nn.SiLU(), nn.Linear(16, 2)
+    )
+
+
+def trainer(recipe, make=plain):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return Trainer(make(), *problem(), recipe)
+
+
+def weights(module):
+    return torch.cat([each.flatten() for each in module.state_dict().values()])
+
+
+SHORT = Recipe(
+    epochs=20, learning_rate=1e-2, warmup=5, buffer_size=100, snapshot_every=20
+)
+PARTS = {
+    "ce": {"weight_x": 0.0},
+    "jem": {},
+    "joint": {"weight_x": 0.0, "weight_xy": 1.0},
+    "by class": {"class_conditional": True, "energy_l2": 1e-2},
+    "all": {"weight_xy": 0.5, "ema": 0.9, "clip_norm": 1.0, "weight_decay": 1e-3},
+    "sgd": {"optimiser": "sgd", "decay": "cosine", "labels_per_class": 40},
+    "bf16": {"precision": "bf16"},
+}
+
+
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("make", [plain, TwoHeads])
+def test_training_learns_a_problem_that_a_line_solves(parts, make):
+    run, seen = trainer(replace(SHORT, **parts), make), []
+    assert run.run(seen.append)
+    images, labels = problem()
+    module = run.trained.eval()
+    predictions = Joint.of(module(images)).logits.argmax(1)
+    assert (predictions == labels).double().mean() > 0.97
+    assert [step.iteration for step in seen] == list(range(60))
+    assert run.chains.buffer.states.dtype == torch.float32
+
+
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("make", [normed, TwoHeads])
+def test_a_run_goes_on_from_its_states_to_the_same_weights(parts, make):
+    recipe = replace(SHORT, **parts)
+    whole, saved = trainer(recipe, make), []
+    whole.run(save=lambda states: saved.append(list(states)))
+    assert [states[-1]["iteration"] for states in saved] == [0, 20, 40, 60]
+    resumed = trainer(recipe, make)
+    resumed.resume(saved[2])
+    resumed.run()
+    assert torch.equal(weights(whole.trained), weights(resumed.trained))
+    buffers = [run.chains.buffer.states for run in (whole, resumed)]
+    assert torch.equal(*buffers)
+
+
+def test_a_run_can_stop_at_a_state_and_go_on():
+    whole, part = trainer(SHORT), trainer(SHORT)
+    whole.run()
+    saved = []
+    assert not part.run(save=saved.append, stop=lambda: part.iteration == 40)
+    rest = trainer(SHORT)
+    rest.resume(saved[-1])
+    assert rest.iteration == 40
+    assert rest.run()
+    assert torch.equal(weights(whole.module), weights(rest.module))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others():
+    runs = [trainer(replace(SHORT, seed=seed)) for seed in (0, 0, 1)]
+    for run in runs:
+        run.run()
+    first, second, other = (weights(run.module) for run in runs)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_a_jem_prefers_data_to_uniform_noise():
+    run = trainer(replace(SHORT, epochs=60))
+    run.run()
+    images, _ = problem()
+    noise = torch.empty(200, 2).uniform_(-1, 1, generator=generator(1))
+    log_px = [run.module(x).logsumexp(1).mean().item() for x in (images, noise)]
+    assert log_px[0] > log_px[1]
+
+
+def test_training_leaves_the_global_random_state_alone():
+    run = trainer(replace(SHORT, epochs=1))
+    before = torch.random.get_rng_state()
+    run.run()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_average_is_the_naive_one():
+    run = trainer(replace(SHORT, ema=0.8, weight_x=0.0))
+    seen = []
+    run.run(lambda step: seen.append(weights(run.module).clone()))
+    naive = seen[0]  # the first update takes the weights as they are
+    for each in seen[1:]:
+        naive = 0.8 * naive + 0.2 * each
+    torch.testing.assert_close(weights(run.trained), naive)
+
+
+def test_only_the_stated_labels_are_used():
+    images, labels = problem()
+    wrong = labels.clone()
+    wrong[20:] = 1 - wrong[20:]  # the first ten of each class are right
+    run = Trainer(plain(), images, wrong, replace(SHORT, labels_per_class=10))
+    run.run()
+    right = (run.module(images).argmax(1) == labels).double().mean()
+    assert right > 0.9
+
+
+def test_without_learning_only_chains_move():
+    recipe = replace(SHORT, learning_rate=1e-30, epochs=2)
+    run = trainer(recipe)
+    before, chains = weights(run.module).clone(), run.chains.buffer.states.clone()
+    run.run()
+    torch.testing.assert_close(weights(run.module), before)
+    assert not torch.equal(run.chains.buffer.states, chains)
+
+
+# --- divergence
+
+
+def test_a_run_that_diverges_goes_back_and_slows_down_until_it_does_not():
+    reckless = replace(SHORT, learning_rate=3.0, gap_limit=5.0, most_rollbacks=20)
+    run, seen = trainer(reckless), []
+    assert run.run(seen.append)
+    assert run.guard.faults
+    assert run.guard.rate_factor == 0.5 ** len(run.guard.faults)
+    assert "Went back to iteration 0, at 0.5 of" in run.guard.faults[0]
+    assert all(abs(step.gap) <= 5 for step in seen)
+    assert seen[-1].iteration == 59
+    assert seen[-1].rate == pytest.approx(3.0 * run.guard.rate_factor)
+
+
+def test_a_run_that_went_back_can_be_resumed_to_the_same_weights():
+    reckless = replace(SHORT, learning_rate=3.0, gap_limit=5.0, most_rollbacks=20)
+    whole, saved = trainer(reckless), []
+    whole.run(save=lambda states: saved.append([dict(each) for each in states]))
+    resumed = trainer(reckless)
+    resumed.resume(saved[-2])
+    resumed.run()
+    assert torch.equal(weights(whole.module), weights(resumed.module))
+    assert whole.guard.faults == resumed.guard.faults
+
+
+class Breaks(nn.Module):
+    """Returns NaN once, in the training pass of a given number."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.layer, self.at, self.passes = nn.Linear(2, 2), at, 0
+
+    def forward(self, x):
+        self.passes += self.training
+        broken = self.training and self.passes == self.at
+        return self.layer(x) * (math.nan if broken else 1)
+
+
+def test_nan_is_caught_and_a_state_before_it_restored():
+    run = trainer(replace(SHORT, weight_x=0.0), lambda: Breaks(at=51))
+    assert run.run()
+    (fault,) = run.guard.faults
+    assert fault == (
+        "Training diverged at iteration 50: the loss is nan. Went back to iteration "
+        "20, at 0.5 of the learning rate."
+    )
+    assert weights(run.module).isfinite().all()
+
+
+def test_a_run_that_never_holds_is_given_up_in_one_sentence():
+    hopeless = replace(SHORT, learning_rate=1e30, warmup=0, most_rollbacks=2)
+    with pytest.raises(InputError, match=r"diverged at .* gone back 2 times before"):
+        trainer(hopeless).run()
+
+
+def test_compiled_chains_go_where_the_others_go(monkeypatch):
+    # Inductor takes a minute of a C++ compiler; what comes before it is tested.
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, mode: compile_(f, backend="eager"))
+    runs = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        recipe = replace(SHORT, epochs=2)
+        runs.append(Trainer(plain(), *problem(), recipe, compiled=compiled))
+        runs[-1].run()
+    states = [run.chains.buffer.states for run in runs]
+    torch.testing.assert_close(*states, rtol=1e-4, atol=1e-4)
