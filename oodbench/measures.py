@@ -63,7 +63,7 @@ class Fitness:
     images: int
     classes: int
     values: dict[str, float]
-    """`accuracy`, `nll`, `brier`, `ece`."""
+    """`accuracy`, `nll`, `brier`, `ece`, `adaptive_ece`."""
 
     @property
     def is_chance(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal, NamedTuple, get_args
@@ -40,6 +40,7 @@ TITLES: dict[str, str] = {
     "in-distribution images rejected at the threshold that detects 95 % of the OOD "
     "images",
 }
+CLASSIFICATION = ("accuracy %", "NLL", "Brier", "ECE %", "adaptive ECE %")
 ROW_FLAGS = ("ties", "even")
 """Flags of one detector on a set; the others are of the set."""
 MARKS = {"control": "†", "overlap": "‡", "limit": "§", "ties": "¶", "even": "≈"}
@@ -161,20 +162,28 @@ def layouts(
 
 def layout_fitness(found: Sequence[Fitness]) -> tuple[list[str], list[list[str]]]:
     """Returns head and rows of the table of accuracies and calibration."""
-    head = ["model", "in", "images", "accuracy %", "NLL", "Brier", "ECE %"]
+    head = ["model", "in", "images", *CLASSIFICATION]
     rows = [
         [
             one.model + (" (near chance!)" if one.is_chance else ""),
             one.inside,
             str(one.images),
-            f"{100 * one.values['accuracy']:.2f}",
-            f"{one.values['nll']:.4f}",
-            f"{one.values['brier']:.4f}",
-            f"{100 * one.values['ece']:.2f}",
+            *classification(one.values),
         ]
         for one in found
     ]
     return head, rows
+
+
+def classification(values: Mapping[str, float]) -> list[str]:
+    """Returns what `calibration.summary` says, as text below `CLASSIFICATION`."""
+    return [
+        f"{100 * values['accuracy']:.2f}",
+        f"{values['nll']:.4f}",
+        f"{values['brier']:.4f}",
+        f"{100 * values['ece']:.2f}",
+        f"{100 * values['adaptive_ece']:.2f}",
+    ]
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:

@@ -109,10 +109,12 @@ def test_equality_of_log_px_and_energy_is_noted():
 
 
 def test_accuracy_near_chance_is_shouted():
-    values = {"accuracy": 0.12, "nll": 2.3, "brier": 0.9, "ece": 0.1}
+    values = {"accuracy": 0.12, "nll": 2.3, "brier": 0.9}
+    values |= {"ece": 0.1, "adaptive_ece": 0.2}
     head, rows = layout_fitness([Fitness("net", "in", 100, 10, values)])
     assert rows[0][0] == "net (near chance!)"
     assert rows[0][head.index("accuracy %")] == "12.00"
+    assert rows[0][head.index("adaptive ECE %")] == "20.00"
 
 
 def test_what_is_not_told_apart_from_the_best_is_marked_for_auroc_alone():

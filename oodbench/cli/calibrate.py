@@ -1,0 +1,157 @@
+"""`oodbench calibrate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oodbench.cli.options import (
+    checkpoint_options,
+    device_option,
+    height_and_width,
+    split_commas,
+)
+from oodbench.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from oodbench.dataset import Dataset
+    from oodbench.network import Network
+    from oodbench.recalibration import Recalibrated
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL,…",
+    help="Files or bundled names.  [default: jem-digits,ce-digits]",
+)
+@click.option("--in", "inside", metavar="SET", help="[default: digits:0-7]")
+@click.option(
+    "--fit",
+    metavar="SET",
+    help="Where the temperature is fitted: its val split, or the only one it has.  "
+    "[default: --in]",
+)
+@checkpoint_options
+@click.option(
+    "--size",
+    metavar="N or HxW",
+    help="Images that the network takes.  [default: those of --in]",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Take N images of each split, to try things out.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="[default: by the size of the images]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Processes that read images ahead.",
+)
+@device_option
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results/calibration"),
+    show_default=True,
+    help="Where the numbers and pictures go.",
+)
+def calibrate(
+    models: tuple[str, ...],
+    inside: str | None,
+    fit: str | None,
+    checkpoint: Mapping[str, Any],
+    size: str | None,
+    limit: int | None,
+    batch_size: int | None,
+    workers: int,
+    device: str,
+    folder: Path,
+) -> None:
+    """Measures how true confidence is, before and after temperature scaling.
+
+    The temperature is fitted on the val split, and all numbers are of the test split.
+
+    \b
+    oodbench calibrate
+    oodbench calibrate --model jem.pt --in cifar10 --to results/calibration
+    """
+    from oodbench import benchmark, recalibration, reliability_plot
+    from oodbench.dataset_spec import open_dataset
+    from oodbench.engine import pick_device
+    from oodbench.results import write_atomically
+    from oodbench.sample import draw
+
+    place, inset = pick_device(device), open_dataset(inside or benchmark.INSIDE)
+    other = None if fit is None else open_dataset(fit)
+    names = split_commas(models) or benchmark.MODELS
+    with Progress() as progress:
+        found = [
+            recalibration.recalibrate(
+                network.to(place),
+                inside=draw(inset, "test", network.shape, limit),
+                fit=recalibration.draw_fit(inset, other, network.shape, limit),
+                batch_size=batch_size,
+                workers=workers,
+                watch=progress.watch,
+            )
+            for network in _networks(names, inset, height_and_width(size), checkpoint)
+        ]
+    _print(found)
+    write_atomically(folder / "calibration.json", recalibration.to_json(found))
+    drawn = [path for one in found for path in reliability_plot.draw(one, folder)]
+    click.echo(f"{len(drawn)} pictures and calibration.json in {folder}.", err=True)
+
+
+def _networks(
+    models: Iterable[str],
+    inside: Dataset,
+    size: tuple[int, int] | None,
+    checkpoint: Mapping[str, Any],
+) -> Iterator[Network]:
+    from oodbench.dataset import Shape
+    from oodbench.loading import load_network
+    from oodbench.sample import native_shape
+
+    shape = native_shape(inside)
+    if size is not None:
+        shape = Shape(shape.channels, *size)
+    for model in models:
+        yield load_network(model, shape=shape, **checkpoint)
+
+
+def _print(found: Sequence[Recalibrated]) -> None:
+    from oodbench.printable import printable
+    from oodbench.recalibration import layout
+
+    head, rows = layout(found)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        from oodbench.rendering import terminal
+
+        Console(highlight=False).print(terminal.listing(head, rows))
+    else:
+        from oodbench.rendering import markdown
+
+        click.echo(markdown.listing(head, rows))
+    fitted, graded = (
+        f"{sample['images']} {sample['split']} images of {sample['name']}"
+        for sample in (found[0].fitted_on, found[0].inside)
+    )
+    click.echo(printable(f"T is fitted on {fitted}; graded: {graded}."), err=True)
