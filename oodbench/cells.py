@@ -21,6 +21,7 @@ from oodbench.memory import first_batch_size
 from oodbench.network import Network
 from oodbench.partial import Partial, plan
 from oodbench.processes import ALONE, Processes
+from oodbench.resident import Resident
 from oodbench.results import PARTIAL, Record, SetFile, Store, folder_name, key_of
 from oodbench.sample import Sample
 from oodbench.scored import Scored, merge, without_bad_scores
@@ -76,6 +77,8 @@ class Execution:
     """Processes that read images ahead; None for some where files are decoded."""
     overwrite: Overwrite = "missing"
     processes: Processes = ALONE
+    resident: Resident = field(default_factory=Resident)
+    """Serves all networks of the run."""
     watch: Watch = unwatched
 
     def __post_init__(self) -> None:
@@ -164,6 +167,7 @@ class Cells:
                 has_labels=has_labels,
                 tell=tell,
                 digested=sample.digests is None,
+                key=sample.images_key,
             )
 
         if len(spans) == 1 and self.execution.processes.count == 1:
@@ -199,7 +203,9 @@ class Cells:
                     f"fit on {sample.dataset.name} {sample.stage}", sample.count
                 )
                 engine = self._engine(fresh, sample)
-                failures = engine.fit(stage, sample.split, tell=tell)
+                failures = engine.fit(
+                    stage, sample.split, tell=tell, key=sample.images_key
+                )
                 self._fitted.update({label: failures.get(label, "") for label in fresh})
 
     def _engine(self, labels: Iterable[str], sample: Sample) -> Engine:
@@ -209,6 +215,7 @@ class Cells:
             detectors,
             batch_size=self._batch_size,
             workers=self._workers(sample),
+            resident=self.execution.resident,
         )
 
     def _workers(self, sample: Sample) -> int:

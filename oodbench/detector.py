@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
-from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar
 
 from torch import Tensor, nn
 
@@ -16,6 +16,14 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 
 Hashable: equal objectives are differentiated once for all detectors that list them.
 """
+
+Change = Callable[["Outputs"], "Outputs"]
+"""Leads from images to others by `run`, and returns what the last `run` gave.
+
+Hashable, a frozen dataclass say, so that equal ones are told.
+"""
+
+T = TypeVar("T")
 
 
 def log_px(logits: Tensor, log_px: Tensor) -> Tensor:
@@ -35,6 +43,8 @@ class Need(Flag):
     """`inputs` `[N, C, H, W]`, pixels in [0, 1]."""
     GRADIENT = auto()
     """`gradient(objective)` `[N, C, H, W]` of the objectives that it lists."""
+    NETWORK = auto()
+    """`run` and `after`, the network on other pixels (while scoring), and `numbers`."""
     LABELS = auto()
     """`labels` `[N]`, of the fitting split only."""
 
@@ -52,6 +62,12 @@ class Batch:
     gradients: Mapping[Objective, Tensor] = field(default_factory=dict)
     faults: Mapping[Objective, str] = field(default_factory=dict)
     """Why an objective has no gradient."""
+    numbers: Tensor | None = None
+    """`[N]`, places in the set."""
+    rerun: Callable[[Tensor, Sequence[Objective]], Batch] | None = None
+    """Runs the network on other pixels, and differentiates the objectives there."""
+    changed: dict[Hashable, Batch] = field(default_factory=dict)
+    """What became of these images, by change and by what its detector declares."""
 
 
 class Outputs:
@@ -96,6 +112,14 @@ class Outputs:
             self._lent_head = copy.deepcopy(head).to(self._batch.inputs.device)
         return self._lent_head
 
+    @property
+    def numbers(self) -> Tensor:
+        """`[N]`, int64, on the host: the place of each image in its set.
+
+        Noise of an image that comes from a seed and its number is always the same.
+        """
+        return self._lend("numbers", self._declared(Need.NETWORK).numbers)
+
     def gradient(self, objective: Objective) -> Tensor:
         """Returns ∂ objective / ∂ pixels `[N, C, H, W]`, each image's own.
 
@@ -107,9 +131,40 @@ class Outputs:
         if objective not in gradients:
             raise LookupError(
                 f"{self._who} reads the gradient of an objective that it does not "
-                f"list; add it to its `objectives`"
+                f"list; add it to its `objectives`, or give it to `run`"
             )
         return self._lend(objective, gradients[objective])
+
+    def run(self, pixels: Tensor, *objectives: Objective) -> Outputs:
+        """Runs the network on other pixels `[N, C, H, W]` in the place of these.
+
+        Args:
+            pixels: Mostly from 0 to 1, which nobody checks.
+            objectives: Whose gradients to compute there, a backward pass each.
+        """
+        rerun = self._network_output(self._declared(Need.NETWORK).rerun)
+        if rerun is None:
+            raise LookupError(f"there is no network here for {self._who}")
+        if pixels.shape != self._batch.inputs.shape:
+            raise ValueError(
+                f"{self._who} runs the network on {list(pixels.shape)}, not on "
+                f"{list(self._batch.inputs.shape)} as it was given"
+            )
+        # A copy, since the detector may go on writing into its own.
+        return Outputs(rerun(pixels.clone(), objectives), self._detector)
+
+    def after(self, change: Change) -> Outputs:
+        """Returns what the network gives of these images once they are changed.
+
+        Equal changes are made once for all detectors of equal `needs` and `objectives`.
+        """
+        changed = self._declared(Need.NETWORK).changed
+        # Who declares less must fail where it fails alone.
+        key = change, self._detector.needs, self._detector.objectives
+        if key not in changed:
+            # From copies that nobody has written into.
+            changed[key] = change(Outputs(self._batch, self._detector))._batch
+        return Outputs(changed[key], self._detector)
 
     def check_untouched(self) -> None:
         """Raises RuntimeError if the detector wrote into what it was lent."""
@@ -139,7 +194,7 @@ class Outputs:
             )
         return self._batch
 
-    def _network_output(self, value: Tensor | None) -> Tensor | None:
+    def _network_output(self, value: T) -> T:
         if self._detector.control:
             raise LookupError(f"{self._who} is a control: it sees pixels alone")
         return value

@@ -14,7 +14,7 @@ from oodbench.errors import InputError
 from oodbench.network import source_hash
 from oodbench.registry import PluginError
 
-Value = bool | int | float | str
+Value = bool | int | float | str | None
 
 
 class Entry(NamedTuple):
@@ -108,6 +108,11 @@ def _setting(
 
 
 def _value(where: str, text: str, kind: type) -> Value:
+    kinds = typing.get_args(kind)  # of `float | None`, say
+    if optional := type(None) in kinds:
+        if text.lower() == "none":
+            return None
+        kind = next(one for one in kinds if one is not type(None))
     if kind is bool:
         if text.lower() in ("true", "false"):
             return text.lower() == "true"
@@ -117,5 +122,6 @@ def _value(where: str, text: str, kind: type) -> Value:
             return kind(text)
     except ValueError:
         noun = "a whole number" if kind is int else "a number"
+        noun += " or none" if optional else ""
         raise InputError(f"{where} must be {noun}, not {text!r}.") from None
     return text

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +19,9 @@ from oodbench.detector import Batch, Detector, Known, Need, Objective, Outputs
 from oodbench.errors import InputError
 from oodbench.feed import Fed, Span, feed
 from oodbench.memory import is_out_of_memory
-from oodbench.network import Network, Result
+from oodbench.network import Network
+from oodbench.passes import reason, run_network
+from oodbench.resident import Resident
 from oodbench.scored import Scored, merge, without_bad_scores
 
 logger = logging.getLogger(__name__)
@@ -26,7 +29,6 @@ logger = logging.getLogger(__name__)
 Tell = Callable[[int], None]
 """Is told of the number of images done, batch by batch."""
 
-Labels = NDArray[np.int64] | None
 T = TypeVar("T")
 
 
@@ -69,14 +71,20 @@ class Engine:
     batch_size: int = 256
     workers: int = 0
     """Processes that read images ahead."""
+    resident: Resident = field(default_factory=Resident)
+    """Keeps what it is given keys of."""
     room: int = field(init=False)
     """Images that fit in memory at once, as far as is known."""
 
     def __post_init__(self) -> None:
         self.room = self.batch_size
 
-    def fit(self, stage: str, split: Split, *, tell: Tell) -> dict[str, str]:
+    def fit(
+        self, stage: str, split: Split, *, tell: Tell, key: Hashable = None
+    ) -> dict[str, str]:
         """Fits the detectors of a stage (train or val) on one pass over the split.
+
+        With a `key`, equal for equal images, what is read is kept for others.
 
         Returns:
             The detectors that failed, each with the reason.
@@ -84,7 +92,7 @@ class Engine:
         fitted = {k: d for k, d in self.detectors.items() if d.fitted_on == stage}
         if not fitted:
             return {}
-        known = self._gather(split, list(fitted.values()), tell)
+        known = self._gather(split, list(fitted.values()), tell, key)
         failures = {}
         contained = Containment()
         for label, detector in fitted.items():
@@ -94,7 +102,7 @@ class Engine:
                     detector.fit(view)
                 view.check_untouched()
             except Exception as error:  # noqa: BLE001 - one plug-in must not stop others
-                failures[label] = f"fit failed: {_reason(error)}"
+                failures[label] = f"fit failed: {reason(error)}"
         return failures
 
     def score(self, split: Split, *, has_labels: bool, tell: Tell) -> Scored:
@@ -117,47 +125,55 @@ class Engine:
         has_labels: bool,
         tell: Tell,
         digested: bool = False,
+        key: Hashable = None,
     ) -> Iterator[Scored]:
         """Scores spans of a split one after another, reading ahead all the while.
 
-        With `digested` the predictions hold a hash of every image too, `digests`.
+        With `digested` the predictions hold a hash of every image too, `digests`; with
+        a `key`, equal for equal images, what is read is kept for others.
         """
         batches = [list(cut(*span, self.batch_size)) for span in spans]
         flat = [batch for span in batches for batch in span]
-        fed = self._feed(split, flat, digested)
+        fed = self._feed(split, flat, key, digested)
         objectives = _objectives(self.detectors.values())
 
-        def score(piece: Tensor, labels: Labels) -> Scored:
-            batch = run_network(self.network, piece, objectives, labels)
-            return _score_all(batch, self.detectors, has_labels)
+        labels = split.labels if has_labels else None
+
+        def score(piece: Tensor, numbers: Tensor) -> Scored:
+            batch = run_network(self.network, piece, objectives, numbers)
+            own = None if labels is None else labels[numbers.numpy()]
+            return _score_all(batch, self.detectors, own)
 
         for span in batches:
             parts: list[Scored] = []
             for start, stop in span:
-                labels = None if split.labels is None else split.labels[start:stop]
                 batch = next(fed)
-                scored = merge(self._fitting(score, batch.pixels, labels))
+                scored = merge(self._fitting(score, batch.pixels, start))
                 if digested:
                     scored.predictions["digests"] = batch.digests
                 parts.append(scored)
                 tell(stop - start)
             yield merge(parts)
 
-    def _gather(self, split: Split, detectors: list[Detector], tell: Tell) -> Batch:
+    def _gather(
+        self, split: Split, detectors: list[Detector], tell: Tell, key: Hashable
+    ) -> Batch:
         needs = _union(detectors)
         objectives = _objectives(detectors)
         # Controls see pixels alone; for them the network need not run.
         blind = all(detector.control for detector in detectors)
 
-        def run(piece: Tensor, labels: Labels) -> Batch:
+        def run(piece: Tensor, numbers: Tensor) -> Batch:
             if blind:
                 return _on_host(Batch(piece), needs)
-            return _on_host(run_network(self.network, piece, objectives), needs)
+            return _on_host(
+                run_network(self.network, piece, objectives, numbers), needs
+            )
 
         parts: list[Batch] = []
         whole = list(cut(0, len(split.images), self.batch_size))
-        for fed in self._feed(split, whole):
-            parts += self._fitting(run, fed.pixels, None)
+        for (start, _), fed in zip(whole, self._feed(split, whole, key), strict=True):
+            parts += self._fitting(run, fed.pixels, start)
             tell(len(fed.pixels))
         faults = {key: told for part in parts for key, told in part.faults.items()}
         return Batch(
@@ -173,39 +189,61 @@ class Engine:
                 if key not in faults
             },
             faults=faults,
+            numbers=torch.arange(len(split.images)),
         )
 
     def _feed(
-        self, split: Split, spans: Sequence[Span], digested: bool = False
+        self,
+        split: Split,
+        spans: Sequence[Span],
+        key: Hashable,
+        digested: bool = False,
     ) -> Iterator[Fed]:
-        return feed(
+        shape, device = self.network.shape, self.network.device
+        read = partial(
+            feed,
             split.images,
-            spans,
-            self.network.shape,
-            device=self.network.device,
+            shape=shape,
+            device=device,
             workers=self.workers,
             digested=digested,
         )
+        whole_key = None if key is None else (key, shape, device, digested)
+        return self.resident.batches(whole_key, spans, read)
 
     def _fitting(
-        self, work: Callable[[Tensor, Labels], T], pixels: Tensor, labels: Labels
+        self, work: Callable[[Tensor, Tensor], T], pixels: Tensor, start: int
     ) -> list[T]:
-        """Does the work in as many pieces as memory asks for."""
+        """Does the work in as many pieces as memory asks for.
+
+        Args:
+            work: Is given some of the pixels, and their numbers.
+            pixels: Of images that follow one another.
+            start: The number of the first.
+        """
+        numbers = torch.arange(start, start + len(pixels))
         while True:
-            spans = list(cut(0, len(pixels), self.room))
             try:
                 return [
-                    work(pixels[a:b], None if labels is None else labels[a:b])
-                    for a, b in spans
+                    work(pixels[a:b], numbers[a:b])
+                    for a, b in cut(0, len(pixels), self.room)
                 ]
             except Exception as error:
-                if not is_out_of_memory(error) or self.room == 1:
+                can_make_room = self.resident.size or self.room > 1
+                if not is_out_of_memory(error) or not can_make_room:
                     raise
             # Outside the handler, which keeps what was allocated alive.
-            self.room = max(1, min(self.room, len(pixels)) // 2)
-            logger.warning("Out of memory; going on with batches of %d.", self.room)
+            self._make_room(len(pixels))
             if pixels.is_cuda:
                 torch.cuda.empty_cache()
+
+    def _make_room(self, images: int) -> None:
+        if self.resident.size:
+            self.resident.give_up()
+            logger.warning("Out of memory; images stay on the device no longer.")
+            return
+        self.room = max(1, min(self.room, images) // 2)
+        logger.warning("Out of memory; going on with batches of %d.", self.room)
 
 
 def cut(start: int, stop: int, size: int) -> Iterator[Span]:
@@ -214,57 +252,11 @@ def cut(start: int, stop: int, size: int) -> Iterator[Span]:
         yield first, min(first + size, stop)
 
 
-def run_network(
-    network: Network,
-    pixels: Tensor,
-    objectives: Sequence[Objective],
-    labels: Labels = None,
-) -> Batch:
-    """Runs the network forward once, and backward once an objective.
-
-    The gradient of a sum over the batch holds each image's own gradient, since in
-    evaluation mode no image influences another.
-    """
-    gradients: dict[Objective, Tensor] = {}
-    faults: dict[Objective, str] = {}
-    if objectives:
-        pixels = pixels.detach().requires_grad_(True)
-    with torch.set_grad_enabled(bool(objectives)):
-        result = network(pixels)
-        for done, objective in enumerate(objectives, 1):
-            more = done < len(objectives)
-            try:
-                gradients[objective] = _gradient(objective, result, pixels, keep=more)
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                faults[objective] = f"its objective failed: {_reason(error)}"
-    return Batch(
-        inputs=pixels.detach(),
-        logits=result.logits.detach(),
-        log_px=result.log_px.detach(),
-        features=None if result.features is None else result.features.detach(),
-        labels=None if labels is None else torch.as_tensor(labels),
-        head=network.head,
-        gradients=gradients,
-        faults=faults,
-    )
-
-
-def _gradient(
-    objective: Objective, result: Result, pixels: Tensor, *, keep: bool
-) -> Tensor:
-    name = getattr(objective, "__name__", type(objective).__name__)
-    with Containment().watch(f"the objective {name}"):
-        # Clones, since objectives come from plug-ins and could write into them.
-        total = objective(result.logits.clone(), result.log_px.clone()).sum()
-    (gradient,) = torch.autograd.grad(total, pixels, retain_graph=keep)
-    return gradient.float()
-
-
 @torch.no_grad()
 def _score_all(
-    batch: Batch, detectors: Mapping[str, Detector], has_labels: bool
+    batch: Batch,
+    detectors: Mapping[str, Detector],
+    labels: NDArray[np.int64] | None,
 ) -> Scored:
     scores: dict[str, NDArray[np.float64]] = {}
     failures: dict[str, str] = {}
@@ -275,17 +267,19 @@ def _score_all(
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            failures[label] = _reason(error)
-    return Scored(_predict(batch, has_labels), scores, failures)
+            failures[label] = reason(error)
+    return Scored(_predict(batch, labels), scores, failures)
 
 
-def _predict(batch: Batch, has_labels: bool) -> dict[str, NDArray[np.generic]]:
+def _predict(
+    batch: Batch, labels: NDArray[np.int64] | None
+) -> dict[str, NDArray[np.generic]]:
     assert batch.logits is not None
     log_p = batch.logits.double().log_softmax(1).cpu()
     confidence, prediction = log_p.exp().max(1)
     found = {"predictions": prediction, "confidences": confidence}
-    if has_labels and batch.labels is not None:
-        truth = torch.nn.functional.one_hot(batch.labels, log_p.shape[1])
+    if labels is not None:
+        truth = torch.nn.functional.one_hot(torch.as_tensor(labels), log_p.shape[1])
         found["nll"] = -(log_p * truth).sum(1)
         found["brier"] = (log_p.exp() - truth).square().sum(1)
     return {name: values.numpy() for name, values in found.items()}
@@ -305,10 +299,6 @@ def _score(
             f"score returned shape {list(scores.shape)} for {len(view)} images, not [N]"
         )
     return scores.double().cpu().numpy()
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _union(detectors: Iterable[Detector]) -> Need:

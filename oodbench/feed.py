@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -53,6 +53,7 @@ def feed(
     loader: DataLoader[Fed | InputError] = DataLoader(
         _Batches(images, spans, shape, digested),
         batch_size=None,
+        collate_fn=_unchanged,  # the usual one makes tensors of arrays
         num_workers=min(workers, len(spans)),
         pin_memory=pinned,
         generator=torch.Generator(),  # else it draws from the global random numbers
@@ -61,6 +62,10 @@ def feed(
         if isinstance(fed, InputError):
             raise fed
         yield Fed(fed.pixels.to(device, non_blocking=pinned), fed.digests)
+
+
+def _unchanged(item: Any) -> Any:
+    return item
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ BUILT_IN = [
     one.name for one in registry.listings("detectors") if one.package == "oodbench"
 ]
 CONTROLS = ["pixel_knn", "pixel_stats"]
-OF_LOGITS = sorted(set(BUILT_IN) - {*CONTROLS, "jem_grad_norm"})
+REFINING = ["jem_refine", "jem_refine_grad", "jem_refine_l2"]
 
 
 class Fixed(nn.Module):
@@ -32,8 +32,20 @@ class Fixed(nn.Module):
         return images.flatten(1) @ self.weight.T + self.bias
 
 
-def scores(name, network, split, known=None):
-    engine = Engine(network, {name: open_detector(name).detector})
+class Gaussian(nn.Module):
+    """log N(x; μ, σ²) but for a constant as the only logit."""
+
+    def __init__(self, mean, variance):
+        super().__init__()
+        self.mean, self.variance = nn.Parameter(mean), variance
+
+    def forward(self, images):
+        away = images.flatten(1) - self.mean
+        return -away.square().sum(1, keepdim=True) / (2 * self.variance)
+
+
+def scores(name, network, split, known=None, batch_size=256):
+    engine = Engine(network, {name: open_detector(name).detector}, batch_size)
     if known is not None:
         assert engine.fit("train", known, tell=lambda done: None) == {}
     scored = engine.score(split, has_labels=False, tell=lambda done: None)
@@ -56,7 +68,9 @@ def test_scores_are_finite_and_one_an_image(name, tiny, images):
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize(
+    "name", [f"{name}:noise=0" if name in REFINING else name for name in BUILT_IN]
+)
 def test_scores_follow_the_images_when_they_are_reordered(name, tiny, images):
     order = np.random.default_rng(1).permutation(40)
     moved = scores(name, tiny, Split(images.images[order]), images)
@@ -134,6 +148,57 @@ def test_gradient_norm_does_not_depend_on_the_networks_own_scaling(tiny, images)
     assert scores("jem_grad_norm", same, images) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.fixture
+def gaussian():
+    """A network on pixels in [-1, 1] whose log p(x) is that of N(0.2, 2 I)."""
+    module = Gaussian(torch.full((16,), 0.2), 2.0)
+    return Network(module, (1, 4, 4), "gaussian", (0.5,), (0.5,))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_refinement_on_a_gaussian_shrinks_the_way_to_its_mean_by_a_factor(
+    gaussian, images, steps
+):
+    # A step of a · ∇ log p(x) = −a (x − μ) / σ² leaves 1 − a / σ² of x − μ.
+    variance, step_size = 2.0, 0.5
+    left = (1 - step_size / variance) ** steps
+    pixels = images.images.reshape(40, -1) / 127.5 - 1
+    away = np.linalg.norm(pixels - 0.2, axis=1)
+    expected = {
+        "jem_refine": (left**2 - 1) * away**2 / (2 * variance),
+        "jem_refine_grad": (left - 1) * away / variance,
+        "jem_refine_l2": -(1 - left) * away,
+    }
+    for name, values in expected.items():
+        spec = f"{name}:steps={steps}:step_size={step_size}:noise=0"
+        assert scores(spec, gaussian, images) == pytest.approx(values, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", REFINING)
+def test_images_that_are_not_refined_score_zero(name, tiny, images):
+    assert scores(f"{name}:steps=0", tiny, images).tolist() == [0.0] * 40
+
+
+def test_noise_of_a_refinement_depends_on_seed_and_number_alone(gaussian, images):
+    same = Split(images.images[:1].repeat(12, axis=0))
+    spec = "jem_refine_l2:steps=3:step_size=0.1:noise=0.5"
+    whole = scores(spec, gaussian, same)
+    assert len(set(whole.tolist())) == 12
+    for size in (5, 1):
+        assert scores(spec, gaussian, same, batch_size=size) == pytest.approx(whole)
+    fewer = scores(spec, gaussian, Split(same.images[:4]))
+    assert fewer == pytest.approx(whole[:4])
+    assert not np.isclose(scores(f"{spec}:seed=1", gaussian, same), whole).any()
+
+
+def test_coupled_noise_moves_a_flat_image_by_its_deviation():
+    # Where ∇ log p(x) = 0 a step adds noise of variance 2a to each of 3,072 pixels.
+    flat = Network(Fixed(torch.zeros(1, 3072), torch.zeros(1)), (3, 32, 32))
+    split = Split(np.zeros((20, 32, 32, 3), np.uint8))
+    moved = -scores("jem_refine_l2:steps=1:step_size=0.02:noise=none", flat, split)
+    assert moved == pytest.approx(math.sqrt(3072 * 2 * 0.02), rel=0.06)
+
+
 def test_nearest_neighbour_of_a_training_image_is_itself(tiny, images):
     assert scores("pixel_knn", tiny, images, images).tolist() == [0.0] * 40
 
@@ -173,6 +238,12 @@ def test_controls_never_see_the_network(name, tiny, images):
         ("pixel_knn:k=0", "k must be at least 1"),
         ("energy:2", "energy:2 sets nothing"),
         ("msp:k=1", "no parameter of msp 'k'"),
+        ("jem_refine:steps=-1", "SGLD takes 0 steps or more, not -1"),
+        (
+            "jem_refine:noise=loud",
+            "jem_refine:noise must be a number or none, not 'loud'",
+        ),
+        ("jem_refine:seed=-1", "seed must be at least 0, got -1"),
     ],
 )
 def test_a_bad_detector_is_one_sentence(spec, message):
@@ -184,3 +255,9 @@ def test_labels_name_only_what_differs_from_the_default():
     assert open_detector("energy:temperature=1").label == "energy"
     assert open_detector("energy:temperature=2").label == "energy:temperature=2.0"
     assert open_detector("pixel_knn:k=5").parameters == {"k": 5}
+
+
+def test_a_label_opens_the_same_detector_again():
+    entry = open_detector("jem_refine:noise=none:steps=3")
+    assert entry.detector.noise is None
+    assert open_detector(entry.label) == entry

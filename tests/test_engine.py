@@ -1,5 +1,4 @@
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,16 +20,6 @@ def quiet(done):
 
 def built_in(*names):
     return {name: open_detector(name).detector for name in names}
-
-
-def passes(network):
-    """Counts the forward and backward passes of a network from now on."""
-    count = Counter()
-    network.module.register_forward_hook(lambda *_: count.update(["forward"]))
-    network.module.hidden.register_full_backward_hook(
-        lambda *_: count.update(["backward"])
-    )
-    return count
 
 
 @dataclass
@@ -75,27 +64,6 @@ def test_a_faulty_detector_fails_alone(tiny, images, deed, reason):
     assert re.search(reason, scored.failures["bad"])
     for name in names:
         assert np.array_equal(scored.scores[name], alone.scores[name])
-
-
-def test_one_forward_pass_a_batch_serves_all_detectors(tiny, images):
-    count = passes(tiny)
-    detectors = built_in("msp", "energy", "entropy", "max_logit", "log_px")
-    Engine(tiny, detectors, 16).score(images, has_labels=True, tell=quiet)
-    assert count == {"forward": 3}
-
-
-def test_one_backward_pass_a_batch_serves_an_objective(tiny, images):
-    count = passes(tiny)
-    detectors = {str(i): open_detector("jem_grad_norm").detector for i in range(4)}
-    Engine(tiny, detectors, 16).score(images, has_labels=True, tell=quiet)
-    assert count == {"forward": 3, "backward": 3}
-
-
-def test_controls_are_fitted_without_running_the_network(tiny, images):
-    count = passes(tiny)
-    engine = Engine(tiny, built_in("pixel_knn", "pixel_stats"))
-    assert engine.fit("train", images, tell=quiet) == {}
-    assert count == {}
 
 
 @dataclass

@@ -14,6 +14,7 @@ import pytest
 from oodbench import partial
 from oodbench.benchmark import remove_stale, run
 from oodbench.cells import Finished
+from oodbench.errors import InputError
 from oodbench.network import Network
 from oodbench.partial import plan
 from oodbench.processes import Processes
@@ -236,7 +237,7 @@ def test_an_error_that_is_not_about_memory_is_raised(go, tmp_path, monkeypatch):
         raise RuntimeError("shape mismatch")
 
     monkeypatch.setattr(Network, "__call__", broken)
-    with pytest.raises(RuntimeError, match="shape mismatch"):
+    with pytest.raises(InputError, match=r"'tiny' fails on .* 0 to 9 .*shape mismatch"):
         go(tmp_path)
 
 
