@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from oodbench.detector import Detector, Known, Need, Outputs
+from oodbench.nearest import nearest
 
 
 @dataclass
@@ -41,12 +41,4 @@ class PixelKNN(Detector):
         """Returns −‖x − its k-th nearest training image‖₂, `[N]`, at most 0."""
         images = batch.inputs.flatten(1)
         self._bank = self._bank.to(images.device)
-        nearest = [self._distances(chunk) for chunk in images.split(256)]
-        return -torch.cat(nearest)
-
-    def _distances(self, images: Tensor) -> Tensor:
-        near = (
-            torch.cdist(images, self._bank).topk(self.k, largest=False).indices[:, -1]
-        )
-        # cdist's matrix product loses digits near 0; the one that counts is exact.
-        return (images - self._bank[near]).double().norm(dim=1)
+        return -nearest(images, self._bank, self.k).distances

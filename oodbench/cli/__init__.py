@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from oodbench.cli.calibrate import calibrate
 from oodbench.cli.check import check
 from oodbench.cli.compare import compare
 from oodbench.cli.doctor import doctor
@@ -15,6 +16,7 @@ from oodbench.cli.list import list_
 from oodbench.cli.plot import plot
 from oodbench.cli.report import report
 from oodbench.cli.run import run
+from oodbench.cli.sample import sample
 from oodbench.cli.score import score
 from oodbench.cli.table import table
 from oodbench.cli.threshold import threshold
@@ -52,9 +54,11 @@ for command in (
     plot,
     report,
     threshold,
+    calibrate,
     score,
     list_,
     train,
+    sample,
     check,
     doctor,
 ):

@@ -16,7 +16,8 @@ from oodbench.errors import InputError
 from oodbench.jem.recipe import PRESETS, Recipe, read
 from oodbench.registry import unknown
 
-NONE = "none"
+NONE = {"sgld_noise": "coupled"}
+"""Words for a value that is not given; others say none."""
 
 
 def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,16 +68,16 @@ def _option(name: str, kind: Any) -> Callable[[Any], Any]:
     flag = "--" + name.replace("_", "-")
     if plain is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=say)
-    return click.option(flag, name, default=None, help=say, **_type(plain))
+    return click.option(flag, name, default=None, help=say, **_type(name, plain))
 
 
-def _type(plain: Any) -> dict[str, Any]:
+def _type(name: str, plain: Any) -> dict[str, Any]:
     """Returns how click shall read a value."""
     choices = get_args(plain)
     if get_origin(plain) is tuple:
         return {"metavar": "N,…"}
     if type(None) in choices:
-        return {"metavar": f"FLOAT or {NONE}"}
+        return {"metavar": f"FLOAT or {NONE.get(name, 'none')}"}
     if choices:
         return {"type": click.Choice(choices)}
     return {"type": plain}
@@ -89,7 +90,7 @@ def _value(name: str, value: Any) -> Any:
     if get_origin(plain) is tuple:
         return numbers(flag, value)
     if type(None) in get_args(plain):
-        if value == NONE:
+        if value == NONE.get(name, "none"):
             return None
         (number,) = numbers(flag, value) or (None,)
         return number

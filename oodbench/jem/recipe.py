@@ -82,7 +82,7 @@ class Recipe:
     sgld_steps: Annotated[int, "Of a chain in an iteration."] = 20
     sgld_step_size: Annotated[float, "On ∇ log p(x), pixels in [-1, 1]."] = 1.0
     sgld_noise: Annotated[
-        float | None, "Deviation a step; none for √(2 · step size · temperature)."
+        float | None, "Deviation a step; coupled is √(2 · step size · temperature)."
     ] = 0.01
     sgld_temperature: Annotated[float, "Of coupled noise."] = 1.0
     sgld_clip: Annotated[float | None, "Largest entry of ∇ log p(x)."] = None
@@ -150,7 +150,7 @@ def read(values: Mapping[str, Any]) -> Recipe:
         InputError: A field is unknown or of another type.
     """
     kinds = get_type_hints(Recipe)
-    given = {}
+    given: dict[str, Any] = {}
     for name, value in values.items():
         if name not in kinds:
             raise InputError(

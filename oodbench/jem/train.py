@@ -122,7 +122,7 @@ class Trainer:
                 if self.iteration and self.processes.agree(stop()):
                     return False
             began = time.perf_counter()
-            step = self._step()
+            step = self.step()
             self.seconds += time.perf_counter() - began
             if fault := self.guard.fault(step):
                 self._load(self.guard.go_back(self.iteration, fault))
@@ -188,7 +188,8 @@ class Trainer:
         self.iteration = state["iteration"]
         self.seconds = state["seconds"]
 
-    def _step(self) -> Step:
+    def step(self) -> Step:
+        """Takes one iteration; its number stays for `run` to raise."""
         rate = self.recipe.rate(self.iteration, self.unlabelled.per_epoch)
         rate *= self.guard.rate_factor
         for group in self.optimiser.param_groups:
@@ -210,7 +211,7 @@ class Trainer:
             self.average.update_parameters(self.module)
         values = torch.stack([loss.detach().float(), *shown])
         self.processes.average([values])
-        return Step(self.iteration, *values.tolist(), rate)
+        return Step._make([self.iteration, *values.tolist(), rate])
 
     def _loss(self) -> tuple[Tensor, list[Tensor]]:
         """Returns the loss, and what a `Step` shows besides."""

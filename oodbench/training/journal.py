@@ -81,8 +81,9 @@ class Journal:
         if self.folder is not None:
             rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
             self.folder.log(iteration=iteration, **rounded)
-        for name, value in values.items() if self.board else ():
-            self.board.add_scalar(name, value, iteration)
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, iteration)
 
 
 def tensorboard(folder: Path) -> Writer:
