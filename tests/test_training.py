@@ -272,6 +272,23 @@ def test_the_log_sums_up_every_iteration(tmp_path):
     assert any("val_accuracy" in line for line in lines)
 
 
+def test_the_log_says_what_went_wrong_and_progress_goes_back(tmp_path):
+    reckless = replace(SHORT, learning_rate=0.3, gap_limit=3.0, most_rollbacks=30)
+    told = []
+
+    def watch(stage, total):
+        return lambda steps, note="": told.append(steps)
+
+    trained = run(tmp_path, reckless, watch=watch)
+    faults = trained.card["faults"]
+    assert faults
+    assert sum(told) == 52
+    lines = read_log(tmp_path)
+    assert {line["fault"] for line in lines if "fault" in line} <= set(faults)
+    assert faults[-1] in [line.get("fault") for line in lines]
+    assert [line["iteration"] for line in lines if "loss" in line][-1] == 52
+
+
 # --- the command
 
 

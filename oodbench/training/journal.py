@@ -10,6 +10,7 @@ from typing import Protocol
 
 from oodbench.errors import InputError
 from oodbench.jem.step import Step
+from oodbench.jem.train import Trainer
 from oodbench.training.folder import TrainingFolder
 
 EVERY = 50
@@ -36,46 +37,63 @@ class Writer(Protocol):
 class Journal:
     """Sums iterations up."""
 
-    iterations: int
-    """Of the whole run."""
-    images: int
-    """Of an iteration."""
+    trainer: Trainer
     tell: Tell
-    accuracy: Callable[[], float] | None
+    accuracy: Callable[[], float] | None = None
     """Measures accuracy on the validation split; None where there is none."""
     folder: TrainingFolder | None = None
     board: Writer | None = None
     _steps: list[Step] = field(init=False, default_factory=list)
+    _told: int = field(init=False, default=0)
+    """Iterations that progress was told of."""
     _since: float = field(init=False, default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._tell(self.trainer.iteration)
+        self._next = self.trainer.iteration
 
     def add(self, step: Step) -> None:
         """Takes an iteration."""
+        if step.iteration != self._next:
+            self._go_back(step.iteration)
+        self._next = done = step.iteration + 1
         self._steps.append(step)
-        last = step.iteration + 1 == self.iterations
-        if len(self._steps) == EVERY or last:
-            self._sum_up(step.iteration + 1)
-        interval = max(1, self.iterations // MEASURED)
-        if self.accuracy and ((step.iteration + 1) % interval == 0 or last):
+        total = self.trainer.iterations
+        if len(self._steps) == EVERY or done == total:
+            self._sum_up(done)
+        if self.accuracy and (done % max(1, total // MEASURED) == 0 or done == total):
             began = time.perf_counter()
-            self._write(step.iteration + 1, {"val_accuracy": self.accuracy()})
+            self._write(done, {"val_accuracy": self.accuracy()})
             self._since += time.perf_counter() - began
+
+    def _go_back(self, iteration: int) -> None:
+        """Notes that training diverged and went back to an iteration."""
+        if self.folder is not None:
+            self.folder.cut_log(iteration)
+            self.folder.log(iteration=iteration, fault=self.trainer.guard.faults[-1])
+        self._steps, self._since = [], time.perf_counter()
+        self._tell(iteration)
 
     def _sum_up(self, iteration: int) -> None:
         took = time.perf_counter() - self._since
-        count = len(self._steps)
+        count, left = len(self._steps), self.trainer.iterations - iteration
         means = {
             name: sum(getattr(step, name) for step in self._steps) / count
             for name in (*Step._fields[1:], "gap")
         }
-        means["images_per_second"] = count * self.images / took
-        means["seconds_left"] = (self.iterations - iteration) * took / count
+        speed = count * self.trainer.recipe.batch_size / took
+        means |= {"images_per_second": speed, "seconds_left": left * took / count}
         self._write(iteration, means)
-        note = (
+        self._tell(
+            iteration,
             f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.3f}, "
-            f"gap {means['gap']:+.2f}, {means['images_per_second']:,.0f} images/s"
+            f"gap {means['gap']:+.2f}, {speed:,.0f} images/s",
         )
-        self.tell(count, note)
         self._steps, self._since = [], time.perf_counter()
+
+    def _tell(self, iteration: int, note: str = "") -> None:
+        self.tell(iteration - self._told, note)
+        self._told = iteration
 
     def _write(self, iteration: int, values: dict[str, float]) -> None:
         if self.folder is not None:

@@ -152,16 +152,13 @@ def _journal(
 ) -> Journal:
     show = watch if processes.is_first else unwatched
     tell = show(f"training on {inside}", trainer.iterations)
-    if trainer.iteration:
-        tell(trainer.iteration)
     if not processes.is_first:
-        return Journal(trainer.iterations, trainer.recipe.batch_size, tell, None)
+        return Journal(trainer, tell)
     if folder is not None:
         folder.cut_log(trainer.iteration)
     val = material.measured.get("val")
     return Journal(
-        trainer.iterations,
-        trainer.recipe.batch_size,
+        trainer,
         tell,
         None if val is None else partial(measure, trainer.trained, val),
         folder,
