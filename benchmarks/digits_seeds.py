@@ -160,9 +160,9 @@ def main() -> None:
     print(
         f"Written by the command above (torch {torch.__version__}, CPU). Mean ± sample "
         f"deviation over seeds {', '.join(map(str, SEEDS))}; the difference is paired "
-        "by seed, with its 95 % interval by Student's t, uncorrected. All but NLL in %. "
-        "pixel_knn and pixel_stats see pixels alone: what they separate says little of "
-        "a network."
+        "by seed, with its 95 % interval by Student's t, uncorrected. All but NLL in "
+        "%. pixel_knn and pixel_stats see pixels alone: what they separate says little "
+        "of a network."
     )
     show(
         "Accuracy and calibration",

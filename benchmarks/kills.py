@@ -1,9 +1,10 @@
 """Kills runs at random moments and compares what their resumption leaves on disk.
 
-    python benchmarks/kills.py --kills 100 --writers 8 --writes 1000
+    python benchmarks/kills.py --kills 100 --trainings 40 --writers 8 --writes 1000
 
-Three counts: runs killed (SIGKILL) and resumed whose score files have other bytes
-than those of an undisturbed run; cells lost where several processes write to one
+Four counts: runs killed (SIGKILL) and resumed whose score files have other bytes
+than those of an undisturbed run; trainings killed and resumed that end with other
+weights; cells lost where several processes write to one
 folder; torn files among those of a process that was killed while it was writing.
 """
 
@@ -26,6 +27,19 @@ from oodbench import benchmark
 print("ready", flush=True)
 benchmark.run(["ce-digits"], out=["digits:8-9", "photos", "noise:uniform"],
               batch_size=32, device="cpu", results=sys.argv[1])
+"""
+TRAIN = """
+import sys
+from pathlib import Path
+import torch
+from oodbench.jem.recipe import Recipe
+from oodbench.training import folder, run
+folder.SAVE_SECONDS = -1.0
+torch.set_num_threads(1)
+print("ready", flush=True)
+where = Path(sys.argv[1])
+recipe = Recipe(epochs=40, snapshot_every=20)
+run.train("digits:0-7", recipe, folder=where).write(where / "model.safetensors")
 """
 WRITE = """
 import sys
@@ -52,28 +66,30 @@ def start(code, folder):
 
 
 def contents(folder):
-    """Returns hashes of the stored arrays."""
+    """Returns hashes of the stored arrays and weights."""
     return {
         path.relative_to(folder): hashlib.sha256(path.read_bytes()).digest()
-        for path in sorted(folder.rglob("*.np[yz]"))
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".npy", ".npz", ".safetensors")
     }
 
 
-def kill_runs(root, kills):
+def kill_runs(root, kills, code):
     """Returns how many resumed runs differ from an undisturbed one."""
     began = time.perf_counter()
-    start(RUN, root / "clean").wait()
+    start(code, root / "clean").wait()
     took = time.perf_counter() - began
     clean, different, killed = contents(root / "clean"), 0, 0
+    assert clean
     while killed < kills:
         folder = root / "killed"
         for _ in range(4):
-            process = start(RUN, folder)
+            process = start(code, folder)
             time.sleep(random.uniform(0, took / 3))
             killed += process.poll() is None
             process.kill()
             process.wait()
-        start(RUN, folder).wait()
+        start(code, folder).wait()
         different += contents(folder) != clean
         shutil.rmtree(folder)
     return f"{killed} kills, 4 before each resumption: {different} results differ"
@@ -107,16 +123,19 @@ def tear(root, writes):
 
 
 def main():
-    """Prints the three counts."""
+    """Prints the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--trainings", type=int, default=40)
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--writes", type=int, default=1000)
     options = parser.parse_args()
     random.seed(0)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        print(kill_runs(root, options.kills), flush=True)
+        print("runs:", kill_runs(root / "runs", options.kills, RUN), flush=True)
+        trained = kill_runs(root / "trainings", options.trainings, TRAIN)
+        print("trainings:", trained, flush=True)
         print(write_together(root, options.writers), flush=True)
         print(tear(root, options.writes), flush=True)
 
