@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from oodbench.cli.attack import attack
 from oodbench.cli.calibrate import calibrate
 from oodbench.cli.check import check
 from oodbench.cli.compare import compare
@@ -55,6 +56,7 @@ for command in (
     report,
     threshold,
     calibrate,
+    attack,
     score,
     list_,
     train,

@@ -1,0 +1,1 @@
+"""Adversarial attacks: on classifiers, on JEMs that refine first, and on OOD scores."""

@@ -1,0 +1,188 @@
+"""What is attacked: a classifier, or a JEM that refines its images first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from oodbench.attacks.images import Images
+from oodbench.attacks.objective import Aim
+from oodbench.errors import InputError
+from oodbench.jem.density import log_density
+from oodbench.jem.energy import of_class
+from oodbench.jem.sampler import SGLD, Noise
+from oodbench.network import Network
+
+Gradient = Literal["straight-through", "through"]
+"""What an attacker takes for the gradient of a refining JEM.
+
+straight-through: that at the refined image, as if the chain were the identity, as in
+the JEM paper's code. through: the true one, back through every step of the chain.
+"""
+GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
+
+
+class Target(Protocol):
+    """Maps images to logits, perhaps by way of random numbers."""
+
+    @property
+    def title(self) -> str:
+        """Its name in tables."""
+
+    @property
+    def copies(self) -> int:
+        """Images that the network holds in memory for each one."""
+
+    def logits(self, pixels: Tensor, noise: Noise) -> Tensor:
+        """Returns logits `[N, K]` of pixels `[N, C, H, W]` in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """The network as it is."""
+
+    network: Network
+    title: str = field(init=False, default="classifier")
+    copies: int = field(init=False, default=1)
+
+    def logits(self, pixels: Tensor, noise: Noise) -> Tensor:
+        """Returns the network's logits `[N, K]`; no noise is drawn."""
+        return self.network(pixels).logits
+
+
+@dataclass(frozen=True)
+class Refined:
+    """JEM-k of the paper's code: k SGLD steps up log p(x) stand before the classifier.
+
+    Noisy duplicates of an image are refined, each by a chain of its own, and their
+    logits averaged.
+
+    Grathwohl, Wang, Jacobsen, Duvenaud, Norouzi and Swersky, Your Classifier is
+    Secretly an Energy Based Model and You Should Treat it Like One, ICLR 2020,
+    arXiv 1912.03263.
+
+    Raises:
+        InputError: A number is out of its range.
+    """
+
+    network: Network
+    sampler: SGLD = field(default_factory=lambda: SGLD(10))
+    """On pixels in [-1, 1]."""
+    duplicates: int = 5
+    input_noise: float = 0.03
+    """Deviation of the noise before the chain, on pixels in [-1, 1]."""
+    gradient: Gradient = "straight-through"
+    """What an attacker sees; it changes no logits."""
+
+    def __post_init__(self) -> None:
+        if self.duplicates < 1:
+            raise InputError(
+                f"A refining JEM needs at least 1 duplicate, got {self.duplicates}."
+            )
+        if self.input_noise < 0:
+            raise InputError(f"The noise {self.input_noise:g} must be at least 0.")
+
+    @property
+    def title(self) -> str:
+        """Its name in tables, with the number of steps."""
+        return f"refined-{self.sampler.steps}"
+
+    @property
+    def copies(self) -> int:
+        """Images that the network holds in memory for each one."""
+        steps = self.sampler.steps if self.gradient == "through" else 0
+        return self.duplicates * (1 + steps)
+
+    def logits(self, pixels: Tensor, noise: Noise) -> Tensor:
+        """Returns the duplicates' mean logits `[N, K]`."""
+        drawn = for_copies(noise, self.duplicates)
+        states = (2 * pixels - 1).repeat_interleave(self.duplicates, 0)
+        if self.input_noise:
+            states = states + self.input_noise * drawn(states)
+        logits = self.network((self._refine(states, drawn) + 1) / 2).logits
+        return logits.unflatten(0, (-1, self.duplicates)).mean(1)
+
+    def _refine(self, states: Tensor, noise: Noise) -> Tensor:
+        density = log_density(self.network)
+        if self.gradient == "straight-through" or not states.requires_grad:
+            # Adding zero hands the gradient on and changes no bit of the value.
+            return self.sampler(density, states, noise) + (states - states.detach())
+        for _ in range(self.sampler.steps):
+            log_p = density(states).sum()
+            (slope,) = torch.autograd.grad(log_p, states, create_graph=True)
+            states = self.sampler.step(states, slope, noise)
+        return states
+
+
+@dataclass(frozen=True)
+class Misclassify:
+    """Wants labelled images classified wrongly.
+
+    The loss is the log odds of the wrong classes: cross-entropy is log(1 + exp(loss)),
+    whose gradient points the same way but vanishes where the classifier is sure. The
+    gain is the margin: below 0 for images that are classified rightly. A tie is wrong.
+    """
+
+    target: Target
+    samples: int = 1
+    """Draws of the target's noise that loss and gain are means over, as in expectation
+    over transformation: Athalye, Engstrom, Ilyas and Kwok, Synthesizing Robust
+    Adversarial Examples, ICML 2018, arXiv 1707.07397."""
+    enough: float = field(init=False, default=0.0)
+
+    @property
+    def copies(self) -> int:
+        """Images that the network holds in memory for each one."""
+        return self.samples * self.target.copies
+
+    def __call__(self, pixels: Tensor, images: Images, noise: Noise) -> Aim:
+        """Returns the aim `[N]` of pixels `[N, C, H, W]` in the place of images."""
+        labels = self.labels(images).repeat_interleave(self.samples)
+        logits = self.target.logits(
+            pixels.repeat_interleave(self.samples, 0), for_copies(noise, self.samples)
+        )
+        loss, gain = (
+            lead.unflatten(0, (-1, self.samples)).mean(1)
+            for lead in (log_odds(logits, labels), margin(logits.detach(), labels))
+        )
+        return Aim(loss, gain)
+
+    @staticmethod
+    def labels(images: Images) -> Tensor:
+        """Returns the labels `[N]` of images.
+
+        Raises:
+            InputError: They have none.
+        """
+        if images.labels is None:
+            raise InputError("Images without labels cannot be misclassified.")
+        return images.labels
+
+
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns log(1 − p(y|x)) − log p(y|x) of the right class y, `[N]`."""
+    return _wrong(logits, labels).logsumexp(1) - of_class(logits, labels)
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the highest wrong logit minus the right one, `[N]`.
+
+    Infinite where logits `[N, K]` are not numbers: that is no right answer.
+    """
+    lead = _wrong(logits, labels).amax(1) - of_class(logits, labels)
+    return lead.nan_to_num(torch.inf, posinf=torch.inf, neginf=-torch.inf)
+
+
+def _wrong(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the logits `[N, K]` with −∞ for the right class."""
+    return logits.scatter(1, labels[:, None], -torch.inf)
+
+
+def for_copies(noise: Noise, copies: int) -> Noise:
+    """Returns noise for images that each stand there so often, one after another."""
+    if copies == 1:
+        return noise
+    return lambda like: noise(like.unflatten(0, (-1, copies))).flatten(0, 1)
