@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from oodbench.cli.options import checkpoint_options, device_option, split_commas
+from oodbench.cli.options import (
+    checkpoint_options,
+    device_option,
+    inside_option,
+    models_option,
+    networks,
+    size_option,
+    split_commas,
+)
 from oodbench.cli.progress import Progress
 from oodbench.errors import InputError
 from oodbench.printable import printable
@@ -18,20 +26,13 @@ from oodbench.printable import printable
 if TYPE_CHECKING:
     from oodbench.attacks.ball import Norm
     from oodbench.attacks.plan import Attacked, Plan
-    from oodbench.dataset import Dataset
-    from oodbench.network import Network
 
 
 @click.command()
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="MODEL,…",
-    help="Files or bundled names.  [default: jem-digits,ce-digits]",
-)
-@click.option("--in", "inside", metavar="SET", help="[default: digits:0-7]")
+@models_option
+@inside_option
 @checkpoint_options
+@size_option
 @click.option(
     "--attack-norm",
     type=click.Choice(["linf", "l2"]),
@@ -122,6 +123,7 @@ def attack(
     models: tuple[str, ...],
     inside: str | None,
     checkpoint: Mapping[str, Any],
+    size: str | None,
     attack_norm: Norm,
     eps: tuple[str, ...],
     steps: int,
@@ -168,9 +170,7 @@ def attack(
     names = split_commas(outside)
     if detectors and not names:
         raise InputError("--detectors is for --out, and there is no --out.")
-    networks = list(
-        _networks(split_commas(models) or benchmark.MODELS, inset, checkpoint)
-    )
+    attacked = list(networks(models, inset, checkpoint, size))
     with Progress() as progress:
         plan = Plan(
             inside=inset,
@@ -182,7 +182,7 @@ def attack(
             keeps_images=save,
             watch=progress.watch,
         )
-        found = [plan.attack(network.to(place)) for network in networks]
+        found = [plan.attack(network.to(place)) for network in attacked]
     for one in found:
         _print(one, attack_norm)
     _write(plan, found, folder)
@@ -205,17 +205,6 @@ def _refinements(text: str) -> tuple[int, ...]:
             f"--refine must be numbers of steps with commas between, not {text!r}."
         )
     return tuple(dict.fromkeys(map(int, steps)))
-
-
-def _networks(
-    models: Iterable[str], inside: Dataset, checkpoint: Mapping[str, Any]
-) -> Iterator[Network]:
-    from oodbench.loading import load_network
-    from oodbench.sample import native_shape
-
-    shape = native_shape(inside)
-    for model in models:
-        yield load_network(model, shape=shape, **checkpoint)
 
 
 def _print(one: Attacked, norm: Norm) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,26 +12,20 @@ import click
 from oodbench.cli.options import (
     checkpoint_options,
     device_option,
-    height_and_width,
-    split_commas,
+    inside_option,
+    models_option,
+    networks,
+    size_option,
 )
 from oodbench.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from oodbench.dataset import Dataset
-    from oodbench.network import Network
     from oodbench.recalibration import Recalibrated
 
 
 @click.command()
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="MODEL,…",
-    help="Files or bundled names.  [default: jem-digits,ce-digits]",
-)
-@click.option("--in", "inside", metavar="SET", help="[default: digits:0-7]")
+@models_option
+@inside_option
 @click.option(
     "--fit",
     metavar="SET",
@@ -39,11 +33,7 @@ if TYPE_CHECKING:
     "[default: --in]",
 )
 @checkpoint_options
-@click.option(
-    "--size",
-    metavar="N or HxW",
-    help="Images that the network takes.  [default: those of --in]",
-)
+@size_option
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -99,7 +89,6 @@ def calibrate(
 
     place, inset = pick_device(device), open_dataset(inside or benchmark.INSIDE)
     other = None if fit is None else open_dataset(fit)
-    names = split_commas(models) or benchmark.MODELS
     with Progress() as progress:
         found = [
             recalibration.recalibrate(
@@ -110,29 +99,12 @@ def calibrate(
                 workers=workers,
                 watch=progress.watch,
             )
-            for network in _networks(names, inset, height_and_width(size), checkpoint)
+            for network in networks(models, inset, checkpoint, size)
         ]
     _print(found)
     write_atomically(folder / "calibration.json", recalibration.to_json(found))
     drawn = [path for one in found for path in reliability_plot.draw(one, folder)]
     click.echo(f"{len(drawn)} pictures and calibration.json in {folder}.", err=True)
-
-
-def _networks(
-    models: Iterable[str],
-    inside: Dataset,
-    size: tuple[int, int] | None,
-    checkpoint: Mapping[str, Any],
-) -> Iterator[Network]:
-    from oodbench.dataset import Shape
-    from oodbench.loading import load_network
-    from oodbench.sample import native_shape
-
-    shape = native_shape(inside)
-    if size is not None:
-        shape = Shape(shape.channels, *size)
-    for model in models:
-        yield load_network(model, shape=shape, **checkpoint)
 
 
 def _print(found: Sequence[Recalibrated]) -> None:

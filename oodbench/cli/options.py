@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oodbench.errors import InputError
+
+if TYPE_CHECKING:
+    from oodbench.dataset import Dataset
+    from oodbench.network import Network
 
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
+)
+
+models_option = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL,…",
+    help="Files or bundled names.  [default: jem-digits,ce-digits]",
+)
+inside_option = click.option(
+    "--in", "inside", metavar="SET", help="[default: digits:0-7]"
+)
+size_option = click.option(
+    "--size",
+    metavar="N or HxW",
+    help="Images that the network takes.  [default: those of --in]",
 )
 
 results_option = click.option(
@@ -119,8 +139,33 @@ def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def height_and_width(text: str | None) -> tuple[int, int] | None:
-    """Returns `N` or `HxW` as two sides; None for none."""
+def networks(
+    models: Iterable[str],
+    inside: Dataset,
+    checkpoint: Mapping[str, Any],
+    size: str | None = None,
+) -> Iterator[Network]:
+    """Yields the networks that --model names, the bundled ones where it names none.
+
+    Args:
+        models: As the command line gives them, commas and all.
+        inside: Whose images give their size where a checkpoint and `size` do not.
+        checkpoint: What `checkpoint_options` gives.
+        size: What --size says.
+    """
+    from oodbench.benchmark import MODELS
+    from oodbench.dataset import Shape
+    from oodbench.loading import load_network
+    from oodbench.sample import native_shape
+
+    shape, sides = native_shape(inside), _height_and_width(size)
+    if sides is not None:
+        shape = Shape(shape.channels, *sides)
+    for model in split_commas(models) or MODELS:
+        yield load_network(model, shape=shape, **checkpoint)
+
+
+def _height_and_width(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)

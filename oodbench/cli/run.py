@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,11 @@ import click
 from oodbench.cli.options import (
     checkpoint_options,
     device_option,
-    height_and_width,
+    inside_option,
+    models_option,
+    networks,
     results_option,
+    size_option,
     split_commas,
 )
 from oodbench.cli.plot import draw
@@ -21,20 +24,14 @@ from oodbench.printable import printable
 
 if TYPE_CHECKING:
     from oodbench.cells import Finished, Overwrite
-    from oodbench.network import Network, Precision
+    from oodbench.network import Precision
 
 SOME_CELLS_FAILED = 1
 
 
 @click.command()
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    metavar="MODEL,…",
-    help="Files or bundled names.  [default: jem-digits,ce-digits]",
-)
-@click.option("--in", "inside", metavar="SET", help="[default: digits:0-7]")
+@models_option
+@inside_option
 @click.option(
     "--out",
     "outside",
@@ -54,11 +51,7 @@ SOME_CELLS_FAILED = 1
     "--fit", metavar="SET", help="Where detectors are fitted.  [default: --in]"
 )
 @checkpoint_options
-@click.option(
-    "--size",
-    metavar="N or HxW",
-    help="Images that the network takes.  [default: those of --in]",
-)
+@size_option
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -121,18 +114,13 @@ def run(
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
     """
     from oodbench import benchmark, registry
+    from oodbench.dataset_spec import open_dataset
 
     inside = inside or benchmark.INSIDE
     names = split_commas(detectors)
-    networks = _networks(
-        split_commas(models) or benchmark.MODELS,
-        inside,
-        height_and_width(size),
-        checkpoint,
-    )
     with Progress() as progress:
         finished = benchmark.run(
-            models=networks,
+            models=networks(models, open_dataset(inside), checkpoint, size),
             inside=inside,
             out=split_commas(outside) or None,
             detectors=registry.names("detectors")
@@ -152,24 +140,6 @@ def run(
         _show(finished, results, plots)
     if finished.failed:
         raise SystemExit(SOME_CELLS_FAILED)
-
-
-def _networks(
-    models: Iterable[str],
-    inside: str,
-    size: tuple[int, int] | None,
-    checkpoint: Mapping[str, Any],
-) -> Iterator[Network]:
-    from oodbench.dataset import Shape
-    from oodbench.dataset_spec import open_dataset
-    from oodbench.loading import load_network
-    from oodbench.sample import native_shape
-
-    shape = native_shape(open_dataset(inside))
-    if size is not None:
-        shape = Shape(shape.channels, *size)
-    for model in models:
-        yield load_network(model, shape=shape, **checkpoint)
 
 
 def _show(finished: Finished, results: Path, plots: bool) -> None:
