@@ -45,6 +45,14 @@ class Processes:
         distributed.all_gather_object(values, value)
         return values
 
+    @torch.no_grad()
+    def spread(self, tensors: Sequence[Tensor]) -> None:
+        """Gives all processes the first one's values."""
+        for tensor in tensors if self.count > 1 else ():
+            dense = tensor.detach().clone(memory_format=torch.contiguous_format)
+            distributed.broadcast(dense, 0)
+            tensor.copy_(dense)
+
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replaces tensors by their means over all processes, in one exchange."""
         if self.count == 1 or not tensors:
@@ -63,6 +71,11 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def is_first_process() -> bool:
+    """Returns whether this process is the one that speaks, whoever started it."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def join(device: torch.device) -> tuple[Processes, torch.device]:

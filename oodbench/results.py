@@ -213,7 +213,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         raise InputError(
             f"Cannot write {path}: {error.strerror or error}. "
-            "Earlier results are untouched; make room, or name another --results."
+            "Earlier results are untouched; make room, or name another folder."
         ) from error
 
 

@@ -130,7 +130,9 @@ def test_a_recipe_comes_back_from_its_card(name):
     [
         ({"epochs": 0}, "epochs must be positive, got 0"),
         ({"reinit": 1.5}, "reinit must be from 0 to 1, got 1.5"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be from 0 to 2\\^63 - 1, got -1"),
+        ({"ema": 1.0}, "ema must be from 0 to below 1, got 1.0"),
+        ({"decay_epochs": (5.0, -1.0)}, "decay_epochs must be at least 0, got -1.0"),
         ({"learning_rate": math.nan}, "learning_rate must be positive, got nan"),
         ({"weight_y_given_x": 0, "weight_x": 0}, "All weights of the loss are 0"),
         ({"iterations": 5}, "no field 'iterations'"),
@@ -179,6 +181,10 @@ def normed():
     )
 
 
+def dropping():
+    return nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Dropout(0.2), nn.Linear(16, 2))
+
+
 def trainer(recipe, make=plain):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -217,7 +223,7 @@ def test_training_learns_a_problem_that_a_line_solves(parts, make):
 
 
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
-@pytest.mark.parametrize("make", [normed, TwoHeads])
+@pytest.mark.parametrize("make", [normed, TwoHeads, dropping])
 def test_a_run_goes_on_from_its_states_to_the_same_weights(parts, make):
     recipe = replace(SHORT, **parts)
     whole, saved = trainer(recipe, make), []
@@ -268,13 +274,14 @@ def test_training_leaves_the_global_random_state_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_the_average_is_the_naive_one():
+def test_the_average_is_the_naive_one_that_soon_forgets_the_start():
     run = trainer(replace(SHORT, ema=0.8, weight_x=0.0))
     seen = []
     run.run(lambda step: seen.append(weights(run.module).clone()))
     naive = seen[0]  # the first update takes the weights as they are
-    for each in seen[1:]:
-        naive = 0.8 * naive + 0.2 * each
+    for count, each in enumerate(seen[1:], start=1):
+        decay = min(0.8, (1 + count) / (10 + count))
+        naive = decay * naive + (1 - decay) * each
     torch.testing.assert_close(weights(run.trained), naive)
 
 
@@ -285,7 +292,7 @@ def test_only_the_stated_labels_are_used():
     run = Trainer(plain(), images, wrong, replace(SHORT, labels_per_class=10))
     run.run()
     right = (run.module(images).argmax(1) == labels).double().mean()
-    assert right > 0.9
+    assert right > 0.7
 
 
 def test_without_learning_only_chains_move():
@@ -347,6 +354,57 @@ def test_nan_is_caught_and_a_state_before_it_restored():
     assert weights(run.module).isfinite().all()
 
 
+def test_weights_that_are_lost_at_the_end_are_noticed():
+    run = trainer(replace(SHORT, weight_x=0.0))
+    seen = []
+
+    def spoil(step):
+        if step.iteration == 59 and not seen:
+            seen.append(step)
+            with torch.no_grad():
+                next(run.module.parameters()).fill_(math.nan)
+
+    assert run.run(spoil)
+    assert run.guard.faults == [
+        "Training diverged at iteration 60: some weights are not finite. Went back to "
+        "iteration 20, at 0.5 of the learning rate."
+    ]
+    assert weights(run.trained).isfinite().all()
+
+
+def test_a_state_whose_own_loss_is_bad_is_given_up_at_once():
+    hopeless = replace(SHORT, gap_limit=1e-9)
+    told = []
+    with pytest.raises(InputError, match=r"gone back 0 times before.* gap limit"):
+        trainer(hopeless).run(report=lambda *fault: told.append(fault))
+    assert [iteration for iteration, _ in told] == [0]
+
+
+@pytest.mark.parametrize("form", ["view", "reshape"])
+def test_images_are_laid_out_for_speed_where_the_network_bears_it(form):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 2)
+
+        def forward(self, x):
+            maps = self.conv(x)
+            return self.head(getattr(maps, form)(len(maps), -1))
+
+    images, labels = torch.rand(8, 3, 8, 8), torch.arange(8) % 2
+    recipe = replace(SHORT, epochs=2, batch_size=4)
+    whole, saved = Trainer(Net(), images, labels, recipe), []
+    whole.run(save=lambda states: saved.append(list(states)))
+    laid = whole.images.is_contiguous(memory_format=torch.channels_last)
+    assert laid == (form == "reshape")
+
+
+def test_crops_of_images_that_are_too_small_are_refused():
+    images, labels = torch.rand(8, 1, 4, 4), torch.arange(8) % 2
+    with pytest.raises(InputError, match="1x4x4 are too small to be cropped"):
+        Trainer(nn.Flatten(), images, labels, replace(SHORT, augment="crop"))
+
+
 def test_a_run_that_never_holds_is_given_up_in_one_sentence():
     hopeless = replace(SHORT, learning_rate=1e30, warmup=0, most_rollbacks=2)
     with pytest.raises(InputError, match=r"diverged at .* gone back 2 times before"):
@@ -356,7 +414,9 @@ def test_a_run_that_never_holds_is_given_up_in_one_sentence():
 def test_compiled_chains_go_where_the_others_go(monkeypatch):
     # Inductor takes a minute of a C++ compiler; what comes before it is tested.
     compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, mode: compile_(f, backend="eager"))
+    monkeypatch.setattr(
+        torch, "compile", lambda f, mode: compile_(f, backend="aot_eager")
+    )
     runs = []
     for compiled in (False, True):
         torch.manual_seed(0)

@@ -13,15 +13,18 @@ FOLDERS = {
 }
 LIGHT = [
     "bootstrap",
+    "calibration",
     "cli",
     "compared",
     "comparison",
     "intervals",
     "measures",
+    "jem.recipe",
     "metrics",
     "plots",
     "printable",
     "registry",
+    "reliability_plot",
     "rendering.html",
     "rendering.latex",
     "rendering.markdown",

@@ -158,14 +158,15 @@ def networks(
     from oodbench.loading import load_network
     from oodbench.sample import native_shape
 
-    shape, sides = native_shape(inside), _height_and_width(size)
+    shape, sides = native_shape(inside), height_and_width(size)
     if sides is not None:
         shape = Shape(shape.channels, *sides)
     for model in split_commas(models) or MODELS:
         yield load_network(model, shape=shape, **checkpoint)
 
 
-def _height_and_width(text: str | None) -> tuple[int, int] | None:
+def height_and_width(text: str | None) -> tuple[int, int] | None:
+    """Returns `N` or `HxW` as two sides; None for none."""
     if text is None:
         return None
     match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)

@@ -56,6 +56,10 @@ def _base(recipe: str) -> tuple[Recipe, Mapping[str, Any]]:
         raise InputError(f"{unknown('recipe', recipe, PRESETS)} A card ends in .json.")
     try:
         card = json.loads(path.read_bytes())
+        if not isinstance(card["architecture"], dict):
+            raise TypeError("no network")
+        if not isinstance(card["trained_on"]["spec"], str):
+            raise TypeError("no set")
         return read(card["recipe"]), card
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oodbench.cli.options import device_option, settings
+from oodbench.cli.options import (
+    device_option,
+    height_and_width,
+    settings,
+    size_option,
+)
 from oodbench.cli.progress import Progress
 from oodbench.cli.recipe_options import recipe_options
 from oodbench.errors import InputError
@@ -51,6 +56,7 @@ INSIDE, ARCH = "digits:0-7", "mlp"
     metavar="KEY=VALUE",
     help="Of the network, as hidden=256,256 or depth=28.",
 )
+@size_option
 @recipe_options
 @click.option(
     "--minutes",
@@ -76,6 +82,7 @@ def train(
     export: Path | None,
     arch: str | None,
     arch_args: tuple[str, ...],
+    size: str | None,
     recipe: Recipe,
     card: Mapping[str, Any],
     minutes: float | None,
@@ -97,18 +104,21 @@ def train(
     torchrun --nproc-per-node 4 --no-python oodbench train --in cifar10 …
     """
     export = export or folder / f"{folder.resolve().name}.safetensors"
-    if export.suffix != ".safetensors":
-        raise InputError(f"--export must end in .safetensors, got {export}.")
 
+    from oodbench.processes import is_first_process
+    from oodbench.training.export import check_export
     from oodbench.training.run import train as train_
+
+    check_export(export)
 
     network = _network(arch, arch_args, card)
     with Progress() as progress:
         trained = train_(
-            inside or card.get("trained_on", {}).get("spec") or INSIDE,
+            inside or (card["trained_on"]["spec"] if card else INSIDE),
             recipe,
             **network,
             test=test,
+            size=height_and_width(size),
             folder=folder,
             overwrite=overwrite,
             minutes=minutes,
@@ -119,10 +129,10 @@ def train(
             note=note,
             watch=progress.watch,
         )
+    if not is_first_process():
+        return
     if trained is None:
         click.echo(f"Time is up. The same command goes on from {folder}.", err=True)
-        return
-    if not trained.is_told:
         return
     trained.write(export)
     measured = trained.card["accuracy"].items()
@@ -135,7 +145,7 @@ def _network(
 ) -> dict[str, Any]:
     """Returns what builds the network: the options, else the card, else the default."""
     given = settings(arch_args)
-    if arch is not None or "architecture" not in card:
+    if arch is not None or not card:
         return {"arch": arch or ARCH, "arch_args": given}
     known = dict(card["architecture"])
     if "name" not in known:
@@ -145,7 +155,7 @@ def _network(
         )
     told = {"name", "inputs", "channels", "classes"}
     texts = {k: _text(v) for k, v in known.items() if k not in told}
-    return {"arch": known["name"], "arch_args": {**texts, **given}}
+    return {"arch": str(known["name"]), "arch_args": {**texts, **given}}
 
 
 def _text(value: object) -> str:

@@ -48,13 +48,26 @@ class ReplayBuffer:
             labels: `[count]`, from whose classes' places to draw; None for all places.
         """
         device = self.generator.device
-        block = self.size if labels is None else self.size // self.classes
-        places = torch.randint(block, (count,), generator=self.generator, device=device)
-        if labels is not None:
-            places += labels * block
+        blocks = 1 if labels is None else self.classes
+        if labels is None:
+            labels = torch.zeros(count, dtype=torch.int64, device=device)
+        places = self._places(labels, blocks)
         anew = torch.rand(count, generator=self.generator, device=device) < self.reinit
         anew = anew.view(-1, *[1] * len(self.shape))
         return torch.where(anew, self._fresh(count), self.states[places]), places
+
+    def _places(self, labels: Tensor, blocks: int) -> Tensor:
+        """Returns a place for each label in its block, none twice while there are any.
+
+        On a GPU two chains written to one place would mix.
+        """
+        size = self.size // blocks
+        order = torch.rand(
+            blocks, size, generator=self.generator, device=labels.device
+        ).argsort(1)
+        kinds = torch.arange(blocks, device=labels.device)
+        turn = (labels[:, None] == kinds).cumsum(0).gather(1, labels[:, None])[:, 0] - 1
+        return labels * size + order[labels, turn % size]
 
     def keep(self, states: Tensor, places: Tensor) -> None:
         """Writes the chains' last states back to their places."""

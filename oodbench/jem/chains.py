@@ -37,6 +37,7 @@ class Chains:
     """Whether torch.compile makes log p(x) and its gradient."""
 
     def __post_init__(self) -> None:
+        self._trainable = [one for one in self.module.parameters() if one.requires_grad]
         self._density = self._log_p
         if self.compiled:
             device = self.buffer.states.device
@@ -52,17 +53,22 @@ class Chains:
             labels: `[count]`, the y of log p(x|y); None for log p(x).
         """
         # No image influences another, and no gradient is wanted of the weights.
-        self.module.eval().requires_grad_(False)
+        self.module.eval()
+        self._free(False)
         start, places = self.buffer.draw(count, labels)
         noise = shared_noise(self.buffer.generator)
         states = self.sampler(lambda x: self._density(x, labels), start, noise)
-        self.module.requires_grad_(True)
+        self._free(True)
         self.buffer.keep(states, places)
         return Samples(
             states,
             (states - start).flatten(1).norm(dim=1).mean(),
             (states.abs() > 1).float().mean(),
         )
+
+    def _free(self, wanted: bool) -> None:
+        for weight in self._trainable:
+            weight.requires_grad_(wanted)
 
     def _log_p(self, states: Tensor, labels: Tensor | None) -> Tensor:
         with autocast(states.device, self.precision):

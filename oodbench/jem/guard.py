@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 from oodbench.errors import InputError
 from oodbench.jem.recipe import Recipe
 from oodbench.jem.step import Step
-
-logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
 """All that a training run is at one iteration; see `Trainer.state`."""
@@ -52,11 +49,12 @@ class Guard:
         """Returns what is wrong with an iteration; empty if nothing."""
         if not math.isfinite(step.loss):
             return f"the loss is {step.loss}"
-        if not math.isfinite(step.gap) or abs(step.gap) > self.recipe.gap_limit:
-            return (
-                f"log p(x) of data and of samples are {step.gap:g} apart, more than "
-                f"{self.recipe.gap_limit:g}"
-            )
+        for what, gap in {"x": step.gap, "x, y": step.joint_gap}.items():
+            if not abs(gap) <= self.recipe.gap_limit:
+                return (
+                    f"log p({what}) of data and of samples are {gap:g} apart, more "
+                    f"than {self.recipe.gap_limit:g}"
+                )
         return ""
 
     def go_back(self, iteration: int, fault: str) -> State:
@@ -65,19 +63,22 @@ class Guard:
         Raises:
             InputError: It has gone back too often.
         """
-        said = f"Training diverged at iteration {iteration}: {fault}."
-        if len(self.faults) >= self.recipe.most_rollbacks:
-            raise InputError(
-                f"{said} It had gone back {len(self.faults)} times before; lower the "
-                "learning rate or the SGLD step size, or take more SGLD steps."
-            )
         state = self.states[0]
+        said = f"Training diverged at iteration {iteration}: {fault}."
+        # No learning rate changes the loss of the state itself.
+        hopeless = iteration == state["iteration"]
+        if hopeless or len(self.faults) >= self.recipe.most_rollbacks:
+            self.faults.append(said)
+            raise InputError(
+                f"{said} It had gone back {len(self.faults) - 1} times before; lower "
+                "the learning rate or the SGLD step size, take more SGLD steps, or "
+                "raise the gap limit."
+            )
         self.rate_factor *= SLOWER
         self.faults.append(
             f"{said} Went back to iteration {state['iteration']}, at "
             f"{self.rate_factor:g} of the learning rate."
         )
-        logger.warning("%s", self.faults[-1])
         state |= {"rate_factor": self.rate_factor, "faults": list(self.faults)}
         self.states = [state]
         return state

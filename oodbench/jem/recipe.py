@@ -104,11 +104,6 @@ class Recipe:
             raise InputError("All weights of the loss are 0; give one of them another.")
 
     @property
-    def samples(self) -> bool:
-        """Whether the loss needs SGLD samples."""
-        return bool(self.weight_x or self.weight_xy)
-
-    @property
     def by_class(self) -> bool:
         """Whether chains belong to classes."""
         return bool(self.weight_xy or (self.weight_x and self.class_conditional))
@@ -178,20 +173,24 @@ def _is_of(value: object, kind: Any) -> bool:
 
 
 _POSITIVE = {"epochs", "batch_size", "learning_rate", "gap_limit", "snapshot_every"}
-_SHARES = {"ema", "reinit"}
 _SGLD = "sgld_"
 
 
 def _check(name: str, value: object) -> None:
     """Holds a field to its range; the sampler checks its own."""
+    if isinstance(value, tuple):
+        for each in value:
+            _check(name, each)
     if name.startswith(_SGLD) or isinstance(value, bool):
         return
     if not isinstance(value, int | float):
         return
-    if name == "seed" and value < 0:
-        raise InputError(f"The seed must be at least 0, got {value}.")
-    if name in _SHARES and not 0 <= value <= 1:
-        raise InputError(f"The recipe's {name} must be from 0 to 1, got {value}.")
+    if name == "seed" and not 0 <= value < 2**63:
+        raise InputError(f"The seed must be from 0 to 2^63 - 1, got {value}.")
+    if name == "reinit" and not 0 <= value <= 1:
+        raise InputError(f"The recipe's reinit must be from 0 to 1, got {value}.")
+    if name == "ema" and not 0 <= value < 1:
+        raise InputError(f"The recipe's ema must be from 0 to below 1, got {value}.")
     if name in _POSITIVE and not 0 < value < math.inf:
         raise InputError(f"The recipe's {name} must be positive, got {value}.")
     if not 0 <= value < math.inf:
@@ -207,7 +206,6 @@ _PAPER = Recipe(
     decay="step",
     ema=0.0,
     buffer_size=10_000,
-    snapshot_every=500,
     seed=1,
 )
 PRESETS: Mapping[str, Recipe] = {

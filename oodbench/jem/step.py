@@ -17,6 +17,8 @@ class Step(NamedTuple):
     log_px: float
     """Of data; 0 without samples."""
     log_px_samples: float
+    joint_gap: float
+    """log p(x, y) of data minus that of samples; 0 without that term."""
     moved: float
     """Distance that a chain went in this iteration, pixels in [-1, 1]."""
     outside: float

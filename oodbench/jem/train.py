@@ -6,23 +6,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oodbench.errors import InputError
-from oodbench.jem.batches import Shuffled, augmented, noised
+from oodbench.jem import random_numbers
+from oodbench.jem.batches import PAD, Shuffled, augmented, noised
 from oodbench.jem.buffer import ReplayBuffer
 from oodbench.jem.chains import Chains, Samples
+from oodbench.jem.contrast import Contrast
 from oodbench.jem.energy import log_p_xy, log_p_y_given_x, of_class
 from oodbench.jem.guard import Guard, State
+from oodbench.jem.layout import lay_out_alike, takes_channels_last
+from oodbench.jem.optimiser import new_average, new_optimiser
 from oodbench.jem.recipe import Recipe
 from oodbench.jem.step import Step
 from oodbench.network import Joint, autocast
 from oodbench.processes import ALONE, Processes
-
-MOMENTUM = 0.9
 
 
 class Trainer:
@@ -54,9 +54,10 @@ class Trainer:
         processes: Processes = ALONE,
         compiled: bool = False,
     ) -> None:
-        if images.ndim == 4:  # convolutions are faster in this order
+        _check_sides(images, recipe)
+        if images.ndim == 4 and takes_channels_last(module, images):
             images = images.contiguous(memory_format=torch.channels_last)
-            module = module.to(memory_format=torch.channels_last)
+        processes.spread([*module.parameters(), *module.buffers()])
         self.module = module
         self.images = images
         self.labels = labels
@@ -65,11 +66,13 @@ class Trainer:
         self.iteration = 0
         self.seconds = 0.0
         self.guard = Guard(recipe)
-        self.optimiser = _optimiser(module, recipe)
-        self.average = _average(module, recipe)
+        self.optimiser = new_optimiser(module, recipe)
+        self.average = new_average(module, recipe)
         # All processes shuffle alike; noise and chains are each one's own.
-        order = _generator(images.device, recipe.seed, 0)
-        self.generator = _generator(images.device, recipe.seed, 1 + processes.rank)
+        order = random_numbers.generator(images.device, recipe.seed, 0)
+        self.generator = random_numbers.generator(
+            images.device, recipe.seed, 1 + processes.rank
+        )
         self.classes = int(labels.max()) + 1
         everything = torch.arange(len(images), device=images.device)
         known = _labelled(labels, recipe.labels_per_class)
@@ -77,6 +80,10 @@ class Trainer:
         self.labelled = Shuffled(known, min(size, len(known)), order, processes)
         self.unlabelled = Shuffled(everything, size, order, processes)
         self._order = order
+        # Layers such as dropout draw from the global generators.
+        self._global = random_numbers.fresh(
+            images.device, recipe.seed, 1 + processes.rank
+        )
         buffer = ReplayBuffer(
             recipe.buffer_size // processes.count,
             tuple(images.shape[1:]),
@@ -104,6 +111,7 @@ class Trainer:
         *,
         save: Callable[[list[State]], None] = lambda states: None,
         stop: Callable[[], bool] = lambda: False,
+        report: Callable[[int, str], None] = lambda iteration, fault: None,
     ) -> bool:
         """Trains to the end; returns whether it came there.
 
@@ -111,28 +119,63 @@ class Trainer:
             tell: Is told of every iteration.
             save: Is given the last states, the younger last, when there is a new one.
             stop: Is asked at each new state whether to stop there.
+            report: Is told when training diverged: the iteration to which it went
+                back, and a sentence.
 
         Raises:
             InputError: It diverged more often than the recipe allows.
         """
-        while self.iteration < self.iterations:
-            if self.guard.is_due(self.iteration):
-                self.guard.keep(self.state())
-                save(self.guard.states)
-                if self.iteration and self.processes.agree(stop()):
-                    return False
-            began = time.perf_counter()
-            step = self.step()
-            self.seconds += time.perf_counter() - began
-            if fault := self.guard.fault(step):
-                self._load(self.guard.go_back(self.iteration, fault))
+        devices = [self.images.device] if self.images.is_cuda else []
+        with torch.random.fork_rng(devices):
+            random_numbers.write(self._global)
+            return self._run(tell, save, stop, report)
+
+    def _run(
+        self,
+        tell: Callable[[Step], None],
+        save: Callable[[list[State]], None],
+        stop: Callable[[], bool],
+        report: Callable[[int, str], None],
+    ) -> bool:
+        while True:
+            done = self.iteration == self.iterations
+            fault, step = "", None
+            if done or self.guard.is_due(self.iteration):
+                fault = self._lost()
+                if not fault:
+                    self._keep(save)
+                    self.module.eval()
+                    if done or (self.iteration and self.processes.agree(stop())):
+                        return done
+            if not fault:
+                began = time.perf_counter()
+                step = self.step()
+                self.seconds += time.perf_counter() - began
+                fault = self.guard.fault(step)
+            if fault or step is None:
+                self._go_back(fault, report)
                 continue
             self.iteration += 1
             tell(step)
-        self.module.eval()
+
+    def _keep(self, save: Callable[[list[State]], None]) -> None:
+        self._global = random_numbers.read(self.images.device)
         self.guard.keep(self.state())
         save(self.guard.states)
-        return True
+
+    def _go_back(self, fault: str, report: Callable[[int, str], None]) -> None:
+        iteration = self.iteration
+        try:
+            self._load(self.guard.go_back(iteration, fault))
+        finally:  # also when it gives up
+            report(self.iteration, self.guard.faults[-1])
+        random_numbers.write(self._global)
+
+    def _lost(self) -> str:
+        """Returns whether weights are no numbers any more, in words."""
+        weights = [*self.trained.parameters(), *self.module.parameters()]
+        finite = torch.stack([one.isfinite().all() for one in weights]).all()
+        return "" if finite.item() else "some weights are not finite"
 
     def state(self) -> State:
         """Returns copies of all that the run is, on the host.
@@ -150,6 +193,7 @@ class Trainer:
             "labelled": self.labelled.state(),
             "unlabelled": self.unlabelled.state(),
             "generators": self.processes.gather(self.generator.get_state()),
+            "global": self.processes.gather(self._global),
             "iteration": self.iteration,
             "seconds": self.seconds,
             "rate_factor": self.guard.rate_factor,
@@ -179,12 +223,14 @@ class Trainer:
             self.average.load_state_dict(state["state_dict_ema"])
         # A copy, since the optimiser takes the tensors themselves.
         self.optimiser.load_state_dict(_copy(state["optimiser"]))
+        lay_out_alike(self.optimiser)
         parts = state["replay_buffer"].chunk(self.processes.count)
         self.chains.buffer.states.copy_(parts[self.processes.rank])
         self._order.set_state(state["order"])
         self.labelled.load(state["labelled"])
         self.unlabelled.load(state["unlabelled"])
         self.generator.set_state(state["generators"][self.processes.rank])
+        self._global = state["global"][self.processes.rank]
         self.iteration = state["iteration"]
         self.seconds = state["seconds"]
 
@@ -222,33 +268,36 @@ class Trainer:
         marginal = self._marginal() if recipe.weight_x else None
         joint = self.chains.run(len(labels), labels) if recipe.weight_xy else None
         self.module.train()
-        loss = data = samples = images.new_zeros(())
+        nothing = images.new_zeros(1)
+        x = xy = Contrast(nothing, nothing)
         if marginal is not None:
-            samples = self._run(marginal.states).log_px
-            unlabelled, _ = self._batch(self.unlabelled, augment=recipe.augment_density)
-            data = self._run(unlabelled).log_px
-            loss = loss + recipe.weight_x * (samples.mean() - data.mean())
-            size = data.square().mean() + samples.square().mean()
-            loss = loss + recipe.energy_l2 * size
+            samples = self._joint(marginal.states).log_px
+            others, _ = self._batch(self.unlabelled, augment=recipe.augment_density)
+            x = Contrast(self._joint(others).log_px, samples)
         if joint is not None:
-            samples = of_class(log_p_xy(self._run(joint.states)), labels)
-        said = self._run(images)
+            samples = of_class(log_p_xy(self._joint(joint.states)), labels)
+        said = self._joint(images)
+        if joint is not None:
+            xy = Contrast(of_class(log_p_xy(said), labels), samples)
         log_p_y = log_p_y_given_x(said)
         cross_entropy = -of_class(log_p_y, labels).mean()
-        loss = loss + recipe.weight_y_given_x * cross_entropy
-        if joint is not None:
-            data = of_class(log_p_xy(said), labels)
-            loss = loss + recipe.weight_xy * (samples.mean() - data.mean())
+        loss = (
+            recipe.weight_y_given_x * cross_entropy
+            - recipe.weight_x * x.gap
+            - recipe.weight_xy * xy.gap
+            + recipe.energy_l2 * (x.size + xy.size)
+        )
         chains = marginal or joint
         shown = [
             cross_entropy,
             (log_p_y.argmax(1) == labels).float().mean(),
-            data.mean(),
-            samples.mean(),
-            chains.moved if chains else data.mean(),
-            chains.outside if chains else data.mean(),
+            x.data.mean(),
+            x.samples.mean(),
+            xy.gap,
+            chains.moved if chains else nothing.mean(),
+            chains.outside if chains else nothing.mean(),
         ]
-        return loss, [value.detach() for value in shown]
+        return loss, [value.detach().float() for value in shown]
 
     def _marginal(self) -> Samples:
         """Runs chains for −log p(x)."""
@@ -268,15 +317,17 @@ class Trainer:
             images = noised(images, self.recipe.input_noise, self.generator)
         return images, self.labels[places]
 
-    def _run(self, images: Tensor) -> Joint:
+    def _joint(self, images: Tensor) -> Joint:
         with autocast(images.device, self.recipe.precision):
             return Joint.of(self.module(images))
 
 
-def _generator(device: torch.device, *stream: int) -> torch.Generator:
-    """Returns random numbers of a stream, far from those of all others."""
-    (seed,) = np.random.SeedSequence(stream).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(seed))
+def _check_sides(images: Tensor, recipe: Recipe) -> None:
+    if recipe.augment != "none" and min(images.shape[2:], default=0) <= PAD:
+        raise InputError(
+            f"Images of {'x'.join(map(str, images.shape[1:]))} are too small to be "
+            f"cropped at random by {PAD} pixels; train with --augment none."
+        )
 
 
 def _labelled(labels: Tensor, per_class: int) -> Tensor:
@@ -286,23 +337,6 @@ def _labelled(labels: Tensor, per_class: int) -> Tensor:
     kinds = labels.unique().tolist()
     first = [torch.nonzero(labels == kind)[:per_class, 0] for kind in kinds]
     return torch.cat(first).sort().values
-
-
-def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    weights = module.parameters()
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(
-            weights, lr=0.0, momentum=MOMENTUM, weight_decay=recipe.weight_decay
-        )
-    return torch.optim.Adam(weights, lr=0.0, weight_decay=recipe.weight_decay)
-
-
-def _average(module: nn.Module, recipe: Recipe) -> AveragedModel | None:
-    if not recipe.ema:
-        return None
-    return AveragedModel(
-        module, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
-    )
 
 
 def _copy(values: Any) -> Any:

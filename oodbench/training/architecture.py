@@ -12,6 +12,7 @@ from torch import nn
 from oodbench.architectures import ARCHITECTURES, factory
 from oodbench.dataset import Shape
 from oodbench.errors import InputError
+from oodbench.network import Network
 from oodbench.registry import unknown
 
 
@@ -43,8 +44,25 @@ def build(
         torch.manual_seed(seed)
         if ":" in arch:
             module = factory.build(arch, arguments)
-            return Built(module, {"factory": factory.describe(arch, arguments)})
-        return _own(arch, arguments, shape, classes)
+            built = Built(module, {"factory": factory.describe(arch, arguments)})
+        else:
+            built = _own(arch, arguments, shape, classes)
+        _probe(built.module, arch, shape, classes)
+    return built
+
+
+def _probe(module: nn.Module, name: str, shape: Shape, classes: int) -> None:
+    """Runs a module once, as `Network` does, and leaves its weights trainable."""
+    frozen = {key for key, one in module.named_parameters() if not one.requires_grad}
+    network = Network(module, shape, name)
+    for key, weight in module.named_parameters():
+        weight.requires_grad_(key not in frozen)
+    if not any(weight.requires_grad for weight in module.parameters()):
+        raise InputError(f"{name} has no weights to train.")
+    if network.classes < classes:
+        raise InputError(
+            f"{name} gives {network.classes} logits, and the set has {classes} classes."
+        )
 
 
 def _own(name: str, arguments: Mapping[str, str], shape: Shape, classes: int) -> Built:
@@ -60,7 +78,9 @@ def _own(name: str, arguments: Mapping[str, str], shape: Shape, classes: int) ->
         if key not in known or key in told:
             offered = [one for one in known if one not in told]
             raise InputError(unknown(f"argument of {name}", key, offered))
-        settings[key] = factory.literal(text)
+        settings[key] = value = factory.literal(text)
+        if known[key].annotation == "bool" and not isinstance(value, bool):
+            raise InputError(f"{key} of {name} must be True or False, not {text!r}.")
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
     if "hidden" in settings and not isinstance(settings["hidden"], list):
         settings["hidden"] = [settings["hidden"]]

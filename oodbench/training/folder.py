@@ -44,7 +44,10 @@ class TrainingFolder:
         place = self.path / CHECKPOINT
         if not place.exists():
             return []
-        content = weights_file.read(place).content
+        try:
+            content = weights_file.read(place).content
+        except InputError as error:
+            raise InputError(f"{error} Or start anew with --overwrite.") from error
         try:
             assert isinstance(content, dict)
             card = json.loads(content.pop("card"))
@@ -55,6 +58,11 @@ class TrainingFolder:
             ) from error
         self._compare(card)
         return [content] if before is None else [before, content]
+
+    def clear(self) -> None:
+        """Removes what an earlier run left."""
+        for path in [*self.path.glob("buffer-*.png"), self.path / LOG]:
+            path.unlink(missing_ok=True)
 
     def save(self, states: list[State]) -> None:
         """Writes the last states, unless others were written a moment ago."""
@@ -78,15 +86,21 @@ class TrainingFolder:
 
     def log(self, **values: Any) -> None:
         """Adds a line to the log."""
-        with (self.path / LOG).open("a") as file:
-            file.write(json.dumps(values) + "\n")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with (self.path / LOG).open("a") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise InputError(
+                f"Cannot write {self.path / LOG}: {error.strerror}."
+            ) from error
 
     def cut_log(self, iteration: int) -> None:
         """Takes out of the log what will be done again, from an iteration on."""
         place = self.path / LOG
-        if not place.exists():
+        if not place.is_file():
             return
-        lines = place.read_text().splitlines(keepends=True)
+        lines = place.read_text(errors="replace").splitlines(keepends=True)
         kept = [line for line in lines if _iteration(line) <= iteration]
         write_atomically(place, "".join(kept).encode())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,8 @@ from oodbench.errors import InputError
 from oodbench.jem.step import Step
 from oodbench.jem.train import Trainer
 from oodbench.training.folder import TrainingFolder
+
+logger = logging.getLogger(__name__)
 
 EVERY = 50
 """Iterations that a line of the log sums up."""
@@ -46,31 +49,31 @@ class Journal:
     _steps: list[Step] = field(init=False, default_factory=list)
     _told: int = field(init=False, default=0)
     """Iterations that progress was told of."""
+    _note: str = field(init=False, default="")
     _since: float = field(init=False, default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         self._tell(self.trainer.iteration)
-        self._next = self.trainer.iteration
 
     def add(self, step: Step) -> None:
         """Takes an iteration."""
-        if step.iteration != self._next:
-            self._go_back(step.iteration)
-        self._next = done = step.iteration + 1
+        done, total = step.iteration + 1, self.trainer.iterations
         self._steps.append(step)
-        total = self.trainer.iterations
         if len(self._steps) == EVERY or done == total:
             self._sum_up(done)
+        else:
+            self._tell(done)
         if self.accuracy and (done % max(1, total // MEASURED) == 0 or done == total):
             began = time.perf_counter()
             self._write(done, {"val_accuracy": self.accuracy()})
             self._since += time.perf_counter() - began
 
-    def _go_back(self, iteration: int) -> None:
-        """Notes that training diverged and went back to an iteration."""
+    def fault(self, iteration: int, fault: str) -> None:
+        """Notes that training diverged and went back to an iteration, or gave up."""
+        logger.warning("%s", fault)
         if self.folder is not None:
             self.folder.cut_log(iteration)
-            self.folder.log(iteration=iteration, fault=self.trainer.guard.faults[-1])
+            self.folder.log(iteration=iteration, fault=fault)
         self._steps, self._since = [], time.perf_counter()
         self._tell(iteration)
 
@@ -84,15 +87,12 @@ class Journal:
         speed = count * self.trainer.recipe.batch_size / took
         means |= {"images_per_second": speed, "seconds_left": left * took / count}
         self._write(iteration, means)
-        self._tell(
-            iteration,
-            f"loss {means['loss']:.3f}, accuracy {means['accuracy']:.3f}, "
-            f"gap {means['gap']:+.2f}, {speed:,.0f} images/s",
-        )
+        self._note = _note(means)
+        self._tell(iteration)
         self._steps, self._since = [], time.perf_counter()
 
-    def _tell(self, iteration: int, note: str = "") -> None:
-        self.tell(iteration - self._told, note)
+    def _tell(self, iteration: int) -> None:
+        self.tell(iteration - self._told, self._note)
         self._told = iteration
 
     def _write(self, iteration: int, values: dict[str, float]) -> None:
@@ -102,6 +102,17 @@ class Journal:
         if self.board is not None:
             for name, value in values.items():
                 self.board.add_scalar(name, value, iteration)
+
+
+def _note(means: Mapping[str, float]) -> str:
+    """Returns in a few words how training goes."""
+    words = [f"loss {means['loss']:.3f}", f"accuracy {means['accuracy']:.3f}"]
+    if means["moved"]:
+        words.append(f"log p(x) {means['log_px']:.2f}, gap {means['gap']:+.2f}")
+        words.append(f"chains moved {means['moved']:.2f}")
+    words.append(f"{means['images_per_second']:,.0f} images/s")
+    words.append(f"{means['seconds_left']:,.0f} s left")
+    return ", ".join(words)
 
 
 def tensorboard(folder: Path) -> Writer:

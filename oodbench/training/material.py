@@ -52,13 +52,20 @@ class Material:
         return int(self.train.labels.max()) + 1
 
 
-def gather(inside: str, *, test: str | None = None, held_out: int = 0) -> Material:
+def gather(
+    inside: str,
+    *,
+    test: str | None = None,
+    size: tuple[int, int] | None = None,
+    held_out: int = 0,
+) -> Material:
     """Reads a labelled set.
 
     Args:
         inside: The set, such as `digits:0-7`; of one with a single split, such as
             `npz:FILE`, that one is trained on.
         test: Another set to measure accuracy on; None for the set's own test split.
+        size: Height and width that images are brought to; None for the first one's.
         held_out: Images to keep for validation where there is no val split.
 
     Raises:
@@ -66,6 +73,8 @@ def gather(inside: str, *, test: str | None = None, held_out: int = 0) -> Materi
     """
     dataset = open_dataset(inside)
     shape = native_shape(dataset)
+    if size is not None:
+        shape = Shape(shape.channels, *size)
     alone = len(dataset.splits) == 1
     stage: SplitName = dataset.splits[0] if alone else "train"
     sample = draw(dataset, stage, shape)
@@ -82,7 +91,26 @@ def gather(inside: str, *, test: str | None = None, held_out: int = 0) -> Materi
     elif "test" in dataset.splits and not alone:
         measured["test"] = _labelled(dataset, "test", shape)
     record = {**sample.record(), "held_out": len(whole.images) - len(train.images)}
-    return Material(shape, _tensors(train, shape, dataset.name), measured, record)
+    known = _tensors(train, shape, dataset.name)
+    _check_classes(known, measured, dataset.name)
+    return Material(shape, known, measured, record)
+
+
+def _check_classes(train: Labelled, measured: dict[str, Labelled], name: str) -> None:
+    """Holds labels to the numbers from 0 on, each with an image."""
+    kinds = train.labels.unique().tolist()
+    if kinds != list(range(len(kinds))):
+        missing = next(i for i in range(len(kinds)) if i not in kinds)
+        raise InputError(
+            f"{name} has labels up to {kinds[-1]} and no training image of class "
+            f"{missing}; number the classes from 0, without a gap."
+        )
+    for stage, images in measured.items():
+        if int(images.labels.max()) >= len(kinds):
+            raise InputError(
+                f"The {stage} images have labels up to {int(images.labels.max())}, and "
+                f"{name} has {len(kinds)} classes (0-{len(kinds) - 1})."
+            )
 
 
 def _labelled(dataset: Dataset, stage: SplitName, shape: Shape) -> Labelled:

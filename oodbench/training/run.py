@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from oodbench.engine import pick_device
+from oodbench.errors import InputError
 from oodbench.jem.recipe import Recipe
 from oodbench.jem.train import Trainer
+from oodbench.network import Joint
 from oodbench.processes import Processes, join
 from oodbench.results import Record
 from oodbench.threads import threads_for
@@ -42,6 +44,7 @@ def train(
     arch: str = "mlp",
     arch_args: Mapping[str, str] = MappingProxyType({}),
     test: str | None = None,
+    size: tuple[int, int] | None = None,
     folder: Path | None = None,
     overwrite: bool = False,
     minutes: float | None = None,
@@ -64,6 +67,8 @@ def train(
         arch: `mlp`, `cnn`, `jem_wrn`, or a factory such as `file.py:factory`.
         arch_args: Its arguments, read as literals.
         test: Another set to measure accuracy on.
+        size: Height and width of the images that the network takes; None for those of
+            the set.
         folder: Where checkpoint and log are kept; None keeps none.
         overwrite: Whether to begin anew where the folder has a checkpoint.
         minutes: Stop at the next checkpoint after so many.
@@ -78,17 +83,28 @@ def train(
         InputError: The set, the network or the folder cannot be used, or training
             diverges again and again.
     """
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"The minutes must be positive, got {minutes}.")
     processes, place = join(pick_device(device))
-    material = gather(inside, test=test, held_out=recipe.held_out)
+    material = gather(inside, test=test, size=size, held_out=recipe.held_out)
     built = build(arch, arch_args, material.shape, material.classes, recipe.seed)
-    card = _card(built.card, material, recipe, command, note)
+    card = _card(
+        built.card,
+        material,
+        recipe,
+        command=command,
+        note=note,
+        processes=processes.count,
+        compiled=compiled,
+    )
     kept = TrainingFolder(folder, card) if folder is not None else None
     states = kept.read() if kept and not overwrite else []
-    data = material.train.to(place)
+    if kept and not states and processes.is_first:
+        kept.clear()
     trainer = Trainer(
         built.module.to(place),
-        data.images,
-        data.labels,
+        material.train.images.to(place),
+        material.train.labels.to(place),
         recipe,
         processes=processes,
         compiled=compiled,
@@ -104,7 +120,7 @@ def train(
             for stage, images in material.measured.items()
         }
     card |= {"accuracy": accuracy, "faults": trainer.guard.faults}
-    return Trained(trainer.trained, card, processes.is_first)
+    return Trained(trainer.trained, card)
 
 
 @torch.no_grad()
@@ -118,10 +134,13 @@ def measure(module: nn.Module, data: Labelled) -> float:
         data.labels.split(MEASURED_AT_ONCE),
         strict=True,
     ):
-        output = module(images.to(device))
-        logits = output[0] if isinstance(output, tuple) else output
+        logits = Joint.of(module(images.to(device))).logits
         right += int((logits.argmax(1).cpu() == labels).sum())
     return right / len(data.labels)
+
+
+def _unheard(iteration: int, fault: str) -> None:
+    """Says nothing: the first process speaks."""
 
 
 def _run(
@@ -134,7 +153,12 @@ def _run(
     writes = folder is not None and trainer.processes.is_first
     save = folder.save if folder is not None and writes else lambda states: None
     try:
-        done = trainer.run(journal.add, save=save, stop=lambda: time.monotonic() > ends)
+        done = trainer.run(
+            journal.add,
+            save=save,
+            stop=lambda: time.monotonic() > ends,
+            report=journal.fault if trainer.processes.is_first else _unheard,
+        )
     finally:  # also when it is interrupted, or diverges
         if folder is not None and writes:
             folder.flush()
@@ -167,16 +191,18 @@ def _journal(
 
 
 def _card(
-    architecture: Record, material: Material, recipe: Recipe, command: str, note: str
+    architecture: Record,
+    material: Material,
+    recipe: Recipe,
+    **others: str | int,
 ) -> Record:
     return {
         "architecture": architecture,
         "shape": list(material.shape),
         "mean": [CENTRE],
         "std": [CENTRE],
-        "command": command,
-        "note": note,
         "trained_on": material.record,
         "recipe": asdict(recipe),
         "versions": {name: version(name) for name in ("oodbench", "torch", "numpy")},
+        **others,
     }
