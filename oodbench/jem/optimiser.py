@@ -28,7 +28,7 @@ def new_average(module: nn.Module, recipe: Recipe) -> AveragedModel | None:
     if not recipe.ema:
         return None
 
-    def update(averages: Any, weights: Any, count: Tensor) -> None:
+    def update(averages: Any, weights: Any, count: Tensor | int) -> None:
         # The first weights are soon forgotten, so that short runs gain, too.
         decay = min(recipe.ema, (1 + int(count)) / (10 + int(count)))
         get_ema_multi_avg_fn(decay)(averages, weights, count)
