@@ -34,7 +34,7 @@ def escape(text: str) -> str:
     special = r"([\\`*\[\]<>|#$~&]|(?<!\w)_|_(?!\w))"
     line = re.sub(special, r"\\\1", printable(text))
     # What would begin a list, underline a heading or draw a rule.
-    return re.sub(r"^(\d*)([-+=.)])(?=[-=\s]|$)", r"\1\\\2", line)
+    return re.sub(r"^(\d*)([-+=.)])(?=[-+=\s]|$)", r"\1\\\2", line)
 
 
 def _escape_name(text: str) -> str:
