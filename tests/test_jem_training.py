@@ -1,153 +1,20 @@
-"""Laws of batches, recipes, the guard and the trainer."""
+"""Laws of the trainer and its guard."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from oodbench.errors import InputError
-from oodbench.jem.batches import Shuffled, augmented, noised
-from oodbench.jem.recipe import PRESETS, Recipe, read
+from oodbench.jem.recipe import Recipe
 from oodbench.jem.train import Trainer
 from oodbench.network import Joint
-from oodbench.processes import Processes
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-# --- batches
-
-
-def test_an_epoch_holds_every_image_once_and_the_next_in_another_order():
-    stream = Shuffled(torch.arange(5, 25), 5, generator())
-    epochs = [torch.cat([stream.draw() for _ in range(4)]) for _ in range(2)]
-    assert all(sorted(each.tolist()) == list(range(5, 25)) for each in epochs)
-    assert not torch.equal(*epochs)
-
-
-def test_what_is_left_of_an_epoch_makes_no_batch():
-    stream = Shuffled(torch.arange(11), 4, generator())
-    assert stream.per_epoch == 2
-    assert all(len(stream.draw()) == 4 for _ in range(5))
-
-
-def test_processes_share_each_batch():
-    alone = Shuffled(torch.arange(12), 6, generator())
-    fellows = [
-        Shuffled(torch.arange(12), 6, generator(), Processes(rank, 3))
-        for rank in range(3)
-    ]
-    for _ in range(4):
-        shares = torch.cat([each.draw() for each in fellows])
-        assert sorted(shares.tolist()) == sorted(alone.draw().tolist())
-
-
-def test_a_stream_goes_on_from_its_state():
-    random = generator()
-    stream = Shuffled(torch.arange(20), 3, random)
-    stream.draw()
-    state, numbers = stream.state(), random.get_state()
-    ahead = [stream.draw() for _ in range(9)]
-    other = Shuffled(torch.arange(20), 3, random)
-    random.set_state(numbers)
-    other.load(state)
-    assert all(torch.equal(other.draw(), batch) for batch in ahead)
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "count", "message"),
-    [
-        (30, 1, "20 images to train on, fewer than a batch of 30"),
-        (5, 2, "cannot share"),
-    ],
-)
-def test_batches_that_cannot_be_made_are_one_sentence(batch_size, count, message):
-    with pytest.raises(InputError, match=message):
-        Shuffled(torch.arange(20), batch_size, generator(), Processes(0, count))
-
-
-def windows(image, *, mirrored):
-    """Every crop of an image that is reflected by 4 pixels at its borders."""
-    wide = nn.functional.pad(image[None], (4,) * 4, mode="reflect")[0]
-    height, width = image.shape[1:]
-    for top in range(9):
-        for left in range(9):
-            crop = wide[:, top : top + height, left : left + width]
-            yield crop
-            if mirrored:
-                yield crop.flip(2)
-
-
-@pytest.mark.parametrize(("kind", "mirrored"), [("crop", False), ("crop_flip", True)])
-def test_augmented_images_are_windows_of_their_own_image(kind, mirrored):
-    images = torch.rand(30, 2, 6, 7, generator=generator())
-    found = augmented(images, kind, generator(1))
-    assert found.shape == images.shape
-    for image, changed in zip(images, found, strict=True):
-        assert any(torch.equal(changed, w) for w in windows(image, mirrored=mirrored))
-    plain = [any(torch.equal(c, w) for w in windows(i, mirrored=False)) for i, c in
-             zip(images, found, strict=True)]  # fmt: skip
-    assert all(plain) != mirrored
-
-
-def test_no_augmentation_and_no_noise_change_nothing():
-    images = torch.rand(3, 1, 4, 4)
-    assert augmented(images, "none", generator()) is images
-    assert noised(images, 0.0, generator()) is images
-    assert noised(images, 2.0, generator()).std() > 1
-
-
-# --- recipes
-
-
-def test_rate_warms_up_linearly_and_goes_to_zero():
-    recipe = Recipe(epochs=10, warmup=10, learning_rate=1.0, decay="cosine")
-    assert recipe.rate(0, per_epoch=10) == pytest.approx(0.1)
-    assert recipe.rate(50, per_epoch=10) == pytest.approx(0.5)
-    assert recipe.rate(99, per_epoch=10) == pytest.approx(0, abs=1e-3)
-    assert replace(recipe, decay="none").rate(99, per_epoch=10) == 1.0
-
-
-def test_step_decay_multiplies_the_rate_at_its_epochs():
-    paper = PRESETS["jem-paper"]
-    rates = [paper.rate(703 * epoch, per_epoch=703) for epoch in (159, 160, 180)]
-    assert rates == pytest.approx([1e-4, 3e-5, 9e-6])
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_recipe_comes_back_from_its_card(name):
-    values = asdict(PRESETS[name])
-    values["decay_epochs"] = list(values["decay_epochs"])  # as JSON has it
-    assert read(values) == PRESETS[name]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"epochs": 0}, "epochs must be positive, got 0"),
-        ({"reinit": 1.5}, "reinit must be from 0 to 1, got 1.5"),
-        ({"seed": -1}, "seed must be from 0 to 2\\^63 - 1, got -1"),
-        ({"ema": 1.0}, "ema must be from 0 to below 1, got 1.0"),
-        ({"decay_epochs": (5.0, -1.0)}, "decay_epochs must be at least 0, got -1.0"),
-        ({"learning_rate": math.nan}, "learning_rate must be positive, got nan"),
-        ({"weight_y_given_x": 0, "weight_x": 0}, "All weights of the loss are 0"),
-        ({"iterations": 5}, "no field 'iterations'"),
-        ({"optimiser": "lion"}, "optimiser cannot be 'lion'"),
-        ({"epochs": "ten"}, "epochs cannot be 'ten'"),
-        ({"sgld_noise": "much"}, "sgld_noise cannot be 'much'"),
-        ({"decay_epochs": 3}, "decay_epochs cannot be 3"),
-    ],
-)
-def test_a_recipe_that_cannot_be_is_one_sentence(values, message):
-    with pytest.raises(InputError, match=message):
-        read(values)
-
-
-# --- training
 
 
 def problem(count=192):
