@@ -80,7 +80,7 @@ class Run:
         network.to(self.device)
         network.precision = self.precision
         inside = self._draw(self.inside, "test", network.shape)
-        _check_labels(inside, network)
+        inside.check_classes(network.name, network.classes)
         out = [self._draw(one, "test", network.shape) for one in self.out]
         for one in out:
             _check_apart(inside, one)
@@ -224,16 +224,6 @@ def remove_stale(store: Store, finished: Finished) -> None:
             stale.cell.remove()
             stale.file.remove_if_empty()
             finished.removed += 1
-
-
-def _check_labels(inside: Sample, network: Network) -> None:
-    labels = inside.split.labels
-    if labels is not None and int(labels.max()) >= network.classes:
-        raise InputError(
-            f"{inside.dataset.name} has labels up to {labels.max()}, but "
-            f"{network.name} has {network.classes} classes (0-{network.classes - 1}). "
-            "Name a network or a set with the other's classes."
-        )
 
 
 def _check_apart(inside: Sample, out: Sample) -> None:

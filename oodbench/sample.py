@@ -56,6 +56,20 @@ class Sample:
             return self.images_key == other.images_key
         return set(self.digests.tolist()) == set(other.digests.tolist())
 
+    def check_classes(self, network: str, classes: int) -> None:
+        """Holds the labels, if there are any, to the classes of a network.
+
+        Raises:
+            InputError: A label is none of them.
+        """
+        labels = self.split.labels
+        if labels is not None and int(labels.max()) >= classes:
+            raise InputError(
+                f"{self.dataset.name} has labels up to {labels.max()}, but {network} "
+                f"has {classes} classes (0-{classes - 1}). Name a network or a set "
+                "with the other's classes."
+            )
+
     @property
     def folder(self) -> str:
         """Its name among the results."""

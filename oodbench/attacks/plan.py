@@ -174,16 +174,9 @@ class Plan:
         )
 
     def _check(self, inside: Sample, network: Network) -> None:
-        labels = inside.split.labels
-        if labels is None and not self.out:
+        if inside.split.labels is None and not self.out:
             raise InputError(
                 f"{self.inside.name} has no labels to attack; name another --in, or "
                 "--out for attacks on scores."
             )
-        if labels is not None and int(labels.max()) >= network.classes:
-            raise InputError(
-                f"{self.inside.name} has labels up to {labels.max()}, but "
-                f"{network.name} has {network.classes} classes "
-                f"(0-{network.classes - 1}). Name a network or a set with the other's "
-                "classes."
-            )
+        inside.check_classes(network.name, network.classes)
