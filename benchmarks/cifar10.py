@@ -40,7 +40,7 @@ import torch
 from cifar10_sets import FAR, NEAR, TEST, TRAIN, VAL, prepare, shared
 from tabulate import tabulate
 
-from oodbench.loading import load_network
+from oodbench import load_network
 from oodbench.measures import fitness, groups
 from oodbench.results import Store
 from oodbench.training.export import Trained

@@ -18,13 +18,12 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from oodbench.dataset import Dataset, Split
+from oodbench import Dataset, Network, Split
 from oodbench.dataset_spec import open_dataset
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine
 from oodbench.jem.recipe import Recipe
 from oodbench.metrics import auroc
-from oodbench.network import Network
 from oodbench.training.run import train
 
 KNOWN, LEFT_OUT = "digits:0-5", "digits:6-7"

@@ -23,14 +23,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 import oodbench
+from oodbench import Network, load_network
 from oodbench.attacks.robustness import robust_accuracy
 from oodbench.benchmark import DETECTORS
 from oodbench.comparison import over_seeds, seed_difference
 from oodbench.dataset_spec import open_dataset
 from oodbench.jem.recipe import PRESETS
 from oodbench.jem.train import Trainer
-from oodbench.loading import load_network
-from oodbench.network import Network
 from oodbench.recalibration import draw_fit, recalibrate
 from oodbench.sample import draw
 from oodbench.training.architecture import build

@@ -30,9 +30,7 @@ import safetensors.torch
 import torch
 
 import oodbench
-from oodbench import loading, measures, staleness
-from oodbench.dataset import Shape
-from oodbench.errors import InputError
+from oodbench import InputError, Shape, loading, measures, staleness
 from oodbench.results import Store
 
 HUGE = [0, -1, 1 << 31, 1 << 63, 10**400, 1e308, float("nan"), float("inf"), -0.0]

@@ -15,13 +15,13 @@ import torch
 from scipy.stats import spearmanr
 from tabulate import tabulate
 
+from oodbench import Outputs, load_network
 from oodbench.cli.options import numbers
 from oodbench.dataset_spec import open_dataset
-from oodbench.detector import Batch, Outputs, log_px
+from oodbench.detector import Batch, log_px
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine
 from oodbench.feed import feed
-from oodbench.loading import load_network
 from oodbench.metrics import auroc
 from oodbench.sample import draw, native_shape
 

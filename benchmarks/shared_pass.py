@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
+from oodbench import Shape, Split, load_network
 from oodbench.cli.options import numbers
-from oodbench.dataset import Shape, Split
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine
-from oodbench.loading import load_network
 from oodbench.metrics import summary
 
 LOGIT_DETECTORS = ("msp", "max_logit", "energy", "entropy")

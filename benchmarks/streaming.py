@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from oodbench import benchmark
+from oodbench import Network, benchmark
 from oodbench.dataset_spec import open_dataset
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine
 from oodbench.image_files import ImageFiles
-from oodbench.network import Network
 from oodbench.sample import draw
 
 BATCH = 256

@@ -7,14 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench.dataset import (
-    Dataset,
-    Shape,
-    Split,
-    SplitName,
-    parse_classes,
-    select_classes,
-)
+from oodbench import Dataset, Shape, Split, SplitName
+from oodbench.dataset import parse_classes, select_classes
 
 BLOCKS: dict[SplitName, slice] = {
     "train": slice(0, 1078),

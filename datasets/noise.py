@@ -9,8 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from oodbench.dataset import Dataset, Role, Shape, Split, SplitName
-from oodbench.errors import InputError
+from oodbench import Dataset, InputError, Role, Shape, Split, SplitName
 from oodbench.registry import unknown
 
 COUNT = 1000

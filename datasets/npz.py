@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench.dataset import Dataset, Shape, Split, SplitName
-from oodbench.errors import InputError
+from oodbench import Dataset, InputError, Shape, Split, SplitName
 
 ARRAYS = ("images", "labels")
 

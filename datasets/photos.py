@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oodbench.dataset import Dataset, Shape, Split, SplitName
-from oodbench.errors import InputError
+from oodbench import Dataset, InputError, Shape, Split, SplitName
 
 SIDE = 32
 """Height and width of a patch."""

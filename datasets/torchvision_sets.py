@@ -11,16 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.data_folder import data_folder
-from oodbench.dataset import (
-    Dataset,
-    Shape,
-    Split,
-    SplitName,
-    parse_classes,
-    select_classes,
-)
-from oodbench.errors import InputError
+from oodbench.dataset import parse_classes, select_classes
 
 
 def cifar10(argument: str) -> Dataset:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench.dataset import Chunk, Dataset, Images, Role, Shape, Split, SplitName
+from oodbench import Dataset, InputError, Role, Shape, Split, SplitName
+from oodbench.dataset import Chunk, Images
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
 
 SEED = 0
 """Of the permutation that pairs the images of `interp`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oodbench.detector import Detector, Outputs
+from oodbench import Detector, Outputs
 
 
 @dataclass

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from oodbench.detector import Detector, Need, Outputs, log_px
+from oodbench import Detector, Need, Outputs
+from oodbench.detector import log_px
 
 
 @dataclass

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from oodbench.detector import Outputs
+from oodbench import Outputs
 from oodbench.jem.refine import RefiningDetector
 
 

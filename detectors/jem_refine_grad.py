@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from oodbench.detector import Outputs, log_px
+from oodbench import Outputs
+from oodbench.detector import log_px
 from oodbench.jem.refine import RefiningDetector
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from oodbench.detector import Detector, Outputs
+from oodbench import Detector, Outputs
 
 
 @dataclass

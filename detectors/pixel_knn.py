@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from oodbench.detector import Detector, Known, Need, Outputs
+from oodbench import Detector, Known, Need, Outputs
 from oodbench.nearest import nearest
 
 

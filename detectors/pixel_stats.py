@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from oodbench.detector import Detector, Known, Need, Outputs
+from oodbench import Detector, Known, Need, Outputs
 
 
 @dataclass

@@ -12,9 +12,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from oodbench import cli  # noqa: E402
-from oodbench.dataset import Split  # noqa: E402
-from oodbench.network import Network  # noqa: E402
+from oodbench import Network, Split, cli  # noqa: E402
 
 # Small nets run many times faster on one thread.
 torch.set_num_threads(1)

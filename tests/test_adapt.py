@@ -5,9 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from oodbench import InputError, Shape
 from oodbench.adapt import adapt, rule
-from oodbench.dataset import Shape
-from oodbench.errors import InputError
 
 rng = np.random.default_rng(0)
 

@@ -7,12 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from oodbench import InputError, Joint, Network, Shape
 from oodbench.architectures import ARCHITECTURES, factory, jem_wrn
 from oodbench.architectures.jem_wrn import NORMS, JEMWideResNet
 from oodbench.architectures.small import MLP
-from oodbench.dataset import Shape
-from oodbench.errors import InputError
-from oodbench.network import Joint, Network
 
 TINY = {"depth": 10, "width": 1}
 

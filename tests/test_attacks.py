@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oodbench import InputError, Network, Split
 from oodbench.attacks.ball import NORMS, Ball
 from oodbench.attacks.images import Images
 from oodbench.attacks.masking import masked
@@ -18,9 +19,6 @@ from oodbench.attacks.robustness import attack_target, robust_accuracy
 from oodbench.attacks.square import Square
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier, Misclassify, log_odds, margin
-from oodbench.dataset import Split
-from oodbench.errors import InputError
-from oodbench.network import Network
 
 EPS = {"linf": (0.02, 0.1, 0.3), "l2": (0.1, 0.4, 1.0)}
 norms = pytest.mark.parametrize("norm", NORMS)

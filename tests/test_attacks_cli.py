@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from oodbench import InputError, load_network
 from oodbench.attacks.auto import AutoAttack
 from oodbench.attacks.images import Images
 from oodbench.attacks.pgd import PGD
@@ -17,8 +18,6 @@ from oodbench.attacks.rounding import rounded
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
-from oodbench.loading import load_network
 from oodbench.robustness_plot import robustness_curves
 
 QUICK = ("--model", "jem-digits", "--images", "30", "--steps", "3", "--black-box", "5")

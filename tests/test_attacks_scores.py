@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from oodbench import Detector, InputError, Need, Network
 from oodbench.attacks.images import Images
 from oodbench.attacks.objective import climb
 from oodbench.attacks.ood import worst_case
@@ -12,10 +13,7 @@ from oodbench.attacks.pgd import PGD
 from oodbench.attacks.scores import RaiseScore
 from oodbench.attacks.square import Square
 from oodbench.attacks.suite import Suite
-from oodbench.detector import Detector, Need
 from oodbench.detector_spec import open_detector
-from oodbench.errors import InputError
-from oodbench.network import Network
 
 NAMES = ("msp", "max_logit", "energy", "entropy", "log_px", "jem_grad_norm")
 REFINING = "jem_refine:steps=2:step_size=0.1"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from oodbench import InputError, Split
 from oodbench.attacks.images import Images
 from oodbench.attacks.nested import Attempt, Trial
 from oodbench.attacks.objective import climb
@@ -14,8 +15,6 @@ from oodbench.attacks.robustness import attack_target, robust_accuracy
 from oodbench.attacks.square import Square
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import GRADIENTS, Classifier, Misclassify, Refined
-from oodbench.dataset import Split
-from oodbench.errors import InputError
 from oodbench.jem.sampler import SGLD
 from oodbench.network import Result
 

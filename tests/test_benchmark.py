@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import benchmark, measures, registry
-from oodbench.detector import Detector
-from oodbench.errors import InputError
-from oodbench.network import Network
+from oodbench import Detector, InputError, Network, benchmark, measures, registry
 from oodbench.results import Store
 
 

@@ -3,14 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oodbench import bootstrap
+from oodbench import InputError, bootstrap
 from oodbench.bootstrap import (
     auroc_interval,
     fpr_interval,
     resampled_aurocs,
     resampled_fprs,
 )
-from oodbench.errors import InputError
 from oodbench.intervals import INDEPENDENT, Clusters, delong_interval, delong_variance
 from oodbench.metrics import auroc, fpr_at_tpr
 

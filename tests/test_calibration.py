@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from oodbench import InputError
 from oodbench.calibration import (
     accuracy,
     accuracy_intervals,
@@ -12,7 +13,6 @@ from oodbench.calibration import (
     reliability,
     summary,
 )
-from oodbench.errors import InputError
 
 ERRORS = [expected_calibration_error, adaptive_calibration_error]
 images = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50)

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import checkpoint
-from oodbench.errors import InputError
+from oodbench import InputError, checkpoint
 
 
 def net():

@@ -5,7 +5,7 @@ import json
 import safetensors.torch
 import torch
 
-from oodbench.loading import load_network
+from oodbench import load_network
 
 QUICK = ("--epochs", "1", "--sgld-steps", "2", "--buffer-size", "70",
          "--arg", "hidden=8")  # fmt: skip

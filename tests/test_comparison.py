@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oodbench import InputError
 from oodbench.comparison import (
     Difference,
     contrasts,
@@ -11,7 +12,6 @@ from oodbench.comparison import (
     over_seeds,
     seed_difference,
 )
-from oodbench.errors import InputError
 from oodbench.intervals import INDEPENDENT, Clusters, delong_variance, placements
 from oodbench.metrics import auroc
 

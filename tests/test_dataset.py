@@ -5,15 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oodbench.dataset import (
-    Dataset,
-    Shape,
-    Split,
-    chunks,
-    parse_classes,
-    select_classes,
-)
-from oodbench.errors import InputError
+from oodbench import Dataset, InputError, Shape, Split
+from oodbench.dataset import chunks, parse_classes, select_classes
 
 
 def small_split():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from oodbench import InputError
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
 
 
 def test_a_set_is_named_with_its_argument():

@@ -5,9 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from oodbench.dataset import Shape
+from oodbench import InputError, Shape
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
 
 SHAPE = Shape(1, 8, 8)
 

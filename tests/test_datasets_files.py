@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oodbench.dataset import Shape
+from oodbench import InputError, Shape
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
 
 SHAPE = Shape(1, 8, 8)
 GREY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)

@@ -14,9 +14,8 @@ import pytest
 import scipy.io
 from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 
-from oodbench.dataset import Shape
+from oodbench import InputError, Shape
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
 
 SHAPE = Shape(3, 32, 32)
 TRAIN, TEST = 100, 20

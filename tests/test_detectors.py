@@ -7,12 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import registry
-from oodbench.dataset import Split
+from oodbench import InputError, Network, Split, registry
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine
-from oodbench.errors import InputError
-from oodbench.network import Network
 
 BUILT_IN = [
     one.name for one in registry.listings("detectors") if one.package == "oodbench"

@@ -6,12 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from oodbench.dataset import Split
-from oodbench.detector import Detector, Need, log_px
+from oodbench import Detector, InputError, Need, Network, Split
+from oodbench.detector import log_px
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine, lacks, pick_device
-from oodbench.errors import InputError
-from oodbench.network import Network
 
 
 def quiet(done):

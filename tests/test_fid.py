@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.dataset import Dataset, Shape, Split
-from oodbench.errors import InputError
+from oodbench import Dataset, InputError, Shape, Split
 from oodbench.fid import FID
 from oodbench.sample import draw
 

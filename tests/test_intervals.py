@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oodbench.errors import InputError
+from oodbench import InputError
 from oodbench.intervals import (
     Clusters,
     delong_interval,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench.errors import InputError
+from oodbench import InputError
 from oodbench.jem.batches import Shuffled, augmented, noised
 from oodbench.processes import Processes
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.autograd.functional import jacobian
 
+from oodbench import Joint
 from oodbench.jem import energy
 from oodbench.jem.energy import free_energy, gradient, of_class
-from oodbench.network import Joint
 
 EXACT = {"rtol": 0, "atol": 1e-12}
 

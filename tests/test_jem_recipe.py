@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from oodbench.errors import InputError
+from oodbench import InputError
 from oodbench.jem.recipe import PRESETS, Recipe, read
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from oodbench.errors import InputError
+from oodbench import InputError
 from oodbench.jem.buffer import ReplayBuffer
 from oodbench.jem.sampler import SGLD, ChainNoise, shared_noise
 

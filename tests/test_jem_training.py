@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench.errors import InputError
+from oodbench import InputError, Joint
 from oodbench.jem.recipe import Recipe
 from oodbench.jem.train import Trainer
-from oodbench.network import Joint
 
 
 def generator(seed=0):

@@ -11,13 +11,9 @@ import torch
 import torchvision
 from torch import nn
 
-from oodbench import registry
+from oodbench import InputError, Network, Shape, load_network, registry
 from oodbench.architectures.jem_wrn import JEMWideResNet
 from oodbench.architectures.small import MLP
-from oodbench.dataset import Shape
-from oodbench.errors import InputError
-from oodbench.loading import load_network
-from oodbench.network import Network
 
 SHARED = Path(
     os.environ.get("OODBENCH_SHARED", Path(__file__).resolve().parents[2] / "shared")

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.dataset import Dataset, Shape
+from oodbench import Dataset, InputError, Shape
 from oodbench.engine import Engine
-from oodbench.errors import InputError
 from oodbench.logits import labelled_logits
 from oodbench.sample import draw
 from oodbench.temperature_scaling import grade

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from oodbench.errors import InputError
+from oodbench import InputError
 from oodbench.metrics import (
     aupr_in,
     aupr_out,

@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench.errors import InputError
-from oodbench.network import Joint, Network
+from oodbench import InputError, Joint, Network
 
 
 class TwoHeads(nn.Module):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodbench.detector import Detector, Need, Outputs, log_px
+from oodbench import Detector, InputError, Need, Outputs
+from oodbench.detector import log_px
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine
-from oodbench.errors import InputError
 
 
 def quiet(done):

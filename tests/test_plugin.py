@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from oodbench import registry
+from oodbench import InputError, Shape, load_network, registry
 from oodbench.cli import oodbench
-from oodbench.dataset import Shape
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
-from oodbench.loading import load_network
 from oodbench.measures import groups, measure
 from oodbench.results import Store
 from oodbench.sample import draw, native_shape

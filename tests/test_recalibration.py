@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import recalibration, reliability_plot
-from oodbench.dataset import Dataset, Shape, Split
+from oodbench import (
+    Dataset,
+    InputError,
+    Network,
+    Shape,
+    Split,
+    load_network,
+    recalibration,
+    reliability_plot,
+)
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
-from oodbench.loading import load_network
 from oodbench.logits import labelled_logits
-from oodbench.network import Network
 from oodbench.recalibration import draw_fit, recalibrate
 from oodbench.sample import draw
 from oodbench.temperature_scaling import fit_temperature

@@ -6,8 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from oodbench import measures, staleness
-from oodbench.errors import InputError
+from oodbench import InputError, measures, staleness
 from oodbench.record_form import CELL, SET, TWIN, fits
 from oodbench.results import Store
 

@@ -2,8 +2,7 @@ import re
 
 import pytest
 
-from oodbench import registry
-from oodbench.errors import InputError
+from oodbench import InputError, registry
 
 
 class FakeDist:

@@ -8,15 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from oodbench import image_files, resident
+from oodbench import Dataset, Network, Shape, Split, image_files, resident
 from oodbench.benchmark import Run
 from oodbench.cells import Execution
-from oodbench.dataset import Dataset, Shape, Split
 from oodbench.dataset_spec import open_dataset
 from oodbench.detector_spec import open_detector
 from oodbench.engine import Engine, cut
 from oodbench.feed import feed
-from oodbench.network import Network
 from oodbench.resident import Resident
 from oodbench.results import Store
 

@@ -4,8 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from oodbench import results
-from oodbench.errors import InputError
+from oodbench import InputError, results
 from oodbench.results import Store, folder_name, key_of, write_atomically
 
 SCORES = np.array([0.1, -2.5, 1e300])

@@ -11,11 +11,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from oodbench import partial
-from oodbench.benchmark import remove_stale, run
+from oodbench import InputError, Network, partial, run
+from oodbench.benchmark import remove_stale
 from oodbench.cells import Finished
-from oodbench.errors import InputError
-from oodbench.network import Network
 from oodbench.partial import plan
 from oodbench.processes import Processes
 from oodbench.results import Store

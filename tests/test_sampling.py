@@ -11,10 +11,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from oodbench import Dataset, InputError, Network, Shape, Split
 from oodbench.architectures.jem_wrn import JEMWideResNet
-from oodbench.dataset import Dataset, Shape, Split
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
 from oodbench.jem import copying, sample_pictures
 from oodbench.jem.copying import compare, draw_training, nearest_images
 from oodbench.jem.density import log_density
@@ -22,7 +21,6 @@ from oodbench.jem.energy import gradient
 from oodbench.jem.sample import FILMED, film_steps, pick, read_buffer, sample
 from oodbench.jem.sampler import SGLD
 from oodbench.nearest import nearest
-from oodbench.network import Network
 from oodbench.sample_record import of_sampler, of_states
 from oodbench.sampling import Request, draw_samples
 

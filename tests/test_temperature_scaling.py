@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax, softmax
 
+from oodbench import InputError
 from oodbench.calibration import (
     adaptive_calibration_error,
     expected_calibration_error,
 )
-from oodbench.errors import InputError
 from oodbench.temperature_scaling import fit_temperature, grade
 
 random_logits = arrays(np.float64, (12, 3), elements=st.integers(-20, 20))

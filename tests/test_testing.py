@@ -8,10 +8,8 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
-from oodbench import benchmark, registry, testing
+from oodbench import Dataset, Detector, Need, Split, benchmark, registry, testing
 from oodbench.cli import oodbench
-from oodbench.dataset import Dataset, Split
-from oodbench.detector import Detector, Need
 
 BUILT_IN = [
     one.name for one in registry.listings("detectors") if one.package == "oodbench"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from oodbench.network import Network
+from oodbench import Network
 from oodbench.threads import fitting_threads
 
 

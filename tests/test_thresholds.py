@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from oodbench import thresholds
-from oodbench.dataset import Shape
+from oodbench import InputError, Shape, thresholds
 from oodbench.dataset_spec import open_dataset
-from oodbench.errors import InputError
 from oodbench.results import Store
 from oodbench.thresholds import threshold
 

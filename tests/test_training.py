@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.dataset import Shape
-from oodbench.errors import InputError
+from oodbench import InputError, Shape, load_network
 from oodbench.jem.recipe import Recipe
-from oodbench.loading import load_network
 from oodbench.training import folder as folders
 from oodbench.training.architecture import build
 from oodbench.training.material import gather

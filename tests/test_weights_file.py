@@ -18,8 +18,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from oodbench import weights_file
-from oodbench.errors import InputError
+from oodbench import InputError, weights_file
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 FORMATS = pytest.mark.parametrize("format", [{}, LEGACY], ids=["zip", "legacy"])

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from oodbench.dataset import Dataset, Shape, Split
-from oodbench.detector import Detector, Need
+from oodbench import Dataset, Detector, Need, Shape, Split
 
 
 def _with_head(deed):

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from oodbench.dataset import Dataset, Shape, Split, SplitName
-from oodbench.errors import InputError
+from oodbench import Dataset, InputError, Shape, Split, SplitName
 
 COUNTS = {"train": 64, "val": 16, "test": 32}
 

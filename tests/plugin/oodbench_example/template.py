@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from oodbench.dataset import Shape
-from oodbench.network import Network
+from oodbench import Network, Shape
 
 
 class Differences(nn.Module):
