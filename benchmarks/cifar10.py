@@ -41,9 +41,9 @@ from cifar10_sets import FAR, NEAR, TEST, TRAIN, VAL, prepare, shared
 from tabulate import tabulate
 
 from oodbench import load_network
-from oodbench.measures import fitness, groups
-from oodbench.results import Store
-from oodbench.training.export import Trained
+from oodbench.jem.training.export import Trained
+from oodbench.results.rows import fitness, groups
+from oodbench.results.store import Store
 
 KINDS = {"jem": (), "ce": ("--weight-x", "0")}
 """What of the recipe `jem-fast` each kind changes."""

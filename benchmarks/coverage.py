@@ -11,8 +11,8 @@ from statistics import NormalDist
 import numpy as np
 from tabulate import tabulate
 
-from oodbench.bootstrap import auroc_interval, fpr_interval
-from oodbench.intervals import delong_interval
+from oodbench.metrics.bootstrap import auroc_interval, fpr_interval
+from oodbench.metrics.intervals import delong_interval
 
 NORMAL = NormalDist()
 AREAS = (0.6, 0.9, 0.99, 0.999)

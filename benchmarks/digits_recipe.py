@@ -19,12 +19,12 @@ import torch
 from tabulate import tabulate
 
 from oodbench import Dataset, Network, Split
-from oodbench.dataset_spec import open_dataset
-from oodbench.detector_spec import open_detector
-from oodbench.engine import Engine
-from oodbench.jem.recipe import Recipe
-from oodbench.metrics import auroc
-from oodbench.training.run import train
+from oodbench.data.spec import open_dataset
+from oodbench.jem.training.recipe import Recipe
+from oodbench.jem.training.run import train
+from oodbench.metrics.ranking import auroc
+from oodbench.scoring.engine import Engine
+from oodbench.scoring.spec import open_detector
 
 KNOWN, LEFT_OUT = "digits:0-5", "digits:6-7"
 SEEDS = (0, 1, 2)

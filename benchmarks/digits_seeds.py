@@ -24,17 +24,17 @@ from torch.utils.flop_counter import flop_registry
 
 import oodbench
 from oodbench import Network, load_network
-from oodbench.attacks.robustness import robust_accuracy
-from oodbench.benchmark import DETECTORS
-from oodbench.comparison import over_seeds, seed_difference
-from oodbench.dataset_spec import open_dataset
-from oodbench.jem.recipe import PRESETS
-from oodbench.jem.train import Trainer
-from oodbench.recalibration import draw_fit, recalibrate
-from oodbench.sample import draw
-from oodbench.training.architecture import build
-from oodbench.training.material import gather
-from oodbench.training.run import train
+from oodbench.attacks.robust_accuracy import robust_accuracy
+from oodbench.data.image_set import draw
+from oodbench.data.spec import open_dataset
+from oodbench.jem.training.architecture import build
+from oodbench.jem.training.images import gather
+from oodbench.jem.training.recipe import PRESETS
+from oodbench.jem.training.run import train
+from oodbench.jem.training.trainer import Trainer
+from oodbench.metrics.significance import over_seeds, seed_difference
+from oodbench.runs.calibrate import draw_fit, recalibrate
+from oodbench.runs.run import DETECTORS
 
 INSIDE = "digits:0-7"
 SEEDS = range(5)

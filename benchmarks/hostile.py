@@ -30,8 +30,10 @@ import safetensors.torch
 import torch
 
 import oodbench
-from oodbench import InputError, Shape, loading, measures, staleness
-from oodbench.results import Store
+from oodbench import InputError, Shape
+from oodbench.networks import load
+from oodbench.results import rows, stale
+from oodbench.results.store import Store
 
 HUGE = [0, -1, 1 << 31, 1 << 63, 10**400, 1e308, float("nan"), float("inf"), -0.0]
 ODD = [None, True, "", "x" * 100_000, "\x00\x1b[31m", "\ud800", [], {}, [[]], {"a": {}}]
@@ -116,7 +118,7 @@ def checkpoints(canary):
     files += [graft(files[2], content) for content in grafts]
     files += [header(text) for text in hostile_headers()]
     for card in hostile_cards():
-        files.append(safetensors.torch.save(tensors, {loading.CARD: card}))
+        files.append(safetensors.torch.save(tensors, {load.CARD: card}))
     return files
 
 
@@ -162,7 +164,7 @@ def hostile_cards():
 
 
 def read_checkpoint(path):
-    loading.load_network(path, shape=Shape(1, 8, 8))
+    load.load_network(path, shape=Shape(1, 8, 8))
 
 
 # --- stored results
@@ -258,10 +260,10 @@ def hostile_array(rng, suffix):
 
 def read_results(folder):
     store = Store(folder)
-    for group in measures.groups(store.sets()):
-        measures.measure(group)
-        measures.fitness(group)
-    staleness.stale_cells(store.sets())
+    for group in rows.groups(store.sets()):
+        rows.measure(group)
+        rows.fitness(group)
+    stale.stale_cells(store.sets())
 
 
 # --- the count

@@ -12,8 +12,13 @@ import numpy as np
 from scipy.stats import bootstrap as scipy_bootstrap
 from tabulate import tabulate
 
-from oodbench import bootstrap, metrics
-from oodbench.intervals import Clusters, delong_interval, delong_variance, placements
+from oodbench.metrics import bootstrap, ranking
+from oodbench.metrics.intervals import (
+    Clusters,
+    delong_interval,
+    delong_variance,
+    placements,
+)
 
 SIZES = 10_000, 26_000
 SCIPY_RESAMPLES = 50
@@ -34,7 +39,7 @@ def by_scipy(inside, outside):
     """Returns SciPy's percentile interval from a few resamples."""
     found = scipy_bootstrap(
         (inside, outside),
-        metrics.auroc,
+        ranking.auroc,
         n_resamples=SCIPY_RESAMPLES,
         vectorized=False,
         method="percentile",
@@ -62,7 +67,7 @@ def main():
     inside, outside = rng.normal(shift, 1, SIZES[0]), rng.normal(0, 1, SIZES[1])
     clusters = Clusters(None, np.arange(SIZES[1]) // 10)
     tasks = {
-        "metrics.summary": lambda: metrics.summary(inside, outside)["auroc"],
+        "metrics.summary": lambda: ranking.summary(inside, outside)["auroc"],
         "logit DeLong": lambda: delong_interval(inside, outside),
         "bootstrap, 1,000": lambda: bootstrap.auroc_interval(inside, outside),
         "bootstrap, 1,000, clusters of 10": lambda: bootstrap.auroc_interval(

@@ -21,9 +21,9 @@ import torch
 from tabulate import tabulate
 from torch.nn import functional as F
 
-from oodbench.architectures import JEMWideResNet
-from oodbench.jem.recipe import PRESETS
-from oodbench.jem.train import Trainer
+from oodbench.jem.training.recipe import PRESETS
+from oodbench.jem.training.trainer import Trainer
+from oodbench.networks.architectures import JEMWideResNet
 
 IMAGES, CLASSES = 2048, 10
 

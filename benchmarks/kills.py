@@ -32,8 +32,8 @@ TRAIN = """
 import sys
 from pathlib import Path
 import torch
-from oodbench.jem.recipe import Recipe
-from oodbench.training import folder, run
+from oodbench.jem.training.recipe import Recipe
+from oodbench.jem.training import folder, run
 folder.SAVE_SECONDS = -1.0
 torch.set_num_threads(1)
 print("ready", flush=True)
@@ -44,7 +44,7 @@ run.train("digits:0-7", recipe, folder=where).write(where / "model.safetensors")
 WRITE = """
 import sys
 from pathlib import Path
-from oodbench.results import write_atomically
+from oodbench.results.store import write_atomically
 print("ready", flush=True)
 for turn in range(10**9):
     for number in range(20):

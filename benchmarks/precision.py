@@ -17,13 +17,13 @@ from tabulate import tabulate
 
 from oodbench import Outputs, load_network
 from oodbench.cli.options import numbers
-from oodbench.dataset_spec import open_dataset
-from oodbench.detector import Batch, log_px
-from oodbench.detector_spec import open_detector
-from oodbench.engine import Engine
-from oodbench.feed import feed
-from oodbench.metrics import auroc
-from oodbench.sample import draw, native_shape
+from oodbench.data.feed import feed
+from oodbench.data.image_set import draw, native_shape
+from oodbench.data.spec import open_dataset
+from oodbench.metrics.ranking import auroc
+from oodbench.scoring.detector import Batch, log_px
+from oodbench.scoring.engine import Engine
+from oodbench.scoring.spec import open_detector
 
 NAMES = ("msp", "max_logit", "energy", "entropy", "jem_grad_norm")
 

@@ -21,9 +21,9 @@ from tabulate import tabulate
 
 from oodbench import Shape, Split, load_network
 from oodbench.cli.options import numbers
-from oodbench.detector_spec import open_detector
-from oodbench.engine import Engine
-from oodbench.metrics import summary
+from oodbench.metrics.ranking import summary
+from oodbench.scoring.engine import Engine
+from oodbench.scoring.spec import open_detector
 
 LOGIT_DETECTORS = ("msp", "max_logit", "energy", "entropy")
 

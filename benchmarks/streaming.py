@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from oodbench import Network, benchmark
-from oodbench.dataset_spec import open_dataset
-from oodbench.detector_spec import open_detector
-from oodbench.engine import Engine
-from oodbench.image_files import ImageFiles
-from oodbench.sample import draw
+from oodbench import Network
+from oodbench.data.image_files import ImageFiles
+from oodbench.data.image_set import draw
+from oodbench.data.spec import open_dataset
+from oodbench.runs import run
+from oodbench.scoring.engine import Engine
+from oodbench.scoring.spec import open_detector
 
 BATCH = 256
 
@@ -118,7 +119,7 @@ def main():
         print(f"bare DataLoader and forward: {options.images / bare:.0f} images/s")
         print(f"ratio {bare / ours:.2f}; peak memory {used:.0f} MB beyond the network")
         began = time.perf_counter()
-        benchmark.run(
+        run.run(
             [net], "digits", [f"far=folder:{folder}"], detectors=["msp", "energy"],
             workers=options.workers, device="cpu", results=folder / "runs",
         )  # fmt: skip

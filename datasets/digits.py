@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench import Dataset, Shape, Split, SplitName
-from oodbench.dataset import parse_classes, select_classes
+from oodbench.data.dataset import parse_classes, select_classes
 
 BLOCKS: dict[SplitName, slice] = {
     "train": slice(0, 1078),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
-from oodbench.image_files import ImageFiles
+from oodbench.data.image_files import ImageFiles
 
 SUFFIXES = (
     *(".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
@@ -24,7 +24,7 @@ def folder(argument: str) -> Dataset:
     it, however deep. Classes are numbered in the order of their names, as torchvision's
     ImageFolder does ("10" before "2"). Hidden files and other files are left out.
 
-    Files are decoded when they are asked for, as `oodbench.image_files` says.
+    Files are decoded when they are asked for, as `oodbench.data.image_files` says.
     """
     path = Path(argument).expanduser()
     if not argument or not path.is_dir():

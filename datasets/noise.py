@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from oodbench import Dataset, InputError, Role, Shape, Split, SplitName
-from oodbench.registry import unknown
+from oodbench.base.registry import unknown
 
 COUNT = 1000
 SEED = 0

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
-from oodbench.data_folder import data_folder
-from oodbench.dataset import parse_classes, select_classes
+from oodbench.data.dataset import parse_classes, select_classes
+from oodbench.data.download import data_folder
 
 
 def cifar10(argument: str) -> Dataset:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench import Dataset, InputError, Role, Shape, Split, SplitName
-from oodbench.dataset import Chunk, Images
-from oodbench.dataset_spec import open_dataset
+from oodbench.data.dataset import Chunk, Images
+from oodbench.data.spec import open_dataset
 
 SEED = 0
 """Of the permutation that pairs the images of `interp`."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Outputs
-from oodbench.detector import log_px
 from oodbench.jem.refine import RefiningDetector
+from oodbench.scoring.detector import log_px
 
 
 @dataclass

@@ -12,40 +12,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oodbench.benchmark import run as run
-    from oodbench.dataset import Dataset as Dataset
-    from oodbench.dataset import Role as Role
-    from oodbench.dataset import Shape as Shape
-    from oodbench.dataset import Split as Split
-    from oodbench.dataset import SplitName as SplitName
-    from oodbench.detector import Detector as Detector
-    from oodbench.detector import Known as Known
-    from oodbench.detector import Need as Need
-    from oodbench.detector import Outputs as Outputs
-    from oodbench.errors import InputError as InputError
-    from oodbench.frame import rows as rows
-    from oodbench.loading import load_network as load_network
-    from oodbench.network import Joint as Joint
-    from oodbench.network import Network as Network
+    from oodbench.base.errors import InputError as InputError
+    from oodbench.data.dataset import Dataset as Dataset
+    from oodbench.data.dataset import Role as Role
+    from oodbench.data.dataset import Shape as Shape
+    from oodbench.data.dataset import Split as Split
+    from oodbench.data.dataset import SplitName as SplitName
+    from oodbench.networks.load import load_network as load_network
+    from oodbench.networks.network import Joint as Joint
+    from oodbench.networks.network import Network as Network
+    from oodbench.results.frame import rows as rows
+    from oodbench.runs.run import run as run
+    from oodbench.scoring.detector import Detector as Detector
+    from oodbench.scoring.detector import Known as Known
+    from oodbench.scoring.detector import Need as Need
+    from oodbench.scoring.detector import Outputs as Outputs
 
     __version__: str
 
 _HOMES = {
-    "Dataset": "oodbench.dataset",
-    "Detector": "oodbench.detector",
-    "InputError": "oodbench.errors",
-    "Joint": "oodbench.network",
-    "Known": "oodbench.detector",
-    "Need": "oodbench.detector",
-    "Network": "oodbench.network",
-    "Outputs": "oodbench.detector",
-    "Role": "oodbench.dataset",
-    "Shape": "oodbench.dataset",
-    "Split": "oodbench.dataset",
-    "SplitName": "oodbench.dataset",
-    "load_network": "oodbench.loading",
-    "rows": "oodbench.frame",
-    "run": "oodbench.benchmark",
+    "Dataset": "oodbench.data.dataset",
+    "Detector": "oodbench.scoring.detector",
+    "InputError": "oodbench.base.errors",
+    "Joint": "oodbench.networks.network",
+    "Known": "oodbench.scoring.detector",
+    "Need": "oodbench.scoring.detector",
+    "Network": "oodbench.networks.network",
+    "Outputs": "oodbench.scoring.detector",
+    "Role": "oodbench.data.dataset",
+    "Shape": "oodbench.data.dataset",
+    "Split": "oodbench.data.dataset",
+    "SplitName": "oodbench.data.dataset",
+    "load_network": "oodbench.networks.load",
+    "rows": "oodbench.results.frame",
+    "run": "oodbench.runs.run",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -18,17 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oodbench.adapt import adapt
-from oodbench.containment import Containment
-from oodbench.dataset import ROLES, Dataset, Shape, Split, SplitName, chunks
-from oodbench.dataset_spec import open_dataset
-from oodbench.detector import Detector, Outputs
-from oodbench.detector_spec import open_detector
-from oodbench.engine import Engine
-from oodbench.errors import InputError
-from oodbench.network import Network
-from oodbench.passes import run_network
-from oodbench.sample import Sample, draw
+from oodbench.base.errors import InputError
+from oodbench.data.adapt import adapt
+from oodbench.data.dataset import ROLES, Dataset, Shape, Split, SplitName, chunks
+from oodbench.data.image_set import Sample, draw
+from oodbench.data.spec import open_dataset
+from oodbench.networks.network import Network
+from oodbench.scoring.containment import Containment
+from oodbench.scoring.detector import Detector, Outputs
+from oodbench.scoring.engine import Engine
+from oodbench.scoring.forward import run_network
+from oodbench.scoring.spec import open_detector
 
 Kind: TypeAlias = str | type[Detector]
 """A detector, by what the command line calls it or by its class."""

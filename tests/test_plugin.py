@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from oodbench import InputError, Shape, load_network, registry
+from oodbench import InputError, Shape, load_network
+from oodbench.base import registry
 from oodbench.cli import oodbench
-from oodbench.dataset_spec import open_dataset
-from oodbench.measures import groups, measure
-from oodbench.results import Store
-from oodbench.sample import draw, native_shape
+from oodbench.data.image_set import draw, native_shape
+from oodbench.data.spec import open_dataset
+from oodbench.results.rows import groups, measure
+from oodbench.results.store import Store
 
 HERE = Path(__file__).parent / "plugin"
 FAULTY = {

@@ -8,13 +8,15 @@ import torch
 from click.testing import CliRunner
 from torch import Tensor
 
-from oodbench import Dataset, Detector, Need, Split, benchmark, registry, testing
+from oodbench import Dataset, Detector, Need, Split, testing
+from oodbench.base import registry
 from oodbench.cli import oodbench
+from oodbench.runs import run
 
 BUILT_IN = [
     one.name for one in registry.listings("detectors") if one.package == "oodbench"
 ]
-SETS = ["digits", *benchmark.default_out(benchmark.INSIDE)]
+SETS = ["digits", *run.default_out(run.INSIDE)]
 
 
 @pytest.mark.parametrize("check", testing.DETECTOR_CHECKS)

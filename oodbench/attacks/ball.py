@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from oodbench.errors import InputError
+from oodbench.base.errors import InputError
 from oodbench.jem.sampler import ChainNoise
 
 Norm = Literal["linf", "l2"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from oodbench.cells import Watch
-from oodbench.dataset import Dataset, SplitName
-from oodbench.detector import Detector
-from oodbench.detector_spec import open_detector
-from oodbench.engine import Engine, lacks
-from oodbench.network import Network
-from oodbench.sample import draw
+from oodbench.data.dataset import Dataset, SplitName
+from oodbench.data.image_set import draw
+from oodbench.networks.network import Network
+from oodbench.runs.cells import Watch
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.engine import Engine, lacks
+from oodbench.scoring.spec import open_detector
 
 
 def fitted(

@@ -6,26 +6,26 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from oodbench import provenance
 from oodbench.attacks.fitting import fitted
 from oodbench.attacks.images import Images
-from oodbench.attacks.ood import WorstCase, worst_case
-from oodbench.attacks.robustness import Robustness, attack_target
+from oodbench.attacks.robust_accuracy import Robustness, attack_target
 from oodbench.attacks.rounding import Rounded, rounded
 from oodbench.attacks.scores import RaiseScore
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier, Refined, Target
-from oodbench.cells import Watch, unwatched
-from oodbench.dataset import Dataset
-from oodbench.detector_spec import open_detector
-from oodbench.errors import InputError
+from oodbench.attacks.worst_case import WorstCase, worst_case
+from oodbench.base.errors import InputError
+from oodbench.data.dataset import Dataset
+from oodbench.data.image_set import Sample, draw
 from oodbench.jem.sampler import SGLD
-from oodbench.memory import first_batch_size, is_out_of_memory
-from oodbench.network import Network
-from oodbench.passes import reason
-from oodbench.results import Record
-from oodbench.sample import Sample, draw
-from oodbench.threads import fitting_threads
+from oodbench.networks.memory import first_batch_size, is_out_of_memory
+from oodbench.networks.network import Network
+from oodbench.networks.threads import fitting_threads
+from oodbench.results.store import Record
+from oodbench.runs.cells import Watch, unwatched
+from oodbench.scoring import provenance
+from oodbench.scoring.forward import reason
+from oodbench.scoring.spec import open_detector
 
 DETECTORS = ("msp", "max_logit", "energy", "entropy", "log_px", "jem_grad_norm")
 """Whose scores are attacked where nobody names any."""

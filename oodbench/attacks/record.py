@@ -9,10 +9,10 @@ from pathlib import Path
 
 from oodbench.attacks.ball import LEVELS, Norm
 from oodbench.attacks.plan import Attacked, Plan
-from oodbench.attacks.robustness import Robustness
+from oodbench.attacks.robust_accuracy import Robustness
 from oodbench.attacks.rounding import Rounded
 from oodbench.attacks.targets import Refined, Target
-from oodbench.results import Record, folder_name, key_of, write_atomically
+from oodbench.results.store import Record, folder_name, key_of, write_atomically
 
 SCHEMA = 1
 ALL = "all attacks"

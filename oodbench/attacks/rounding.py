@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from oodbench.attacks.ball import LEVELS
 from oodbench.attacks.images import Images
-from oodbench.attacks.robustness import Robustness, standing
+from oodbench.attacks.robust_accuracy import Robustness, standing
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Misclassify
-from oodbench.results import write_atomically
+from oodbench.results.store import write_atomically
 
 
 @dataclass(frozen=True, eq=False)

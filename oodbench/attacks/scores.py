@@ -10,11 +10,11 @@ from torch import Tensor
 
 from oodbench.attacks.images import Images
 from oodbench.attacks.objective import Aim
-from oodbench.containment import Containment
-from oodbench.detector import Batch, Detector, Objective, Outputs
 from oodbench.jem.sampler import Noise
-from oodbench.network import Network
-from oodbench.passes import run_network
+from oodbench.networks.network import Network
+from oodbench.scoring.containment import Containment
+from oodbench.scoring.detector import Batch, Detector, Objective, Outputs
+from oodbench.scoring.forward import run_network
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from oodbench.attacks.auto import AutoAttack
 from oodbench.attacks.ball import Ball, Norm
-from oodbench.attacks.nested import Attempt, Trial
+from oodbench.attacks.methods.auto_attack import AutoAttack
+from oodbench.attacks.methods.pgd import PGD
+from oodbench.attacks.methods.square import Square
 from oodbench.attacks.objective import Objective
-from oodbench.attacks.pgd import PGD
-from oodbench.attacks.square import Square
 from oodbench.attacks.targets import (
     GRADIENTS,
     Classifier,
@@ -18,7 +17,8 @@ from oodbench.attacks.targets import (
     Refined,
     Target,
 )
-from oodbench.errors import InputError
+from oodbench.attacks.trial import Attempt, Trial
+from oodbench.base.errors import InputError
 
 EPS: dict[Norm, tuple[float, ...]] = {
     "linf": tuple(level / 255 for level in (1, 2, 4, 8, 16)),

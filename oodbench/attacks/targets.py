@@ -10,11 +10,11 @@ from torch import Tensor
 
 from oodbench.attacks.images import Images
 from oodbench.attacks.objective import Aim
-from oodbench.errors import InputError
+from oodbench.base.errors import InputError
 from oodbench.jem.density import log_density
 from oodbench.jem.energy import of_class
 from oodbench.jem.sampler import SGLD, Noise
-from oodbench.network import Network
+from oodbench.networks.network import Network
 
 Gradient = Literal["straight-through", "through"]
 """What an attacker takes for the gradient of a refining JEM.

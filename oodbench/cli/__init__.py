@@ -8,22 +8,22 @@ import sys
 
 import click
 
-from oodbench.cli.attack import attack
-from oodbench.cli.calibrate import calibrate
-from oodbench.cli.check import check
-from oodbench.cli.compare import compare
-from oodbench.cli.doctor import doctor
-from oodbench.cli.list import list_
-from oodbench.cli.plot import plot
-from oodbench.cli.report import report
-from oodbench.cli.run import run
-from oodbench.cli.sample import sample
-from oodbench.cli.score import score
-from oodbench.cli.table import table
-from oodbench.cli.threshold import threshold
-from oodbench.cli.train import train
-from oodbench.errors import InputError
-from oodbench.printable import printable
+from oodbench.base.errors import InputError
+from oodbench.base.text import printable
+from oodbench.cli.commands.attack import attack
+from oodbench.cli.commands.calibrate import calibrate
+from oodbench.cli.commands.check import check
+from oodbench.cli.commands.compare import compare
+from oodbench.cli.commands.doctor import doctor
+from oodbench.cli.commands.list import list_
+from oodbench.cli.commands.plot import plot
+from oodbench.cli.commands.report import report
+from oodbench.cli.commands.run import run
+from oodbench.cli.commands.sample import sample
+from oodbench.cli.commands.score import score
+from oodbench.cli.commands.table import table
+from oodbench.cli.commands.threshold import threshold
+from oodbench.cli.commands.train import train
 
 BAD_INPUT = 3
 UNEXPECTED = 70

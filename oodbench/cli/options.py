@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oodbench.errors import InputError
+from oodbench.base.errors import InputError
 
 if TYPE_CHECKING:
-    from oodbench.dataset import Dataset
-    from oodbench.network import Network
+    from oodbench.data.dataset import Dataset
+    from oodbench.networks.network import Network
 
 device_option = click.option(
     "--device",
@@ -153,10 +153,10 @@ def networks(
         checkpoint: What `checkpoint_options` gives.
         size: What --size says.
     """
-    from oodbench.benchmark import MODELS
-    from oodbench.dataset import Shape
-    from oodbench.loading import load_network
-    from oodbench.sample import native_shape
+    from oodbench.data.dataset import Shape
+    from oodbench.data.image_set import native_shape
+    from oodbench.networks.load import load_network
+    from oodbench.runs.run import MODELS
 
     shape, sides = native_shape(inside), height_and_width(size)
     if sides is not None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import click
 
-from oodbench.printable import short_name
+from oodbench.base.text import short_name
 
 QUIET_SECONDS = 20.0
 """Between two lines where there is no terminal to draw bars on."""

@@ -11,10 +11,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import click
 
+from oodbench.base.errors import InputError
+from oodbench.base.registry import unknown
 from oodbench.cli.options import numbers
-from oodbench.errors import InputError
-from oodbench.jem.recipe import PRESETS, Recipe, read
-from oodbench.registry import unknown
+from oodbench.jem.training.recipe import PRESETS, Recipe, read
 
 NONE = {"sgld_noise": "coupled"}
 """Words for a value that is not given; others say none."""

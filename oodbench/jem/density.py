@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from oodbench.jem.energy import Density, log_p_x_given_y, of_class
-from oodbench.network import Joint, Network
+from oodbench.networks.network import Joint, Network
 
 
 def log_density(network: Network, labels: Tensor | None = None) -> Density:

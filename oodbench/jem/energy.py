@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from oodbench.network import Joint
+from oodbench.networks.network import Joint
 
 Density = Callable[[Tensor], Tensor]
 """Maps images `[N, …]` to one number each, `[N]`, such as log p(x)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oodbench.detector import Detector, Need, Outputs, log_px
 from oodbench.jem.sampler import SGLD, ChainNoise
+from oodbench.scoring.detector import Detector, Need, Outputs, log_px
 
 
 @dataclass(frozen=True)

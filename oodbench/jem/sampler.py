@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.errors import InputError
+from oodbench.base.errors import InputError
 from oodbench.jem.energy import Density, gradient
 
 Noise = Callable[[Tensor], Tensor]

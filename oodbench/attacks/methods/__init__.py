@@ -1,0 +1,1 @@
+"""Attack algorithms: PGD, square, AutoAttack."""

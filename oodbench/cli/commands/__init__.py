@@ -1,0 +1,1 @@
+"""One file for each command, found by its name."""

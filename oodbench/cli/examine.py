@@ -1,0 +1,228 @@
+"""Looks at what oodbench stands on: libraries, devices, folders, sets, plug-ins."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from oodbench.base import registry
+from oodbench.data.download import data_folder
+
+Level = Literal["ok", "warning", "fault"]
+
+ROOM = 1 << 30
+"""Free bytes below which a folder earns a warning."""
+SIDE = 1024
+"""Of the square matrices that a device multiplies."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    topic: str
+    level: Level
+    text: str
+    fix: str = ""
+    """What to do about it; empty where all is well."""
+
+
+def examine(results: Path) -> Iterator[Finding]:
+    """Yields what was found, piece by piece; nothing is downloaded or kept.
+
+    Args:
+        results: The folder that runs store in.
+    """
+    for look in (_versions, _devices, _threads, _data, _plugins):
+        for finding in look():
+            yield _masked(finding)
+    yield _masked(_folder("results", results, "name another folder with --results"))
+
+
+def _versions() -> Iterator[Finding]:
+    found = [f"oodbench {version('oodbench')}", f"Python {platform.python_version()}"]
+    for requirement in requires("oodbench") or []:
+        name, _, least = re.split(r"(>=|;)", requirement + ";")[:3]
+        if "extra ==" in requirement:
+            continue
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            yield Finding(
+                "versions",
+                "fault",
+                f"{name} is missing",
+                f"pip install '{requirement}'",
+            )
+            continue
+        if _numbers(version(name)) < _numbers(least):
+            yield Finding(
+                "versions",
+                "fault",
+                f"{name} {version(name)} is older than {least}",
+                f"pip install '{requirement}'",
+            )
+    yield Finding("versions", "ok", ", ".join(found))
+
+
+def _numbers(text: str) -> list[int]:
+    """Returns the release numbers of a version: 2.15.0+cu130 is [2, 15, 0]."""
+    return [int(number) for number in re.findall(r"\d+", text.partition("+")[0])]
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        import torch
+        import torchvision  # noqa: F401 - built for another torch, it fails here
+    except Exception as error:  # noqa: BLE001 - broken libraries raise anything
+        yield Finding(
+            "devices",
+            "fault",
+            f"torch or torchvision cannot be imported: {error}",
+            "pip install --force-reinstall torch torchvision",
+        )
+        return
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        devices = {"cpu": f"{os.cpu_count()} cores"}
+        for index in range(
+            torch.cuda.device_count() if torch.cuda.is_available() else 0
+        ):
+            card = torch.cuda.get_device_properties(index)
+            memory = f"{card.total_memory / 1e9:.0f} GB"
+            devices[f"cuda:{index}"] = (
+                f"{card.name}, {memory}, CUDA {torch.version.cuda}"
+            )
+        if torch.backends.mps.is_available():
+            devices["mps"] = platform.machine()
+    for warning in said:
+        yield Finding(
+            "devices",
+            "warning",
+            str(warning.message).partition("\n")[0],
+            "update the driver, or install a torch made for it (pytorch.org)",
+        )
+    for device, what in devices.items():
+        yield _exercise(device, what)
+
+
+def _exercise(device: str, what: str) -> Finding:
+    import torch
+
+    def multiply() -> float:
+        began = time.perf_counter()
+        matrix = torch.ones(SIDE, SIDE, device=device, requires_grad=True)
+        (matrix @ matrix).sum().backward()
+        assert matrix.grad is not None
+        wrong = (matrix.grad != 2 * SIDE).any().item()  # waits for the device, too
+        if wrong:
+            raise ArithmeticError("it multiplies wrongly")
+        return time.perf_counter() - began
+
+    try:
+        first, second = multiply(), multiply()
+    except Exception as error:  # noqa: BLE001 - drivers raise anything
+        reason = str(error).partition("\n")[0]
+        fix = "run with --device cpu, or mend the driver"
+        return Finding("devices", "fault", f"{device} ({what}): {reason}", fix)
+    took = (
+        f"first product and gradient {1e3 * first:.0f} ms, then {1e3 * second:.0f} ms"
+    )
+    return Finding("devices", "ok", f"{device} ({what}): {took}")
+
+
+def _threads() -> Iterator[Finding]:
+    import torch
+
+    threads = torch.get_num_threads()
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    text = f"torch uses {threads} threads; {cores} cores are open to this process"
+    if threads > cores:
+        fix = f"set the environment variable OMP_NUM_THREADS to {cores}"
+        yield Finding("threads", "warning", text, fix)
+    else:
+        yield Finding("threads", "ok", text)
+
+
+def _data() -> Iterator[Finding]:
+    from torchvision import datasets
+
+    folder = data_folder()
+    fix = "name another folder in the environment variable OODBENCH_DATA"
+    yield _folder("data", folder, fix)
+    for kind in (datasets.CIFAR10, datasets.CIFAR100):
+        inner = folder / kind.base_folder
+        files = {inner / name: md5 for name, md5 in kind.train_list + kind.test_list}
+        yield _files(kind.__name__.lower(), files)
+    parts = [datasets.SVHN.split_list[part] for part in ("train", "test")]
+    yield _files("svhn", {folder / name: md5 for _, name, md5 in parts})
+
+
+def _files(name: str, files: dict[Path, str]) -> Finding:
+    from torchvision.datasets.utils import check_integrity
+
+    there = [path for path in files if path.is_file()]
+    if not there:
+        return Finding(name, "ok", "not here; its first use downloads it")
+    broken = [path for path in there if not check_integrity(path, files[path])]
+    if broken:
+        text = f"{broken[0]} has a wrong checksum"
+        return Finding(
+            name, "warning", text, "remove the file; the next use fetches it"
+        )
+    if len(there) < len(files):
+        return Finding(name, "ok", "here in part; its next use downloads the rest")
+    return Finding(name, "ok", f"here, checksums right: {there[0].parent}")
+
+
+def _plugins() -> Iterator[Finding]:
+    for kind in registry.KINDS:
+        found = registry.listings(kind, loaded=True)
+        sound = [one for one in found if not one.fault]
+        foreign = sorted({one.package for one in sound} - {"oodbench"})
+        others = f", some from {', '.join(foreign)}" if foreign else ""
+        yield Finding(kind, "ok", f"{len(sound)} of {len(found)} load{others}")
+        for one in found:
+            if one.fault:
+                fix = f"ask the authors of {one.package}, or pip uninstall it"
+                yield Finding(kind, "fault", one.fault.rstrip("."), fix)
+
+
+def _folder(topic: str, folder: Path, fix: str) -> Finding:
+    """Looks whether a folder, or one that would be made, can be written to."""
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            free = shutil.disk_usage(nearest).free
+    except OSError as error:
+        text = f"{folder} cannot be written to: {error.strerror}"
+        return Finding(topic, "fault", text, fix)
+    exists = "" if nearest == folder.absolute() else "made when needed, "
+    text = f"{folder}: {exists}{free / 1e9:.1f} GB free"
+    if free < ROOM:
+        return Finding(topic, "warning", text, f"make room, or {fix}")
+    return Finding(topic, "ok", text)
+
+
+def _masked(finding: Finding) -> Finding:
+    """Leaves out who the user is, since this is made to be shown to others."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib's raises where there is none
+    if len(home) < 2:
+        return finding
+    name = re.compile(re.escape(home) + r"(?![\w.-])")
+    return finding._replace(
+        text=name.sub("~", finding.text), fix=name.sub("~", finding.fix)
+    )

@@ -1,0 +1,93 @@
+"""Reads batches of images ahead of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from oodbench.base.errors import InputError
+from oodbench.data.adapt import adapt
+from oodbench.data.dataset import Images, Shape, chunks
+from oodbench.data.digest import digest
+
+Span = tuple[int, int]
+"""First image, and the one after the last."""
+
+
+class Fed(NamedTuple):
+    """One batch."""
+
+    pixels: Tensor
+    """`[N, *shape]` in [0, 1]."""
+    digests: NDArray[np.uint64]
+    """`[N]`, of the images as they were before adaptation; empty unless asked for."""
+
+
+def feed(
+    images: Images,
+    spans: Sequence[Span],
+    shape: Shape,
+    *,
+    device: torch.device,
+    workers: int = 0,
+    digested: bool = False,
+) -> Iterator[Fed]:
+    """Yields the images of each span, their pixels on a device.
+
+    Args:
+        images: Where they come from; sets larger than memory are never held whole.
+        spans: Which images, a batch each.
+        shape: What the network takes.
+        device: Where the pixels go; a GPU is fed from pinned memory.
+        workers: Processes that read ahead; 0 reads when asked.
+        digested: Whether to hash every image.
+    """
+    pinned = device.type == "cuda"
+    loader: DataLoader[Fed | InputError] = DataLoader(
+        _Batches(images, spans, shape, digested),
+        batch_size=None,
+        collate_fn=_unchanged,  # the usual one makes tensors of arrays
+        num_workers=min(workers, len(spans)),
+        pin_memory=pinned,
+        generator=torch.Generator(),  # else it draws from the global random numbers
+    )
+    for fed in loader:
+        if isinstance(fed, InputError):
+            raise fed
+        yield Fed(fed.pixels.to(device, non_blocking=pinned), fed.digests)
+
+
+def _unchanged(item: Any) -> Any:
+    return item
+
+
+@dataclass(frozen=True)
+class _Batches(Dataset[Fed | InputError]):
+    images: Images
+    spans: Sequence[Span]
+    shape: Shape
+    digested: bool
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __getitem__(self, index: int) -> Fed | InputError:
+        parts: list[Tensor] = []
+        digests: list[int] = []
+        try:
+            for few in chunks(self.images, *self.spans[index]):
+                parts.append(adapt(few, self.shape))
+                digests += [digest(image) for image in few] if self.digested else []
+        except InputError as error:
+            # Raised in a worker, it would arrive with a traceback for a message.
+            return error
+        # Convolutions are up to twice as fast in this order.
+        pixels = torch.cat(parts).contiguous(memory_format=torch.channels_last)
+        return Fed(pixels, np.array(digests, np.uint64))

@@ -1,0 +1,1 @@
+"""Samples from a JEM, and what is measured of them."""

@@ -1,0 +1,194 @@
+"""Draws samples from a network's p(x) or p(x|y) by SGLD chains."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oodbench.base.errors import InputError
+from oodbench.jem.density import log_density
+from oodbench.jem.energy import Density
+from oodbench.jem.sampler import SGLD, ChainNoise
+from oodbench.networks import weights_file
+from oodbench.networks.memory import first_batch_size, is_out_of_memory
+from oodbench.networks.network import Network
+from oodbench.scoring.engine import Tell, cut
+
+FILMED, FRAMES = 8, 10
+"""How many chains are kept on their way, and at how many steps at most."""
+
+
+class Film(NamedTuple):
+    """The first chains on their way."""
+
+    steps: tuple[int, ...]
+    """`[T]`, from 0 to the last, geometrically spaced."""
+    states: Tensor
+    """`[R, T, C, H, W]`, of R chains."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The ends of SGLD chains, on the host."""
+
+    states: Tensor
+    """`[N, C, H, W]`, pixels in [-1, 1] and, unless clamped, beyond."""
+    labels: Tensor | None
+    """`[N]`, the y of each chain on log p(x|y); None for chains on log p(x)."""
+    film: Film
+
+
+def sample(
+    network: Network,
+    sampler: SGLD,
+    count: int,
+    *,
+    seed: int = 0,
+    classes: Sequence[int] = (),
+    starts: Tensor | None = None,
+    batch_size: int | None = None,
+    tell: Tell = lambda steps: None,
+) -> Drawn:
+    """Runs chains, of which chain i depends on the seed and i alone, but for rounding.
+
+    Args:
+        network: On its device.
+        sampler: The dynamics.
+        count: How many chains.
+        seed: At least 0.
+        classes: The chains climb log p(x|y) of these in turn; none for log p(x).
+        starts: `[count, C, H, W]`, where they begin; None for U(-1, 1).
+        batch_size: Chains at once; by default some that mostly fit in memory.
+        tell: Is told of the steps done, `count * sampler.steps` in all.
+
+    Raises:
+        InputError: The network lacks a class, chains run away, or memory runs out.
+    """
+    labels = _labels(classes, count, network, sampler)
+    steps = film_steps(sampler.steps)
+    ends, films = [], []
+    size = batch_size or first_batch_size(network.shape, network.device)
+    for first, last in cut(0, count, size):
+        noise = ChainNoise(seed, range(first, last))
+        like = torch.empty(last - first, *network.shape)
+        start = noise.uniform(like) if starts is None else starts[first:last]
+        own = None if labels is None else labels[first:last].to(network.device)
+        end, frames = _run(
+            sampler,
+            log_density(network, own),
+            start.to(network.device),
+            noise,
+            steps,
+            tell,
+        )
+        ends.append(end)
+        films.append(frames[: max(0, FILMED - first)])
+    return Drawn(torch.cat(ends), labels, Film(steps, torch.cat(films)))
+
+
+def film_steps(steps: int) -> tuple[int, ...]:
+    """Returns the steps of a film of so many.
+
+    >>> film_steps(400)
+    (0, 1, 2, 4, 9, 20, 42, 89, 189, 400)
+    """
+    if not steps:
+        return (0,)
+    spaced = np.geomspace(1, steps, FRAMES - 1).round().astype(int)
+    return (0, *np.unique(spaced).tolist())
+
+
+def read_buffer(path: Path, network: Network) -> Tensor:
+    """Returns a JEM checkpoint's replay buffer, `[N, C, H, W]`, states in [-1, 1].
+
+    Raises:
+        InputError: The file has none, or one that is not of the network's images.
+    """
+    content = weights_file.read(path).content
+    buffer = content.get("replay_buffer") if isinstance(content, Mapping) else None
+    if not isinstance(buffer, Tensor):
+        raise InputError(
+            f"{path} has no replay buffer, which a JEM's training checkpoint holds "
+            "under the key 'replay_buffer'; use --start noise."
+        )
+    if tuple(buffer.shape[1:]) != network.shape or not buffer.is_floating_point():
+        raise InputError(
+            f"The replay buffer of {path} is {buffer.dtype} {tuple(buffer.shape)}; "
+            f"the network takes images {network.shape}."
+        )
+    return buffer.float()
+
+
+def pick(buffer: Tensor, count: int, seed: int) -> Tensor:
+    """Returns `count` states of a buffer, none twice, in an order by the seed.
+
+    Raises:
+        InputError: The buffer has fewer, or holds values that are not finite.
+    """
+    if count > len(buffer):
+        raise InputError(
+            f"The replay buffer has {len(buffer)} states, of which {count} different "
+            "ones cannot be drawn; lower --count."
+        )
+    order = torch.randperm(len(buffer), generator=torch.Generator().manual_seed(seed))
+    return _finite(buffer[order[:count]], "states of the replay buffer")
+
+
+def _labels(
+    classes: Sequence[int], count: int, network: Network, sampler: SGLD
+) -> Tensor | None:
+    if not classes:
+        return None
+    if not all(0 <= each < network.classes for each in classes):
+        raise InputError(
+            f"The classes of {network.name} are 0 to {network.classes - 1}; it has not "
+            f"all of {', '.join(map(str, classes))}."
+        )
+    if not sampler.steps:
+        raise InputError(
+            "Without a step no chain comes to a class; give --steps, or leave --class "
+            "away."
+        )
+    return torch.tensor(list(itertools.islice(itertools.cycle(classes), count)))
+
+
+def _run(
+    sampler: SGLD,
+    density: Density,
+    start: Tensor,
+    noise: ChainNoise,
+    filmed: Collection[int],
+    tell: Tell,
+) -> tuple[Tensor, Tensor]:
+    """Returns the ends `[N, …]` of a batch of chains and their film `[N, T, …]`."""
+    frames = [start.cpu()]
+    try:
+        for step, state in enumerate(sampler.chain(density, start, noise), start=1):
+            if step in filmed:
+                frames.append(state.cpu())
+            tell(len(state))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{len(start)} chains at once do not fit in memory; lower --batch-size."
+        ) from error
+    # The last step is always on the film.
+    return _finite(frames[-1], "chains"), torch.stack(frames, dim=1)
+
+
+def _finite(states: Tensor, what: str) -> Tensor:
+    lost = len(states) - int(states.isfinite().flatten(1).all(dim=1).sum())
+    if lost:
+        raise InputError(
+            f"{lost} of {len(states)} {what} hold values that are not finite; a lower "
+            "--step-size, or --clip or --clamp, keeps chains from running away."
+        )
+    return states

@@ -1,0 +1,108 @@
+"""Finds the training image nearest to each sample, so that copying would show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from oodbench.data.adapt import adapt
+from oodbench.data.dataset import Dataset, Shape, SplitName, chunks
+from oodbench.data.feed import feed
+from oodbench.data.image_set import Sample, draw
+from oodbench.runs.cells import Watch, unwatched
+from oodbench.scoring.engine import Tell, cut
+from oodbench.scoring.nearest import nearest
+
+BATCH = 1024
+"""Training images that are compared at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The nearest training image of each of some images."""
+
+    distances: Tensor
+    """`[N]`, float64, Euclidean, of pixels in [0, 1]."""
+    places: Tensor
+    """`[N]`, int64, its number in the split."""
+    pixels: Tensor
+    """`[N, C, H, W]`, itself, in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Samples beside a training set, and its test images beside it likewise.
+
+    Test images were copied from nobody: samples that lie closer to the training images
+    than they do are suspicious.
+    """
+
+    training: Sample
+    nearest: Nearest
+    """Of the samples."""
+    held_out: Sample | None
+    """As many test images as samples; None where the set has no split for training."""
+    yardstick: Nearest | None
+    """Of the test images."""
+
+
+def draw_training(dataset: Dataset, shape: Shape) -> Sample:
+    """Opens the train split or, of a set that has no such split, the first."""
+    stage: SplitName = "train" if "train" in dataset.splits else dataset.splits[0]
+    return draw(dataset, stage, shape)
+
+
+def compare(
+    pixels: Tensor, training: Sample, *, watch: Watch = unwatched
+) -> Comparison:
+    """Sets samples beside a training set.
+
+    Args:
+        pixels: `[N, C, H, W]` in [0, 1], on the host.
+        training: What `draw_training` gives.
+        watch: Is told of the progress.
+    """
+
+    def find(images: Tensor, what: str) -> Nearest:
+        tell = watch(f"training images nearest to {what}", training.count)
+        return nearest_images(images, training, tell)
+
+    found, dataset = find(pixels, "samples"), training.dataset
+    if training.stage != "train" or "test" not in dataset.splits:
+        return Comparison(training, found, None, None)
+    # As many, since the least of more distances is a smaller one.
+    held_out = draw(dataset, "test", training.shape, limit=len(pixels))
+    images = [adapt(few, training.shape) for few in chunks(held_out.split.images)]
+    yardstick = find(torch.cat(images), "test images")
+    return Comparison(training, found, held_out, yardstick)
+
+
+def nearest_images(
+    pixels: Tensor, training: Sample, tell: Tell = lambda images: None
+) -> Nearest:
+    """Returns the training images nearest to some, by exact distances.
+
+    Args:
+        pixels: `[N, C, H, W]` in [0, 1], on the host, as are the results.
+        training: Read through once, and never held whole.
+        tell: Is told of the training images done.
+    """
+    # In single precision the search could miss the nearest by a little.
+    queries = pixels.flatten(1).double()
+    best = Nearest(
+        torch.full((len(pixels),), torch.inf, dtype=torch.float64),
+        torch.zeros(len(pixels), dtype=torch.int64),
+        torch.zeros_like(pixels),
+    )
+    spans = list(cut(0, training.count, BATCH))
+    fed = feed(training.split.images, spans, training.shape, device=torch.device("cpu"))
+    for (first, last), batch in zip(spans, fed, strict=True):
+        found = nearest(queries, batch.pixels.flatten(1).double())
+        closer = found.distances < best.distances
+        best.distances[closer] = found.distances[closer]
+        best.places[closer] = found.places[closer] + first
+        best.pixels[closer] = batch.pixels[found.places[closer]]
+        tell(last - first)
+    return best

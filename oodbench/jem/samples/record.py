@@ -1,0 +1,129 @@
+"""What the record says of samples: numbers of them and of real images beside them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from oodbench.data.dataset import Images
+from oodbench.data.feed import feed
+from oodbench.jem.sampler import SGLD
+from oodbench.jem.samples.neighbours import Comparison
+from oodbench.networks.network import Network
+from oodbench.results.store import Record
+from oodbench.scoring.engine import cut
+
+
+class Seen(NamedTuple):
+    """What the network says of some images; all of it on the host."""
+
+    log_px: Tensor
+    """`[N]`, unnormalised."""
+    predictions: Tensor
+    """`[N]`."""
+    confidences: Tensor
+    """`[N]`, max p(y|x)."""
+
+
+def see(network: Network, images: Images, batch_size: int) -> Seen:
+    """Shows images to the network."""
+    spans = list(cut(0, len(images), batch_size))
+    fed = feed(images, spans, network.shape, device=network.device)
+    return _see(network, (batch.pixels for batch in fed))
+
+
+def of_sampler(sampler: SGLD) -> Record:
+    """Returns the dynamics, and the temperature that they amount to."""
+    warmth = sampler.effective_temperature
+    return asdict(sampler) | {
+        "effective_temperature": warmth if math.isfinite(warmth) else None
+    }
+
+
+def of_states(network: Network, states: Tensor, batch_size: int) -> Record:
+    """Returns how far states `[N, C, H, W]` have left [-1, 1], and their log p(x).
+
+    `farthest` is in pixels from 0 to 1.
+    """
+    beyond = (states.abs() - 1).clamp(min=0) / 2
+    batches = ((batch.to(network.device) + 1) / 2 for batch in states.split(batch_size))
+    return {
+        "log_px": spread(_see(network, batches).log_px),
+        "images_outside": float((beyond.flatten(1).amax(1) > 0).double().mean()),
+        "pixels_outside": float((beyond > 0).double().mean()),
+        "farthest": float(beyond.max()),
+    }
+
+
+def of_images(seen: Seen, labels: Tensor | None) -> Record:
+    """Returns what the network says of samples.
+
+    Args:
+        seen: Of the samples.
+        labels: `[N]`, the classes that they were drawn from; None for p(x).
+    """
+    counts = Counter(seen.predictions.tolist())
+    record: Record = {
+        "log_px": spread(seen.log_px),
+        "confidence": spread(seen.confidences),
+        "predicted": {
+            str(label): count / counts.total()
+            for label, count in sorted(counts.items())
+        },
+    }
+    if labels is not None:
+        agree = (seen.predictions == labels).double().mean()
+        record["predicted_as_drawn"] = float(agree)
+    return record
+
+
+def of_comparison(network: Network, found: Comparison, batch_size: int) -> Record:
+    """Returns the distances to the training set, and the log p(x) of real images.
+
+    `training` says of the samples how far they are, `held_out` of the test images.
+    """
+    count = len(found.nearest.distances)
+    shown = found.training.split.spread(count)
+    record = {
+        "set": found.training.record(),
+        "log_px": spread(see(network, shown.images, batch_size).log_px),
+        "distances": spread(found.nearest.distances),
+        "held_out": None,
+    }
+    if found.held_out is not None and found.yardstick is not None:
+        seen = see(network, found.held_out.split.images, batch_size)
+        record["held_out"] = {
+            "set": found.held_out.record(),
+            "log_px": spread(seen.log_px),
+            "distances": spread(found.yardstick.distances),
+        }
+    return record
+
+
+def spread(values: Tensor) -> dict[str, float]:
+    """Returns the least, the middle and the largest of `[N]` values.
+
+    >>> spread(torch.tensor([3.0, 1.0, 2.0, 9.0]))
+    {'least': 1.0, 'median': 2.5, 'most': 9.0}
+    """
+    found = values.double()
+    return {
+        "least": found.min().item(),
+        "median": found.quantile(0.5).item(),
+        "most": found.max().item(),
+    }
+
+
+@torch.no_grad()
+def _see(network: Network, batches: Iterable[Tensor]) -> Seen:
+    results = [network(pixels) for pixels in batches]
+    logits = torch.cat([result.logits for result in results]).cpu()
+    log_px = torch.cat([result.log_px for result in results]).cpu()
+    confidences, predictions = logits.softmax(1).max(1)
+    return Seen(log_px, predictions, confidences)

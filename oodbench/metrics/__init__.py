@@ -1,0 +1,1 @@
+"""Numbers from scores: ranking, intervals, tests, calibration. NumPy only."""

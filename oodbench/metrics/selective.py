@@ -1,0 +1,76 @@
+"""Says how well a score keeps both OOD images and wrong predictions out.
+
+Images are accepted from the highest score down. An accepted image is an error if it is
+OOD, or if the network's prediction of it is wrong. Images count as they were drawn, so
+the numbers depend on how many OOD images there are: compare them on one pair of sets.
+Tied images are accepted in random order, and the numbers are the mean over all orders.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from oodbench.base.errors import InputError
+from oodbench.metrics.ranking import FloatArray, finite
+
+
+def aurc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> float:
+    """Returns the area under the risk-coverage curve, in [0, 1]; lower is better.
+
+    With n images and e_k errors among the k that are accepted first, the risk at
+    coverage k / n is e_k / k, and AURC the mean of it over k = 1 … n (Geifman and
+    El-Yaniv, NeurIPS 2017, arXiv 1705.08500; Geifman, Uziel and El-Yaniv, ICLR 2019,
+    arXiv 1805.08206). OOD images as errors are as in Jaeger, Lüth, Klein and Bungert
+    (ICLR 2023, arXiv 2211.15259).
+
+    Args:
+        id_scores: `[N]`.
+        ood_scores: `[M]`.
+        correct: `[N]`, true where the prediction of an ID image is right.
+
+    >>> aurc([4, 2], [3, 1], [True, True])  # risks 0, 1/2, 1/3, 1/2
+    0.3333333333333333
+    """
+    errors = _expected_errors(id_scores, ood_scores, correct)
+    return float(np.mean(errors / np.arange(1, errors.size + 1)))
+
+
+def augrc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> float:
+    """Returns the area under the generalised curve, in [0, 1/2]; lower is better.
+
+    The generalised risk at coverage k / n is e_k / n, the share of images that are both
+    accepted and wrong; the area is taken under straight lines between the points from
+    (0, 0) on. With the share a of images that are no errors it equals
+    (1 - AUROC) a (1 - a) + (1 - a)² / 2, where AUROC tells these from errors (Traub et
+    al., NeurIPS 2024, arXiv 2407.01032).
+
+    Args:
+        id_scores: `[N]`.
+        ood_scores: `[M]`.
+        correct: `[N]`, true where the prediction of an ID image is right.
+
+    >>> augrc([4, 2], [3, 1], [True, True])  # 1/4 of pairs in wrong order, a = 1/2
+    0.1875
+    """
+    errors = _expected_errors(id_scores, ood_scores, correct)
+    return float((errors.sum() - errors[-1] / 2) / errors.size**2)
+
+
+def _expected_errors(
+    id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike
+) -> FloatArray:
+    """Returns e_1 … e_n, the mean over all orders of tied images."""
+    inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
+    right = np.asarray(correct, dtype=bool)
+    if right.shape != inside.shape:
+        raise InputError(
+            f"There are {inside.size} scores of ID images, and correct has the shape "
+            f"{list(right.shape)}; give one value per ID image."
+        )
+    wrong = np.append(~right, np.ones(outside.size, bool))
+    _, place, counts = np.unique(
+        -np.append(inside, outside), return_inverse=True, return_counts=True
+    )
+    share = np.bincount(place, wrong) / counts
+    return np.cumsum(np.repeat(share, counts))

@@ -1,0 +1,123 @@
+"""Makes the confidence of a classifier true by one number, the temperature."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.special import log_softmax, softmax
+
+from oodbench.base.errors import InputError
+from oodbench.metrics.calibration import summary
+from oodbench.metrics.ranking import FloatArray
+
+
+class Graded(NamedTuple):
+    """How well a classifier predicts some labels."""
+
+    confidence: FloatArray
+    """`[N]`, the largest softmax probability, in [0, 1]."""
+    correct: NDArray[np.bool_]
+    """`[N]`, whether the prediction is right."""
+    values: dict[str, float]
+    """What `calibration.summary` returns."""
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Returns the T > 0 that minimises the NLL of softmax(logits / T).
+
+    Temperature scaling (Guo, Pleiss, Sun and Weinberger, ICML 2017, arXiv 1706.04599);
+    fit it on images that served neither training nor testing. The NLL is convex in
+    1 / T, so its minimum is where the derivative is 0. There is none where every
+    prediction is right, since the NLL then falls all the way to T = 0, and none where
+    the label's logit is on average no higher than the mean of an image's logits, since
+    it then falls all the way to infinity.
+
+    Args:
+        logits: `[N, K]`.
+        labels: `[N]`, class numbers from 0.
+
+    Raises:
+        InputError: There is no such T.
+
+    >>> round(fit_temperature([[3, 0]] * 4, [0, 0, 0, 1]), 6)  # e^(3 / T) = 3 to 1
+    2.730718
+    """
+    logits, labels = _checked(logits, labels)
+    margins = logits - np.take_along_axis(logits, labels[:, None], axis=1)
+    # On one scale the solver's steps and its rounding are those of any other.
+    scale = np.abs(margins).max() or 1.0
+    margins /= scale
+
+    def slope(inverse: float) -> float:
+        """Returns the derivative of the NLL by 1 / T."""
+        return float(np.mean(np.sum(softmax(inverse * margins, axis=1) * margins, 1)))
+
+    if slope(0) >= 0:
+        raise InputError(
+            f"The logits tell the {len(labels)} labels that the temperature would be "
+            "fitted on no better than chance, so that no temperature is high enough; "
+            "labels of other classes or wrong preprocessing are the usual cause."
+        )
+    if margins.max() <= 0:
+        raise InputError(
+            f"All {len(labels)} predictions that the temperature would be fitted on "
+            "are right, so that no temperature is low enough; fit it on more images, "
+            "some of them misclassified."
+        )
+    steep = 1.0
+    while slope(steep) <= 0:
+        steep *= 2
+    inverse = brentq(slope, 0, steep, xtol=np.finfo(np.float64).tiny)
+    return float(scale / inverse)
+
+
+def grade(logits: ArrayLike, labels: ArrayLike, *, temperature: float = 1.0) -> Graded:
+    """Returns how well softmax(logits / temperature) predicts the labels.
+
+    The temperature changes no prediction, hence not the accuracy.
+
+    Args:
+        logits: `[N, K]`.
+        labels: `[N]`, class numbers from 0.
+        temperature: Above 0.
+    """
+    logits, labels = _checked(logits, labels)
+    log_p = log_softmax(logits / temperature, axis=1)
+    truth = np.arange(logits.shape[1]) == labels[:, None]
+    confidence, predictions = np.exp(log_p.max(axis=1)), logits.argmax(axis=1)
+    values = summary(
+        labels,
+        predictions,
+        confidence=confidence,
+        nll=-log_p[truth],
+        brier=np.square(np.exp(log_p) - truth).sum(axis=1),
+    )
+    return Graded(confidence, predictions == labels, values)
+
+
+def _checked(
+    logits: ArrayLike, labels: ArrayLike
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Returns `[N, K]` finite logits as float64 and `[N]` labels that are classes."""
+    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not logits.size:
+        raise InputError(
+            f"Give logits [N, K] and labels [N], not {list(logits.shape)} and "
+            f"{list(labels.shape)}."
+        )
+    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if bad.size:
+        raise InputError(
+            f"The logits have NaN or infinity for {bad.size} of {len(logits)} images, "
+            f"first for image {bad[0]}; every number must be finite."
+        )
+    classes = range(logits.shape[1])
+    if labels.dtype.kind not in "iu" or not np.isin(labels, classes).all():
+        raise InputError(
+            f"The labels must be class numbers from 0 to {classes[-1]}; they go from "
+            f"{labels.min()} to {labels.max()}."
+        )
+    return logits, labels.astype(np.intp)

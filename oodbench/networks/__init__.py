@@ -1,0 +1,1 @@
+"""Checkpoints to networks: files, state dicts, architectures, devices."""

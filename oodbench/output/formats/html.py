@@ -1,0 +1,84 @@
+"""Writes tables as HTML without styles, every cell beside the heads that name it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+from oodbench.base.text import printable, short_name, short_note
+from oodbench.output.formats.head import spans
+from oodbench.output.tables import Block, Field, Table
+
+
+def table(table: Table) -> str:
+    """Returns a table, best in strong type, controls at the end, its notes below."""
+    groups = spans(table.columns)
+    bands = "".join(f'<colgroup span="{len(group.labels)}">' for group in groups)
+    over = "".join(
+        f'<th scope="colgroup" colspan="{len(group.labels)}">{escape(group.name)}</th>'
+        for group in groups
+    )
+    labels = ["detector", *(label for group in groups for label in group.labels)]
+    bodies = "".join(_block(block, len(labels)) for block in table.blocks)
+    notes = "".join(f"<li>{_note(note)}</li>\n" for note in table.notes)
+    return (
+        f"<table>\n<caption>{_note(table.title)}</caption>\n<colgroup>{bands}\n"
+        f"<thead>\n<tr><td></td>{over}</tr>\n{_heads(labels)}</thead>\n"
+        f"{bodies}</table>\n" + (f"<ul>\n{notes}</ul>\n" if notes else "")
+    )
+
+
+def listing(
+    head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = ""
+) -> str:
+    """Returns rows under a head; the first column names the row."""
+    lines = "".join(_row(row[0], map(_name, row[1:])) for row in rows)
+    title = f"<caption>{escape(caption)}</caption>\n" if caption else ""
+    return (
+        f"<table>\n{title}<thead>\n{_heads(head)}</thead>\n"
+        f"<tbody>\n{lines}</tbody>\n</table>\n"
+    )
+
+
+def escape(text: str) -> str:
+    """Returns text that HTML shows as it is, in ASCII, for element or attribute.
+
+    >>> escape('<a href="x">†')
+    '&lt;a href=&quot;x&quot;&gt;&#8224;'
+    """
+    safe = html.escape(printable(text))
+    return safe.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _heads(names: Sequence[str]) -> str:
+    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    return f"<tr>{cells}</tr>\n"
+
+
+def _block(block: Block, columns: int) -> str:
+    title = f'<th scope="rowgroup" colspan="{columns}">{_name(block.model)}</th>'
+    lines = [_row(label, map(_number, line)) for label, line in block.detectors]
+    lines += [
+        _row(f"{short_name(label)} (control)", map(_number, line), ' class="control"')
+        for label, line in block.controls
+    ]
+    return f"<tbody>\n<tr>{title}</tr>\n{''.join(lines)}</tbody>\n"
+
+
+def _row(label: str, cells: Iterable[str], attributes: str = "") -> str:
+    numbers = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr{attributes}><th scope="row">{_name(label)}</th>{numbers}</tr>\n'
+
+
+def _number(one: Field) -> str:
+    number, bracket, interval = escape(one.text).partition(" [")
+    number = f"<strong>{number}</strong>" if one.best else number
+    return number + (f" <small>[{interval}</small>" if bracket else "")
+
+
+def _note(text: str) -> str:
+    return escape(short_note(text))
+
+
+def _name(text: str) -> str:
+    return escape(short_name(text))

@@ -1,0 +1,69 @@
+"""Writes tables as GitHub's Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from oodbench.base.text import printable, short_name, short_note
+from oodbench.output.tables import Block, Column, Table
+
+
+def table(table: Table) -> str:
+    """Returns a table, best in bold, its notes below."""
+    head = ["model", "detector", *map(_head, table.columns)]
+    rows = [line for block in table.blocks for line in _rows(block)]
+    notes = "\n".join(f"- {_escape_note(note)}" for note in table.notes)
+    return f"{_escape_note(table.title)}\n\n{_pipes(head, rows)}\n\n{notes}\n"
+
+
+def listing(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows under a head; the first two columns are text."""
+    return _pipes(head, [list(map(_escape_name, row)) for row in rows]) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Returns text that Markdown shows as it is, on one line.
+
+    >>> print(escape("1. <b> [x](y) snake_case _em_"))
+    1\. \<b\> \[x\](y) snake_case \_em\_
+    """
+    # Inside a word an underscore means nothing, and most names have one.
+    special = r"([\\`*\[\]<>|#$~&]|(?<!\w)_|_(?!\w))"
+    line = re.sub(special, r"\\\1", printable(text))
+    # What would begin a list, underline a heading or draw a rule.
+    return re.sub(r"^(\d*)([-+=.)])(?=[-+=\s]|$)", r"\1\\\2", line)
+
+
+def _escape_name(text: str) -> str:
+    return escape(short_name(text))
+
+
+def _escape_note(text: str) -> str:
+    return escape(short_note(text))
+
+
+def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    align = ["left", "left", *["right"] * (len(head) - 2)]
+    return tabulate(rows, head, "pipe", disable_numparse=True, colalign=align)
+
+
+def _head(column: Column) -> str:
+    return f"{column.role}: {_escape_name(column.label)}{column.marks}"
+
+
+def _rows(block: Block) -> list[list[str]]:
+    lines = [(short_name(label), line) for label, line in block.detectors]
+    lines += [
+        (f"{short_name(label)} (control)", line) for label, line in block.controls
+    ]
+    return [
+        [
+            _escape_name(block.model),
+            escape(label),
+            *(f"**{one.text}**" if one.best else one.text for one in line),
+        ]
+        for label, line in lines
+    ]

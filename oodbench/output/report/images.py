@@ -1,0 +1,64 @@
+"""Opens the images of a stored set again, and shows small pictures of them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from oodbench.base.errors import InputError
+from oodbench.results.store import Record
+
+LARGEST = 48
+"""Pixels of the longer side of a picture."""
+
+
+def reopen(
+    record: Record, digests: NDArray[np.uint64], wanted: Iterable[int]
+) -> dict[int, NDArray[np.generic]]:
+    """Returns some images `[H, W, C]` of a set, as they were when they were scored.
+
+    Args:
+        record: Of the set, as one model saw it.
+        digests: `[N]`, what its images were then.
+        wanted: Places of images, from 0.
+
+    Raises:
+        InputError: The set cannot be opened any more, or holds other images.
+    """
+    # These bring torch with them.
+    from oodbench.data.checked_split import load_split
+    from oodbench.data.dataset import Shape
+    from oodbench.data.digest import digest
+    from oodbench.data.spec import open_dataset
+
+    stored = record["set"]
+    dataset = open_dataset(stored.get("spec") or stored["name"])
+    split = load_split(dataset, stored["split"], Shape(*record["model"]["shape"]))
+    if stored["limit"] is not None:
+        split = split.spread(stored["limit"])
+    if len(split.images) != len(digests):
+        raise InputError(
+            f"it holds {len(split.images)} images, and {len(digests)} were scored"
+        )
+    found = {}
+    for place in wanted:
+        found[place] = split.images[place : place + 1][0]
+        if digest(found[place]) != digests[place]:
+            raise InputError(f"image {place} is not the one that was scored")
+    return found
+
+
+def data_uri(image: NDArray[np.generic]) -> str:
+    """Returns a small PNG of an image `[H, W, C]`, uint8 or float32 in [0, 1]."""
+    if image.dtype != np.uint8:
+        image = np.rint(255 * image.astype(np.float64)).astype(np.uint8)
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    picture.thumbnail((LARGEST, LARGEST))
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,1 @@
+"""Stored scores, and the rows and comparisons that are computed from them."""

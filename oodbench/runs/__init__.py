@@ -1,0 +1,1 @@
+"""Runs: which scores are missing, computing and storing them."""

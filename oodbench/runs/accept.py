@@ -1,0 +1,117 @@
+"""Scores new images by a stored threshold, and by nothing else than made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oodbench.base.errors import InputError
+from oodbench.data.checked_split import load_split
+from oodbench.data.dataset import Dataset, Split
+from oodbench.data.image_files import ImageFiles
+from oodbench.data.image_set import Sample, draw
+from oodbench.data.spec import open_dataset
+from oodbench.metrics.ranking import FloatArray
+from oodbench.networks.network import Network
+from oodbench.results.store import Record
+from oodbench.runs.cells import Watch, unwatched
+from oodbench.scoring import provenance
+from oodbench.scoring.engine import Engine
+from oodbench.scoring.spec import open_detector
+
+
+def score_files(
+    network: Network,
+    threshold: Record,
+    paths: Sequence[Path],
+    *,
+    batch_size: int = 32,
+    watch: Watch = unwatched,
+) -> FloatArray:
+    """Returns the scores `[N]` of image files by the detector of a threshold.
+
+    Images are decoded and adapted as those of `folder:PATH`. A fitted detector is
+    fitted again, on the set that the threshold's record names.
+
+    Args:
+        network: On its device already.
+        threshold: The record that `thresholds.read` returns.
+        paths: Of the images.
+        batch_size: Images a pass of the network.
+        watch: Is told of the progress.
+
+    Raises:
+        InputError: Network, detector or fitting images are not those of the threshold,
+            a file is no image, or a score is not finite.
+    """
+    _check_network(network, threshold["model"])
+    label = threshold["detector"]["label"]
+    engine = _ready_engine(network, threshold["detector"], batch_size, watch)
+    files = Dataset("images", lambda *_: Split(ImageFiles(paths)), "unstated")
+    images = load_split(files, "test", network.shape)
+    scored = engine.score(images, has_labels=False, tell=watch("score", len(paths)))
+    _refuse(label, scored.failures)
+    return scored.scores[label]
+
+
+def _ready_engine(
+    network: Network, detector: Record, batch_size: int, watch: Watch
+) -> Engine:
+    """Returns an engine whose detector is that of the threshold, fitted."""
+    label = detector["label"]
+    entry = open_detector(label)
+    stage = entry.detector.fitted_on
+    fits: dict[str, Sample] = {}
+    if stage is not None:
+        fits[stage] = _draw_fit(network, detector)
+    if provenance.method_key(entry, fits) != detector["key"]:
+        raise InputError(
+            f"The detector {label} has changed since the threshold was made; run "
+            "`oodbench run` and `oodbench threshold` again."
+        )
+    engine = Engine(network, {label: entry.detector}, batch_size)
+    for name, sample in fits.items():
+        tell = watch(f"fit on {sample.dataset.name}", len(sample.split.images))
+        _refuse(label, engine.fit(name, sample.split, tell=tell))
+    return engine
+
+
+def _check_network(network: Network, record: Record) -> None:
+    network.precision = record["precision"]
+    if network.fingerprint() == record["key"]:
+        return
+    found, wanted = (network.mean, network.std), (record["mean"], record["std"])
+    if [list(part) for part in found] != list(wanted):
+        raise InputError(
+            f"The threshold is for --mean {wanted[0]} and --std {wanted[1]}, not "
+            f"{list(found[0])} and {list(found[1])}."
+        )
+    raise InputError(
+        f"The threshold was made for another network, {record['name']}; {network.name} "
+        "has other weights or another architecture. Make one for it with "
+        "`oodbench threshold`."
+    )
+
+
+def _draw_fit(network: Network, detector: Record) -> Sample:
+    """Draws the images that the detector was fitted on."""
+    wanted = detector["fitted_on"]
+    if not wanted["spec"]:
+        raise InputError(
+            f"{detector['label']} was fitted on {wanted['name']}, a set that no name "
+            "opens; make the threshold from a run of `oodbench run`."
+        )
+    dataset = open_dataset(wanted["spec"])
+    sample = draw(dataset, wanted["split"], network.shape, wanted["limit"])
+    if sample.key != wanted["key"]:
+        raise InputError(
+            f"The {wanted['split']} images of {wanted['spec']} are not those that "
+            f"{detector['label']} was fitted on; run `oodbench run` and "
+            "`oodbench threshold` again."
+        )
+    return sample
+
+
+def _refuse(label: str, failures: dict[str, str]) -> None:
+    if label in failures:
+        raise InputError(f"{label} cannot score these images: {failures[label]}.")

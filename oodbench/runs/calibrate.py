@@ -1,0 +1,150 @@
+"""Fits a network's temperature on one split and says what it changes on another."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oodbench.base.errors import InputError
+from oodbench.data.dataset import Dataset, Shape, SplitName
+from oodbench.data.image_set import Sample, draw
+from oodbench.metrics.calibration import BINS, reliability
+from oodbench.metrics.temperature import Graded, fit_temperature, grade
+from oodbench.networks.memory import first_batch_size
+from oodbench.networks.network import Network
+from oodbench.output.tables import CLASSIFICATION, classification
+from oodbench.results.store import Record
+from oodbench.runs.cells import Watch, unwatched
+from oodbench.scoring import provenance
+from oodbench.scoring.logits import LabelledLogits, labelled_logits
+
+SCHEMA = 1
+KIND = "oodbench calibration"
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """One network before and after temperature scaling."""
+
+    model: Record
+    fitted_on: Record
+    """The set that the temperature is fitted on."""
+    inside: Record
+    """The set that is graded."""
+    run: Record
+    temperature: float
+    before: Graded
+    after: Graded
+
+
+def recalibrate(
+    network: Network,
+    inside: Sample,
+    fit: Sample,
+    *,
+    batch_size: int | None = None,
+    workers: int = 0,
+    watch: Watch = unwatched,
+) -> Recalibrated:
+    """Fits the temperature of a network and grades it with and without.
+
+    Args:
+        network: On its device already.
+        inside: What is graded, in the network's shape.
+        fit: What the temperature is fitted on, in the network's shape.
+        batch_size: Images a pass of the network; None for a size that mostly fits.
+        workers: Processes that read images ahead; 0 reads when asked.
+        watch: Is told of the progress.
+
+    Raises:
+        InputError: The labels are not the network's classes, both samples hold the same
+            images, or no temperature is best.
+    """
+    if fit.has_images_of(inside):
+        raise InputError(
+            f"The {fit.stage} split of {fit.dataset.name} holds the images that are "
+            "graded; name another set with --fit."
+        )
+    began = time.perf_counter()
+    size = batch_size or first_batch_size(network.shape, network.device)
+
+    def run(sample: Sample) -> LabelledLogits:
+        stage = f"{network.title} on {sample.dataset.name} {sample.stage}"
+        tell = watch(stage, sample.count)
+        return labelled_logits(
+            network, sample, batch_size=size, workers=workers, tell=tell
+        )
+
+    known, graded = run(fit), run(inside)
+    try:
+        temperature = fit_temperature(*known)
+        before, after = (grade(*graded, temperature=t) for t in (1.0, temperature))
+    except InputError as error:
+        raise InputError(f"{network.title}: {error}") from error
+    return Recalibrated(
+        model=provenance.of_model(network, network.fingerprint()),
+        fitted_on=fit.record(),
+        inside=inside.record(),
+        run=provenance.of_run(network, size, time.perf_counter() - began),
+        temperature=temperature,
+        before=before,
+        after=after,
+    )
+
+
+def draw_fit(
+    inside: Dataset, fit: Dataset | None, shape: Shape, limit: int | None = None
+) -> Sample:
+    """Draws what a temperature is fitted on: a val split, or a set's only split.
+
+    Args:
+        inside: Whose val split serves where no other set is named.
+        fit: The set that is named instead.
+        shape: Of the images that the network takes.
+        limit: Take only this many of the images, evenly spread.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    dataset = fit or inside
+    # Who names a set with one split alone means that one.
+    alone = fit is not None and len(fit.splits) == 1
+    stage: SplitName = dataset.splits[0] if alone else "val"
+    if stage not in dataset.splits:
+        raise InputError(
+            f"{dataset.name} has no val split to fit the temperature on; name a set "
+            "that has the same classes with --fit."
+        )
+    return draw(dataset, stage, shape, limit)
+
+
+def layout(found: Sequence[Recalibrated]) -> tuple[list[str], list[list[str]]]:
+    """Returns head and rows of the table of what temperature scaling changes."""
+    head = ["model", "scaling", "T", *CLASSIFICATION]
+    rows = [
+        [one.model["name"], when, f"{t:#.4g}", *classification(graded.values)]
+        for one in found
+        for when, t, graded in (
+            ("before", 1.0, one.before),
+            ("after", one.temperature, one.after),
+        )
+    ]
+    return head, rows
+
+
+def to_json(found: Sequence[Recalibrated]) -> bytes:
+    """Returns what was found of some networks, with all that decided it."""
+    models = [
+        {**vars(one), "before": _numbers(one.before), "after": _numbers(one.after)}
+        for one in found
+    ]
+    content = {"kind": KIND, "schema": SCHEMA, "bins": BINS, "models": models}
+    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _numbers(graded: Graded) -> Record:
+    bins = reliability(graded.confidence, graded.correct)
+    in_bins = {name: each.tolist() for name, each in bins._asdict().items()}
+    return {**graded.values, "reliability": in_bins}

@@ -1,0 +1,1 @@
+"""Detectors, and the shared pass that scores images with all of them."""

@@ -1,0 +1,73 @@
+"""What stands beside every number: the things that decide it, and how it was made."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from oodbench.data.image_set import Sample
+from oodbench.networks.network import Network, source_hash
+from oodbench.results.store import Record, key_of
+from oodbench.scoring.spec import Entry
+
+
+def method_key(entry: Entry, fits: Mapping[str, Sample]) -> str:
+    """Returns a hash of all that decides a detector's scores, given network and images.
+
+    Args:
+        entry: The detector.
+        fits: The samples that detectors are fitted on, by stage.
+    """
+    stage = entry.detector.fitted_on
+    return key_of(
+        entry.name,
+        entry.parameters,
+        source_hash(type(entry.detector)),
+        fits[stage].key if stage else None,
+    )
+
+
+def of_model(network: Network, fingerprint: str) -> Record:
+    """Returns what the record says of a network."""
+    return {
+        "name": network.title,
+        "key": fingerprint,
+        "precision": network.precision,
+        "classes": network.classes,
+        "shape": list(network.shape),
+        "mean": list(network.mean),
+        "std": list(network.std),
+        "density_head": network.has_density_head,
+        "source": dict(network.source),
+    }
+
+
+def of_detector(entry: Entry, key: str, fits: Mapping[str, Sample]) -> Record:
+    """Returns what the record says of a detector, `key` being its `method_key`."""
+    stage = entry.detector.fitted_on
+    return {
+        "label": entry.label,
+        "key": key,
+        "name": entry.name,
+        "parameters": entry.parameters,
+        "source": source_hash(type(entry.detector)),
+        "control": entry.detector.control,
+        "fitted_on": fits[stage].record() if stage else None,
+    }
+
+
+def of_run(network: Network, batch_size: int, seconds: float) -> Record:
+    """Returns what is recorded of a run but decides nothing."""
+    return {
+        "oodbench": version("oodbench"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": str(network.device),
+        "batch_size": batch_size,
+        "seconds": round(seconds, 3),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(),
+    }

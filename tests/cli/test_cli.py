@@ -1,0 +1,183 @@
+"""The command line in this process: output, exit codes, sentences."""
+
+import csv
+import io
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+QUICK = ("--model", "ce-digits", "--out", "digits:8-9,noise:uniform", "--limit", "40")
+
+
+@pytest.fixture
+def results(oodbench):
+    """Results of a short run in the current folder."""
+    code, _, errors = oodbench("run", *QUICK, "--no-plots")
+    assert code == 0, errors
+
+
+def test_help_names_every_command(oodbench):
+    code, out, _ = oodbench("--help")
+    assert code == 0
+    assert all(
+        f"  {name} " in out for name in ("run", "table", "plot", "list", "train")
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "table", "plot", "list", "train"])
+def test_every_command_has_help(oodbench, command):
+    code, out, _ = oodbench(command, "--help")
+    assert code == 0
+    assert "Usage: oodbench" in out
+
+
+def test_help_and_list_do_not_import_torch():
+    code = (
+        "import sys; from oodbench import cli; sys.argv = ['oodbench', sys.argv[1]]\n"
+        "try: cli.main()\n"
+        "except SystemExit: assert 'torch' not in sys.modules\n"
+    )
+    for argument in ("--help", "list"):
+        subprocess.run([sys.executable, "-c", code, argument], check=True)
+
+
+def test_run_prints_accuracy_and_table_and_stores(oodbench, tmp_path):
+    code, out, errors = oodbench("run", *QUICK)
+    assert code == 0, errors
+    assert re.search(r"ce-digits\s+digits:0-7\s+40\s+\d", out)
+    assert "jem_grad_norm" in out
+    assert "pixel_knn (control)" in out
+    assert "24 score files computed, 0 reused" in errors
+    assert len(list((tmp_path / "results/runs").rglob("*.npy"))) == 24
+    assert {p.suffix for p in (tmp_path / "results/plots").iterdir()} == {
+        ".png",
+        ".svg",
+    }
+
+
+@pytest.mark.usefixtures("results")
+def test_table_is_markdown_where_there_is_no_terminal(oodbench):
+    code, out, _ = oodbench("table")
+    assert code == 0
+    assert "| model" in out
+    assert "near: digits:8-9" in out
+    assert "FPR95" in out
+
+
+@pytest.mark.usefixtures("results")
+def test_table_can_be_csv(oodbench):
+    _, out, _ = oodbench("table", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert len(rows) == 16
+    assert all(0 <= float(row["auroc"]) <= 1 for row in rows)
+
+
+@pytest.mark.usefixtures("results")
+def test_table_names_the_convention(oodbench):
+    _, out, _ = oodbench("table", "--metric", "fpr95", "--convention", "openood")
+    assert "OpenOOD convention" in out
+
+
+@pytest.mark.usefixtures("results")
+def test_rows_give_a_data_frame(tmp_path):
+    import oodbench
+
+    frame = oodbench.rows(tmp_path / "results/runs")
+    assert len(frame) == 16
+    assert frame.set_index(["detector", "outside"]).auroc.between(0, 1).all()
+
+
+def test_list_of_a_kind_says_what_each_is(oodbench):
+    code, out, _ = oodbench("list", "detectors")
+    assert code == 0
+    assert re.search(r"msp\s+max_y p\(y\|x\)", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["rnu"], 2, "No such command 'rnu'"),
+        (["run", "--limit", "0"], 2, "limit"),
+        (["run", "--model", "jem-digit"], 3, "did you mean 'jem-digits'"),
+        (["run", "--model", "missing.pt"], 3, "missing.pt"),
+        (["run", "--in", "digts"], 3, "did you mean 'digits'"),
+        (["run", "--in", "digits:0-9", "--model", "ce-digits"], 3, "labels up to 9"),
+        (["run", "--out", "digits:0-7"], 3, "holds the same images"),
+        (["run", "--out", "nera=digits"], 3, "did you mean 'near'"),
+        (["run", "--detectors", "enrgy"], 3, "did you mean 'energy'"),
+        (["run", "--mean", "a,b"], 3, "--mean must be numbers"),
+        (["run", "--size", "0x4"], 3, "--size must be N or HxW"),
+        (["run", "--arg", "depth"], 3, "write KEY=VALUE"),
+        (["table"], 3, "run `oodbench run` first"),
+        (["plot"], 3, "run `oodbench run` first"),
+        (["table", "--metric", "auroc,fpr59"], 3, "no results"),
+        (["train", "--to", "x", "--export", "x.pt"], 3, "must end in .safetensors"),
+        (["train", "--to", "x", "--recipe", "jme"], 3, "did you mean 'jem'?"),
+        (["train", "--to", "x", "--arch", "mpl"], 3, "did you mean 'mlp'?"),
+        (["train", "--to", "x", "--arg", "hiden=3"], 3, "did you mean 'hidden'?"),
+        (["train", "--to", "x", "--arg", "hidden=a"], 3, "mlp cannot be built with"),
+        (["train", "--to", "x", "--sgld-noise", "big"], 3, "--sgld-noise must be"),
+        (["train", "--to", "x", "--sgld-steps", "-1"], 3, "0 steps or more, not -1"),
+        (["train", "--to", "x", "--in", "photos"], 3, "photos"),
+        (["train", "--to", "x", "--held-out", "9", "--batch-size", "999"], 3, "lower"),
+    ],
+)
+def test_bad_input_is_a_sentence_without_a_traceback(
+    oodbench, arguments, code, message
+):
+    found, out, errors = oodbench(*arguments)
+    assert found == code
+    assert message in errors
+    assert "Traceback" not in errors + out
+
+
+def test_images_of_another_dtype_are_refused(oodbench, tmp_path):
+    np.savez(tmp_path / "bad.npz", images=np.zeros((3, 8, 8, 1)))
+    code, _, errors = oodbench("run", "--out", "npz:bad.npz")
+    assert code == 3
+    assert "uint8" in errors
+
+
+def test_an_unexpected_error_is_a_sentence_too(oodbench, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("out of cheese")
+
+    monkeypatch.setattr("oodbench.base.registry.listings", fail)
+    code, _, errors = oodbench("list")
+    assert code == 70
+    assert "RuntimeError: out of cheese" in errors
+    assert "--debug" in errors
+
+
+def test_an_interrupt_says_how_to_go_on(oodbench, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("oodbench.base.registry.listings", stop)
+    code, _, errors = oodbench("list")
+    assert code == 130
+    assert "the same command goes on" in errors
+
+
+def test_a_request_to_end_stops_a_run_as_an_interrupt_does(oodbench, monkeypatch):
+    def end(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("oodbench.base.registry.listings", end)
+    code, _, errors = oodbench("list")
+    signal.signal(signal.SIGTERM, before)
+    assert code == 143
+    assert "the same command goes on" in errors
+
+
+@pytest.mark.usefixtures("results")
+def test_list_runs_shows_what_is_stored(oodbench):
+    code, out, _ = oodbench("list", "runs")
+    assert code == 0
+    assert "ce-digits, in digits:0-7, on digits:8-9: 8 cells" in out
+    assert "stale" not in out

@@ -1,0 +1,198 @@
+"""What each format makes of the same table."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from oodbench.base.text import short_name
+from oodbench.output.formats import csv as csv_
+from oodbench.output.formats import html, latex, markdown, terminal
+from oodbench.output.formats.head import spans
+from oodbench.output.tables import MARKS, layout
+from oodbench.results.rows import Row
+
+
+def row(detector, outside, role, auroc, **changes):
+    values = {"auroc": auroc, "auroc_low": auroc - 0.01, "auroc_high": auroc + 0.01}
+    defaults = {
+        "model": "net", "inside": "in:set", "control": detector == "pixels",
+        "images_in": 50, "images_out": 40, "values": values,
+    }  # fmt: skip
+    return Row(outside=outside, detector=detector, role=role, **{**defaults, **changes})
+
+
+ROWS = [
+    row("a", "n1", "near", 0.9),
+    row("a", "f1", "far", 0.7),
+    row("a", "f2", "far", 0.5),
+    row("b", "n1", "near", 0.8),
+    row("b", "f1", "far", 0.75),
+    row("b", "f2", "far", 0.65),
+    row("pixels", "n1", "near", 0.99, flags=("control",)),
+    row("pixels", "f1", "far", 0.4),
+    row("pixels", "f2", "far", 0.4),
+]
+HEAD = ["model", "in", "accuracy %"]
+FIT = [["net", "in:set", "93.66"]]
+
+
+def shown(renderable):
+    console = Console(width=200, file=io.StringIO())
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_sets_stand_under_their_role_and_means_under_mean():
+    assert spans(layout(ROWS).columns) == [
+        ("near", ["n1†"]),
+        ("far", ["f1", "f2"]),
+        ("mean", ["near", "far"]),
+    ]
+
+
+def test_terminal_shows_controls_below_and_notes():
+    lines = shown(terminal.table(layout(ROWS))).splitlines()
+    places = [
+        next(i for i, line in enumerate(lines) if line.strip().startswith(start))
+        for start in ("net", "a", "b", "pixels (control)", "† a control")
+    ]
+    assert places == sorted(places)
+
+
+def test_markdown_has_a_line_a_detector_with_the_best_in_bold():
+    text = markdown.table(layout(ROWS))
+    rows = [line for line in text.splitlines() if line.startswith("| net")]
+    assert len(rows) == 3
+    assert "**90.00**" in rows[0]
+    assert "**75.00**" in rows[1]
+    assert "**" not in rows[2]
+    assert "\n- controls see pixels alone, never the network\n" in text
+
+
+def test_markdown_leaves_numbers_and_names_of_numbers_as_they_are():
+    assert "| 93.66 |" in re.sub(" +", " ", markdown.listing(HEAD, FIT))
+    text = markdown.table(layout([row("1e5", "007", "far", 0.5, model="1e3")]))
+    assert "| 1e3 " in text
+    assert "| 1e5 " in text
+    assert "far: 007" in text
+
+
+def test_latex_is_a_booktabs_table():
+    lines = latex.table(layout(ROWS)).splitlines()
+    start = lines.index(r"\toprule")
+    assert lines[start : lines.index(r"\bottomrule")] == [
+        r"\toprule",
+        r" & \multicolumn{1}{c}{near} & \multicolumn{2}{c}{far} & "
+        r"\multicolumn{2}{c}{mean} \\",
+        r"\cmidrule(lr){2-2}\cmidrule(lr){3-4}\cmidrule(lr){5-6}",
+        r"detector & n1\dag{} & f1 & f2 & near & far \\",
+        r"\midrule",
+        r"\multicolumn{6}{l}{\textit{net}} \\",
+        r"a & \textbf{90.00} & 70.00 & 50.00 & \textbf{90.00} & 60.00 \\",
+        r"b & 80.00 & \textbf{75.00} & \textbf{65.00} & 80.00 & \textbf{70.00} \\",
+        r"\addlinespace",
+        r"pixels (control) & 99.00 & 40.00 & 40.00 & 99.00 & 40.00 \\",
+    ]
+    assert r"\caption{In-distribution: in:set, 50 test images. AUROC in \%, " in (
+        "\n".join(lines)
+    )
+    assert any(line.startswith(r"\dag{} a control reaches") for line in lines)
+
+
+def test_latex_without_controls_has_no_empty_space():
+    assert "addlinespace" not in latex.table(layout(ROWS[:6]))
+
+
+@pytest.mark.parametrize("mark", [*MARKS.values(), "–", "…", "±"])
+def test_latex_writes_every_mark_for_every_engine(mark):
+    assert latex.escape(mark).isascii()
+
+
+def test_latex_joins_no_hyphens_and_ends_no_row_early():
+    assert latex.escape("a--b") == "a-{}-b"
+    assert latex.escape("*x [1]") == "{*}x {[}1{]}"
+
+
+class Cells(HTMLParser):
+    """Collects every row's cells as (tag, scope, text)."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.inside = [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("th", "td"):
+            self.inside = (tag, dict(attrs).get("scope"))
+            self.rows[-1].append((*self.inside, ""))
+
+    def handle_data(self, data):
+        if self.inside:
+            tag, scope, text = self.rows[-1].pop()
+            self.rows[-1].append((tag, scope, text + data))
+
+    def handle_endtag(self, tag):
+        if tag in ("th", "td"):
+            self.inside = None
+
+
+def test_html_says_what_every_head_belongs_to():
+    text = html.table(layout(ROWS))
+    over, heads, model, first, *_, control = Cells(text).rows
+    assert over == [
+        ("td", None, ""),
+        ("th", "colgroup", "near"),
+        ("th", "colgroup", "far"),
+        ("th", "colgroup", "mean"),
+    ]
+    assert {(tag, scope) for tag, scope, _ in heads} == {("th", "col")}
+    assert [text for *_, text in heads][:3] == ["detector", "n1†", "f1"]
+    assert model == [("th", "rowgroup", "net")]
+    assert first[:2] == [("th", "row", "a"), ("td", None, "90.00")]
+    assert control[0] == ("th", "row", "pixels (control)")
+    assert "<caption>In-distribution: in:set" in text
+    assert "<td><strong>90.00</strong></td>" in text
+    assert text.isascii()  # so that no page needs to know its encoding
+
+
+def test_html_sets_intervals_smaller():
+    text = html.table(layout(ROWS, intervals=True))
+    assert "<strong>90.00</strong> <small>[89.0, 91.0]</small>" in text
+
+
+def test_html_of_a_listing_names_its_rows():
+    (_, first) = Cells(html.listing(HEAD, FIT)).rows
+    assert first == [
+        ("th", "row", "net"),
+        ("td", None, "in:set"),
+        ("td", None, "93.66"),
+    ]
+
+
+def test_csv_holds_every_number_exactly():
+    found = list(csv.DictReader(io.StringIO(csv_.table(ROWS))))
+    assert len(found) == len(ROWS)
+    assert float(found[0]["auroc"]) == 0.9
+    assert found[6]["flags"] == "control"
+
+
+def test_csv_of_a_failed_cell_is_empty_and_says_why():
+    rows = [ROWS[0], row("a", "f1", "far", 0, values={}, failure="NaN, all of it")]
+    second = list(csv.DictReader(io.StringIO(csv_.table(rows))))[1]
+    assert second["auroc"] == ""
+    assert second["failure"] == "NaN, all of it"
+
+
+def test_a_long_name_is_cut_in_its_middle():
+    name = short_name("a" * 5000 + "b" * 5000)
+    assert len(name) == 100
+    assert name.startswith("aaa")
+    assert "…" in name
+    assert name.endswith("bbb")
+    assert short_name("x" * 100) == "x" * 100

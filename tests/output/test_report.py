@@ -1,0 +1,335 @@
+"""The page of `oodbench report`: what it shows, and that it needs nothing else."""
+
+import base64
+import hashlib
+import io
+import re
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from oodbench import cli
+from oodbench.base.text import printable, short_name
+from oodbench.data.digest import digest
+from oodbench.output.report import page
+from oodbench.output.report.figures import inline_svg
+from oodbench.output.report.images import data_uri
+from oodbench.results import rows
+from oodbench.results.store import Store, key_of
+
+RUN = {
+    "oodbench": "0", "torch": "2", "numpy": "2", "device": "cpu",
+    "precision": "float32", "batch_size": 8, "finished": "2026-01-02T03:04:05",
+}  # fmt: skip
+
+
+class Results:
+    """A folder of results made by hand, of one model beside one in-set."""
+
+    def __init__(self, folder, model="net", inside="in"):
+        self.folder, self.store = folder, Store(folder / "runs")
+        self.model = {
+            "name": model, "key": key_of(model), "classes": 2, "shape": [1, 2, 2],
+            "mean": [0.5], "std": [0.25], "density_head": False,
+            "source": {"file": f"{model}.pt", "sha256": "0" * 64},
+        }  # fmt: skip
+        self.inside = {"name": inside, "key": key_of(inside)}
+
+    def add(self, name, role, scores, *, spec="", limit=None, failure=""):
+        """Stores a set of images that are numbered by their first pixel."""
+        count = len(next(iter(scores.values())))
+        images = np.zeros((count, 2, 2, 1), np.uint8)
+        images[:, 0, 0, 0] = np.arange(count)
+        about = {
+            "name": name, "spec": spec, "key": key_of(name), "split": "test",
+            "images": count, "adaptation": "none", "limit": limit, "role": role,
+            "shared_images": 0,
+        }  # fmt: skip
+        record = {"model": self.model, "inside": self.inside, "set": about, "run": RUN}
+        file = self.store.set("model", "in", key_of(name)[:8])
+        arrays = {"digests": np.array([digest(one) for one in images], np.uint64)}
+        file.write(arrays, record)
+        for label, values in scores.items():
+            detector = {
+                "label": label, "key": key_of(label), "name": label, "source": "0" * 64,
+                "parameters": {}, "control": label == "pixels", "fitted_on": None,
+            }  # fmt: skip
+            cell = file.cell(label, key_of(label))
+            if failure:
+                cell.write_failure(failure, {**record, "detector": detector})
+            else:
+                cell.write(np.asarray(values, float), {**record, "detector": detector})
+        return images
+
+    def add_npz(self, name, role, scores, **changes):
+        """Stores a set that can be opened again."""
+        path = self.folder / f"{name}.npz"
+        images = self.add(name, role, scores, spec=f"npz:{path}", **changes)
+        np.savez(path, images=images)
+        return path
+
+    def page(self, **options):
+        return page.write(rows.groups(self.store.sets()), **options)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Eight in-set images and nine others, seen by a detector and a control."""
+    made = Results(tmp_path)
+    scores = {"energy": [5, 4, 3, 2, 6, 7, 8, 9], "pixels": np.arange(8)}
+    made.add_npz("in", "in", scores)
+    others = {"energy": [1, 2.5, 0, 7.5, 1, 1, 1, 8.5, 1], "pixels": -np.arange(9)}
+    made.add_npz("out", "far", others)
+    return made
+
+
+class Page(HTMLParser):
+    """Collects what a page is made of."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.links, self.images = set(), [], [], []
+        self.attributes, self.texts, self.within = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.within.append(tag)
+        for name, value in attrs:
+            self.attributes.append((name, value))
+            if name == "id":
+                self.ids.append(value)
+            if name == "href":
+                self.links.append(value)
+            if (tag, name) == ("img", "src"):
+                self.images.append(value)
+
+    def handle_endtag(self, tag):
+        if tag in self.within:
+            while self.within.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.within):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+TAGS = {
+    "html", "head", "meta", "title", "style", "body", "header", "nav", "main", "script",
+    "section", "div", "h1", "h2", "h3", "h4", "p", "a", "ul", "li", "dl", "dt", "dd",
+    "table", "caption", "colgroup", "thead", "tbody", "tr", "th", "td", "strong",
+    "small", "details", "summary", "img", "span",
+    "svg", "defs", "g", "path", "text", "tspan", "use", "clippath", "rect", "pattern",
+}  # fmt: skip
+ATTRIBUTES = {
+    "lang", "charset", "http-equiv", "name", "content", "id", "class", "href", "role",
+    "tabindex", "aria-label", "scope", "colspan", "span", "src", "alt", "viewbox",
+    "width", "height", "style", "d", "transform", "x", "y", "clip-path",
+    "patternunits", "fill",
+}  # fmt: skip
+
+
+def assert_harmless(text):
+    """Checks that a page holds nothing that runs, loads or leads elsewhere."""
+    found = Page(text)
+    assert found.tags <= TAGS
+    assert {name for name, _ in found.attributes} <= ATTRIBUTES
+    assert "http" not in text.replace("http-equiv", "")
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+    assert len(found.ids) == len(set(found.ids))
+    assert {f"#{one}" for one in found.ids} >= set(found.links)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(found.ids)
+    assert all(one.startswith("data:image/png;base64,") for one in found.images)
+    script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)[1]
+    digest_ = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Policy" content="([^"]*)"', text)[1]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; ")
+    assert f"script-src 'sha256-{digest_}';" in policy
+    assert text.count("<script") == 1
+
+
+def test_page_needs_nothing_else(results):
+    assert_harmless(results.page().html)
+
+
+def test_page_holds_tables_figures_and_provenance(results):
+    text = Page(results.page().html).text
+    assert "1 model, 2 sets, 2 detectors; scored by 2026-01-02" in text
+    assert "AUROC in %, higher is better" in text
+    assert "FPR95 in %, lower is better" in text
+    assert "controls see pixels alone, never the network" in text
+    assert "ROC curves over a logarithmic axis" in text
+    assert f"sha256 {'0' * 64}" in text
+    assert "normalisation mean 0.5; deviation 0.25" in text
+    assert "2026-01-02 03:04 UTC" in text
+
+
+def test_the_same_results_give_the_same_page(results):
+    assert results.page() == results.page()
+
+
+def numbers(found):
+    """The first pixels of a gallery's images."""
+    encoded = [one.partition(",")[2] for one in found.images]
+    opened = [Image.open(io.BytesIO(base64.b64decode(one))) for one in encoded]
+    return [int(np.asarray(one)[0, 0]) for one in opened]
+
+
+def test_gallery_shows_the_lowest_inside_and_the_highest_outside(results):
+    found = Page(results.page().html)
+    assert numbers(found) == [
+        *(3, 2, 1, 0, 4, 5), *(0, 1, 2, 3, 4, 5),
+        *(7, 3, 1, 0, 4, 5), *(0, 1, 2, 3, 4, 5),
+    ]  # fmt: skip
+    # 95 % of eight images are all of them, hence the threshold is 2.
+    assert "#7 8.5 accepted #3 7.5 accepted #1 2.5 accepted #0 1 rejected" in found.text
+
+
+def test_gallery_draws_limited_sets_as_the_run_did(results):
+    path = results.add_npz("few", "probe", {"energy": np.arange(4)}, limit=4)
+    images = np.zeros((8, 2, 2, 1), np.uint8)
+    images[::2, 0, 0, 0] = np.arange(4)
+    np.savez(path, images=images)
+    written = results.page()
+    assert not written.left_out
+    assert numbers(Page(written.html))[-4:] == [3, 2, 1, 0]
+
+
+def change(path):
+    images = np.load(path)["images"]
+    images[7, 1, 1] = 9
+    np.savez(path, images=images)
+
+
+def shorten(path):
+    np.savez(path, images=np.load(path)["images"][:5])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (change, "image 7 is not the one that was scored"),
+        (shorten, "it holds 5 images, and 9 were scored"),
+        (lambda path: path.unlink(), "There is no file"),
+    ],
+)
+def test_a_set_that_is_not_what_it_was_is_left_out_with_the_reason(
+    results, spoil, reason
+):
+    spoil(results.folder / "out.npz")
+    written = results.page()
+    assert reason in written.left_out["out"]
+    found = Page(written.html)
+    assert f"out is left out: {printable(written.left_out['out'])}" in found.text
+    assert len(found.images) == 12
+
+
+def test_records_without_a_spec_are_opened_by_their_name(results):
+    results.add("noise:uniform", "far", {"energy": np.arange(3)})
+    reason = results.page().left_out["noise:uniform"]
+    assert reason == "it holds 1000 images, and 3 were scored"
+
+
+def test_without_gallery_no_set_is_opened(results):
+    (results.folder / "out.npz").unlink()
+    written = results.page(gallery=False)
+    assert not written.left_out
+    assert not Page(written.html).images
+
+
+def test_failed_cells_are_told_and_have_no_images(results):
+    results.add("out", "far", {"energy": range(9)}, failure="it broke")
+    found = Page(results.page(gallery=False).html)
+    assert "energy of net on out failed: it broke" in found.text
+
+
+def test_results_that_failed_altogether_still_make_a_page(tmp_path):
+    made = Results(tmp_path)
+    made.add("in", "in", {"energy": range(4)}, failure="it broke")
+    made.add("out", "far", {"energy": range(4)}, failure="it broke")
+    written = made.page()
+    assert_harmless(written.html)
+    assert "it broke" in written.html
+
+
+def test_results_of_the_in_set_alone_make_a_page(tmp_path):
+    made = Results(tmp_path)
+    made.add("in", "in", {"energy": range(4)})
+    assert_harmless(made.page().html)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "</style></script><b>",
+        "[x](javascript:alert(1))",
+        "$hash $script ${style}",
+        "$x_$ _x \\input{x}",
+        "two\nlines\x1b[31m\0\u202egnp",
+        "x" * 10_000,
+        "-->]]>&lt;",
+        "",
+    ],
+)
+def test_hostile_names_are_text_in_a_page(tmp_path, name):
+    made = Results(tmp_path, model=name, inside=name)
+    made.add(name, "in", {name: [3, 4, 5], "other": [1, 2, 3]})
+    made.add(name + "2", "far", {name: [1, 2], "other": [1, 2]})
+    made.add(name + "3", "far", {name: [1, 2]}, failure=name)
+    written = made.page()
+    assert_harmless(written.html)
+    shown = Page(written.html).text
+    assert " ".join(short_name(name).split()) in shown
+
+
+def test_figures_on_one_page_share_no_ids():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], marker="o")
+    axes.fill([0, 1, 1], [0, 0, 1], hatch="/")
+    both = [inline_svg(figure, prefix, "a < b") for prefix in ("one", "two")]
+    ids = [set(Page(one).ids) for one in both]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    for text, own in zip(both, ids, strict=True):
+        used = re.findall(r'(?:url\(|href=")#([^")]*)', text)
+        assert set(used) == own
+        assert text.startswith('<svg aria-label="a &lt; b"')
+        assert not re.search(r"xmlns|<style|<metadata|<\?xml|<!", text)
+
+
+def test_float_and_large_images_become_small_pictures():
+    def size_and_corner(image):
+        content = base64.b64decode(data_uri(image).partition(",")[2])
+        opened = Image.open(io.BytesIO(content))
+        return opened.mode, opened.size, opened.getpixel((0, 0))
+
+    grey = np.full((8, 8, 1), 0.5, np.float32)
+    assert size_and_corner(grey) == ("L", (8, 8), 128)
+    red = np.zeros((200, 100, 3), np.uint8)
+    red[..., 0] = 255
+    assert size_and_corner(red) == ("RGB", (24, 48), (255, 0, 0))
+
+
+def test_command_writes_the_page_and_says_what_is_missing(results, monkeypatch, capsys):
+    monkeypatch.chdir(results.folder)
+    (results.folder / "out.npz").unlink()
+    monkeypatch.setattr(sys, "argv", ["oodbench", "report", "runs", "--to", "a.html"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert not exit_.value.code
+    errors = capsys.readouterr().err
+    assert "No images of out: There is no file" in errors
+    assert re.search(r"\d\.\d MB written to a\.html", errors)
+    assert (results.folder / "a.html").read_text().startswith("<!DOCTYPE html>")

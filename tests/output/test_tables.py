@@ -1,0 +1,158 @@
+import pytest
+
+from oodbench.output.tables import layout, layout_fitness
+from oodbench.results.rows import Fitness, Row
+
+
+def row(detector, outside, role, auroc, **changes):
+    values = {
+        "auroc": auroc, "auroc_low": auroc - 0.01, "auroc_high": auroc + 0.01,
+        "fpr95": 1 - auroc, "fpr95_openood": (1 - auroc) / 2,
+        "aupr_in": auroc, "aupr_out": auroc,
+    }  # fmt: skip
+    defaults = {
+        "model": "net", "inside": "in:set", "control": detector == "pixels",
+        "images_in": 50, "images_out": 40, "values": values,
+    }  # fmt: skip
+    return Row(outside=outside, detector=detector, role=role, **{**defaults, **changes})
+
+
+ROWS = [
+    row("a", "n1", "near", 0.9),
+    row("a", "f1", "far", 0.7),
+    row("a", "f2", "far", 0.5),
+    row("a", "interp:in:set", "probe", 0.6),
+    row("b", "n1", "near", 0.8),
+    row("b", "f1", "far", 0.75),
+    row("b", "f2", "far", 0.65),
+    row("b", "interp:in:set", "probe", 0.61),
+    row("pixels", "n1", "near", 0.99, flags=("control",)),
+    row("pixels", "f1", "far", 0.99),
+    row("pixels", "f2", "far", 0.99),
+    row("pixels", "interp:in:set", "probe", 0.99),
+]
+
+
+def lines(table):
+    return {label: [f.text for f in line] for label, line in table.blocks[0].detectors}
+
+
+def test_columns_go_by_role_with_means_over_near_and_far():
+    table = layout(ROWS)
+    heads = [(column.role, column.label) for column in table.columns]
+    assert heads == [
+        ("near", "n1"), ("far", "f1"), ("far", "f2"),
+        ("near", "mean"), ("far", "mean"), ("probe", "interp"),
+    ]  # fmt: skip
+    assert lines(table)["a"] == ["90.00", "70.00", "50.00", "90.00", "60.00", "60.00"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [
+        ("auroc", ["a", "b", "b", "a", "b", "b"]),
+        ("fpr95", ["a", "b", "b", "a", "b", "b"]),
+    ],
+)
+def test_the_best_detector_is_marked_and_never_a_control(metric, best):
+    block = layout(ROWS, metric=metric).blocks[0]
+    for index, winner in enumerate(best):
+        marked = [label for label, line in block.detectors if line[index].best]
+        assert marked == [winner]
+    assert not any(f.best for _, line in block.controls for f in line)
+
+
+def test_each_model_has_a_best_of_its_own():
+    rows = [*ROWS, row("a", "n1", "near", 0.2, model="other")]
+    blocks = {block.model: block for block in layout(rows).blocks}
+    assert blocks["other"].detectors[0][1][0].best
+
+
+def test_controls_stand_apart():
+    block = layout(ROWS).blocks[0]
+    assert [label for label, _ in block.detectors] == ["a", "b"]
+    assert [label for label, _ in block.controls] == ["pixels"]
+
+
+def test_convention_chooses_the_number_and_is_named():
+    ours = layout(ROWS, metric="fpr95")
+    theirs = layout(ROWS, metric="fpr95", convention="openood")
+    assert lines(ours)["a"][0] == "10.00"
+    assert lines(theirs)["a"][0] == "5.00"
+    assert "accepts 95 % of the in-distribution images" in ours.title
+    assert "OpenOOD convention" in theirs.title
+
+
+def test_intervals_stand_in_brackets():
+    assert lines(layout(ROWS, intervals=True))["a"][0] == "90.00 [89.0, 91.0]"
+    assert lines(layout(ROWS, intervals=True))["a"][3] == "90.00"
+
+
+def test_a_failed_cell_says_so_and_spoils_its_mean():
+    rows = [*ROWS[:1], row("a", "f1", "far", 0, values={}, failure="NaN"), *ROWS[2:3]]
+    table = layout(rows)
+    assert lines(table)["a"] == ["90.00", "failed", "50.00", "90.00", "–"]
+    assert "a of net on f1 failed: NaN" in table.notes
+
+
+def test_flags_mark_columns_and_are_explained():
+    table = layout(ROWS)
+    assert table.columns[0].marks == "†"
+    assert any(note.startswith("† a control reaches") for note in table.notes)
+
+
+def test_equality_of_log_px_and_energy_is_noted():
+    rows = [row("log_px", "n1", "near", 0.9)]
+    (note,) = layout(rows, equal_to_energy=["net"]).notes
+    assert note.startswith("log_px equals energy on net")
+    assert layout(rows).notes == []
+
+
+def test_accuracy_near_chance_is_shouted():
+    values = {"accuracy": 0.12, "nll": 2.3, "brier": 0.9}
+    values |= {"ece": 0.1, "adaptive_ece": 0.2}
+    head, rows = layout_fitness([Fitness("net", "in", 100, 10, values)])
+    assert rows[0][0] == "net (near chance!)"
+    assert rows[0][head.index("accuracy %")] == "12.00"
+    assert rows[0][head.index("adaptive ECE %")] == "20.00"
+
+
+def test_what_is_not_told_apart_from_the_best_is_marked_for_auroc_alone():
+    rows = [row("a", "n1", "near", 0.9), row("b", "n1", "near", 0.89, flags=("even",))]
+    table = layout(rows)
+    assert lines(table) == {"a": ["90.00", "90.00"], "b": ["89.00≈", "89.00"]}
+    assert table.columns[0].marks == ""
+    assert any(note.startswith("≈ not told apart") for note in table.notes)
+    assert lines(layout(rows, metric="fpr95"))["b"][0] == "11.00"
+
+
+def test_the_best_is_not_marked_as_like_itself():
+    rows = [row(label, "n1", "near", 0.9, flags=("even",)) for label in "ab"]
+    assert lines(layout(rows))["a"][0] == "90.00"
+
+
+def test_lower_areas_of_selective_prediction_are_better():
+    rows = [row("a", "n1", "near", 0.9), row("b", "n1", "near", 0.8)]
+    for one, area in zip(rows, (0.3, 0.2), strict=True):
+        one.values["aurc"] = area
+    block = layout(rows, metric="aurc").blocks[0]
+    assert [line[0].best for _, line in block.detectors] == [False, True]
+    assert lines(layout(rows, metric="augrc"))["a"][0] == "–"
+
+
+def test_intervals_of_fpr95_stand_in_brackets_where_there_are_any():
+    ends = {"fpr95_low": 0.05, "fpr95_high": 0.25}
+    one = row("a", "n1", "near", 0.9)
+    one.values.update(ends)
+    table = layout([one], metric="fpr95", intervals=True)
+    assert lines(table)["a"][0] == "10.00 [5.0, 25.0]"
+    assert any("bootstrap" in note for note in table.notes)
+
+
+def test_sets_whose_images_share_origins_are_named():
+    many = row("a", "n1", "near", 0.9, clusters_out=20)
+    few = row("a", "f1", "far", 0.9, clusters_out=2)
+    notes = layout([many, few], intervals=True).notes
+    assert "n1: intervals and tests are over 20 origins of the images" in notes
+    assert any(note.startswith("f1: its images come from 2 origins") for note in notes)
+    assert not any("origins" in note for note in layout([many, few]).notes)
