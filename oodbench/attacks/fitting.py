@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from oodbench.base.progress import Watch
 from oodbench.data.dataset import Dataset, SplitName
 from oodbench.data.image_set import draw
 from oodbench.networks.network import Network
-from oodbench.runs.cells import Watch
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine, lacks
 from oodbench.scoring.spec import open_detector

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oodbench.base.files import key_of
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Picked, Shape, Split, chunks
 from oodbench.jem.sampler import ChainNoise
-from oodbench.results.store import key_of
 
 
 @dataclass(frozen=True, eq=False)

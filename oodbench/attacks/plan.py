@@ -15,14 +15,14 @@ from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier, Refined, Target
 from oodbench.attacks.worst_case import WorstCase, worst_case
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
+from oodbench.base.progress import Watch, unwatched
 from oodbench.data.dataset import Dataset
 from oodbench.data.image_set import Sample, draw
 from oodbench.jem.sampler import SGLD
 from oodbench.networks.memory import first_batch_size, is_out_of_memory
 from oodbench.networks.network import Network
 from oodbench.networks.threads import fitting_threads
-from oodbench.results.store import Record
-from oodbench.runs.cells import Watch, unwatched
 from oodbench.scoring import provenance
 from oodbench.scoring.forward import reason
 from oodbench.scoring.spec import open_detector

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,13 @@ from oodbench.attacks.plan import Attacked, Plan
 from oodbench.attacks.robust_accuracy import Robustness
 from oodbench.attacks.rounding import Rounded
 from oodbench.attacks.targets import Refined, Target
-from oodbench.results.store import Record, folder_name, key_of, write_atomically
+from oodbench.base.files import (
+    Record,
+    folder_name,
+    json_bytes,
+    key_of,
+    write_atomically,
+)
 
 SCHEMA = 1
 ALL = "all attacks"
@@ -92,8 +97,7 @@ def write(plan: Plan, found: Sequence[Attacked], folder: Path) -> Path:
                 name = folder_name(label, one.model["key"])
                 each.write(folder / stem / f"{name}.npz")
     path = folder / f"{stem}.json"
-    text = json.dumps(content, indent=1, sort_keys=True)
-    write_atomically(path, text.encode() + b"\n")
+    write_atomically(path, json_bytes(content))
     return path
 
 

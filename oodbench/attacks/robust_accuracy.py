@@ -15,10 +15,10 @@ from oodbench.attacks.methods.pgd import PGD
 from oodbench.attacks.suite import BLACK_BOX, Suite
 from oodbench.attacks.targets import Classifier, Misclassify, Target
 from oodbench.attacks.trial import Level
+from oodbench.base.progress import Tell, silent
 from oodbench.data.dataset import Split
 from oodbench.networks.network import Network
 from oodbench.networks.threads import fitting_threads
-from oodbench.scoring.engine import Tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def standing(gains: Tensor) -> float:
 
 
 def attack_target(
-    suite: Suite, target: Target, images: Images, tell: Tell = lambda done: None
+    suite: Suite, target: Target, images: Images, tell: Tell = silent
 ) -> Robustness:
     """Attacks a target on labelled images.
 

@@ -14,7 +14,7 @@ from oodbench.attacks.images import Images
 from oodbench.attacks.robust_accuracy import Robustness, standing
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Misclassify
-from oodbench.results.store import write_atomically
+from oodbench.base.files import write_atomically
 
 
 @dataclass(frozen=True, eq=False)

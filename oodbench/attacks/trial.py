@@ -13,9 +13,9 @@ from torch import Tensor
 from oodbench.attacks.ball import Ball
 from oodbench.attacks.images import Images
 from oodbench.attacks.objective import Attack, Kept, Objective
+from oodbench.base.progress import Tell, silent
 from oodbench.data.dataset import Shape
 from oodbench.networks.memory import first_batch_size, is_out_of_memory
-from oodbench.scoring.engine import Tell
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Trial:
     fits. It decides no result."""
 
     def run(
-        self, images: Images, balls: Sequence[Ball], tell: Tell = lambda done: None
+        self, images: Images, balls: Sequence[Ball], tell: Tell = silent
     ) -> list[Level]:
         """Returns what the attacks reach in each ball.
 

@@ -15,9 +15,9 @@ from oodbench.attacks.scores import RaiseScore
 from oodbench.attacks.suite import BLACK_BOX, Suite
 from oodbench.attacks.trial import Attempt
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Tell, silent
 from oodbench.metrics.ranking import auroc
 from oodbench.networks.memory import is_out_of_memory
-from oodbench.scoring.engine import Tell
 from oodbench.scoring.forward import reason
 
 
@@ -49,7 +49,7 @@ def worst_case(
     names: tuple[str, str],
     inside: Images,
     outside: Images,
-    tell: Tell = lambda done: None,
+    tell: Tell = silent,
 ) -> WorstCase:
     """Attacks OOD images so that a detector scores them high.
 

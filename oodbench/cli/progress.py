@@ -6,21 +6,14 @@ import sys
 import time
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Protocol
 
 import click
 
+from oodbench.base.progress import Tell
 from oodbench.base.text import short_name
 
 QUIET_SECONDS = 20.0
 """Between two lines where there is no terminal to draw bars on."""
-
-
-class Tell(Protocol):
-    """Is told of the steps done, and maybe a word on how it goes."""
-
-    def __call__(self, steps: int, note: str = "") -> None:
-        """Takes both."""
 
 
 class Progress:
@@ -72,7 +65,7 @@ class Progress:
     def _bar(self, stage: str, total: int) -> Tell:
         task = self._bars.add_task(stage, total=total, note="")
 
-        def tell(steps: int, note: str = "") -> None:
+        def tell(steps: int, note: str = "", /) -> None:
             self._bars.update(task, advance=steps, note=note)
             if self._bars.tasks[task].finished:
                 self._bars.update(task, visible=False)
@@ -83,7 +76,7 @@ class Progress:
 def _lines(stage: str, total: int) -> Tell:
     done, last = 0, time.monotonic()
 
-    def tell(steps: int, note: str = "") -> None:
+    def tell(steps: int, note: str = "", /) -> None:
         nonlocal done, last
         done += steps
         if time.monotonic() - last > QUIET_SECONDS:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record, folder_name, key_of
 from oodbench.data.adapt import rule, rule_for_files
 from oodbench.data.checked_split import load_split
 from oodbench.data.dataset import Dataset, Images, Shape, Split, SplitName, chunks
 from oodbench.data.digest import digest
 from oodbench.data.image_files import ImageFiles
-from oodbench.results.store import Record, folder_name, key_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal, NamedTuple, get_args
 
+from oodbench.results.recalibrated import Recalibrated
 from oodbench.results.rows import (
     CONTROL_SEPARATES,
-    FEWEST_CLUSTERS,
     MANY_TIES,
     Fitness,
     Group,
     Row,
+    cluster_notes,
     measure,
 )
 
@@ -171,6 +172,22 @@ def layout_fitness(found: Sequence[Fitness]) -> tuple[list[str], list[list[str]]
             *classification(one.values),
         ]
         for one in found
+    ]
+    return head, rows
+
+
+def layout_recalibrated(
+    found: Sequence[Recalibrated],
+) -> tuple[list[str], list[list[str]]]:
+    """Returns head and rows of the table of what temperature scaling changes."""
+    head = ["model", "scaling", "T", *CLASSIFICATION]
+    rows = [
+        [one.model["name"], when, f"{t:#.4g}", *classification(graded.values)]
+        for one in found
+        for when, t, graded in (
+            ("before", 1.0, one.before),
+            ("after", one.temperature, one.after),
+        )
     ]
     return head, rows
 
@@ -333,15 +350,3 @@ def _notes(
             if row.failure
         }
     )
-
-
-def cluster_notes(rows: Sequence[Row]) -> list[str]:
-    """Says where images of one origin count together, and where they ought to."""
-    counts = {row.outside: row.clusters_out for row in rows if row.clusters_out}
-    return [
-        f"{outside}: intervals and tests are over {count} origins of the images"
-        if count >= FEWEST_CLUSTERS
-        else f"{outside}: its images come from {count} origins, too few to be counted "
-        "together; intervals and tests take images as independent and are too sure"
-        for outside, count in counts.items()
-    ]

@@ -19,9 +19,8 @@ from oodbench.metrics.significance import (
     over_seeds,
     seed_difference,
 )
-from oodbench.output.tables import cluster_notes
 from oodbench.results import rows as measures
-from oodbench.results.rows import Group
+from oodbench.results.rows import Group, cluster_notes
 
 FIRST = "the first line of a set is what its others are compared with"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
 from oodbench.metrics import (
     bootstrap,
     calibration,
@@ -20,7 +21,7 @@ from oodbench.metrics import (
     significance,
 )
 from oodbench.results.schema import CELL, SET, fits
-from oodbench.results.store import CellFile, Record, SetFile
+from oodbench.results.store import CellFile, SetFile
 
 CONTROL_SEPARATES = 0.95
 """A control's AUROC from which its set is flagged: pixels alone tell it apart."""
@@ -186,6 +187,18 @@ def contrasts(
         ),
         against,
     )
+
+
+def cluster_notes(rows: Sequence[Row]) -> list[str]:
+    """Says where images of one origin count together, and where they ought to."""
+    counts = {row.outside: row.clusters_out for row in rows if row.clusters_out}
+    return [
+        f"{outside}: intervals and tests are over {count} origins of the images"
+        if count >= FEWEST_CLUSTERS
+        else f"{outside}: its images come from {count} origins, too few to be counted "
+        "together; intervals and tests take images as independent and are too sure"
+        for outside, count in counts.items()
+    ]
 
 
 def fitness(group: Group) -> Fitness | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from oodbench.base.files import Record
 from oodbench.results.schema import TWIN, fits
-from oodbench.results.store import CellFile, Record, SetFile
+from oodbench.results.store import CellFile, SetFile
 
 WHY = {
     "model": "other weights or preprocessing",

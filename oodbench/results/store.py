@@ -14,9 +14,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
-import re
-import secrets
 import shutil
 import time
 import zipfile
@@ -29,25 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import (
+    WRITING,
+    Record,
+    folder_name,
+    json_bytes,
+    write_atomically,
+)
 
 SCHEMA = 1
-WRITING = ".writing-"
 PARTIAL = ".partial-"
 HOUR, WEEK = 3600, 7 * 24 * 3600
-Record = dict[str, Any]
-"""JSON: numbers as numbers, nothing that needs code to read."""
-
-
-def key_of(*parts: object) -> str:
-    """Returns a hash of JSON-able parts, 64 hexadecimal digits."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def folder_name(label: str, key: str) -> str:
-    """Returns a file name that says what it is and cannot leave its folder."""
-    safe = re.sub(r"[^A-Za-z0-9._=+-]+", "_", label).lstrip(".")[:60]
-    return f"{safe}-{key[:8]}"
 
 
 @dataclass(frozen=True)
@@ -63,9 +52,7 @@ class CellFile:
 
     def has_scores(self) -> bool:
         """Returns whether the scores are there; sets a damaged file aside."""
-        record = self.read()
-        if record is None:
-            _set_aside(self.path)
+        record = _read_or_set_aside(self.path)
         return record is not None and "failure" not in record
 
     def remove(self) -> None:
@@ -80,7 +67,7 @@ class CellFile:
     def write_failure(self, reason: str, record: Record) -> None:
         """Stores why there are no scores."""
         text = {"schema": SCHEMA, **record, "failure": reason}
-        write_atomically(self.path, _json_bytes(text))
+        write_atomically(self.path, json_bytes(text))
 
     def scores(self) -> NDArray[np.float64]:
         """Returns the stored scores `[N]`.
@@ -111,10 +98,7 @@ class SetFile:
 
     def is_whole(self) -> bool:
         """Returns whether all is there; sets a damaged file aside."""
-        record = self.read()
-        if record is None:
-            _set_aside(self.path)
-        return record is not None
+        return _read_or_set_aside(self.path) is not None
 
     def write(self, arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
         """Stores arrays of one value an image, and what made them."""
@@ -193,30 +177,6 @@ class Store:
             yield SetFile(path)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there in full or not at all.
-
-    Raises:
-        InputError: The folder cannot be written to, or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f"{WRITING}{os.getpid()}-{secrets.token_hex(4)}"
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {path}: {error.strerror or error}. "
-            "Earlier results are untouched; make room, or name another folder."
-        ) from error
-
-
 def _write_pair(path: Path, content: bytes, suffix: str, record: Record) -> None:
     arrays = {
         "file": path.with_suffix(suffix).name,
@@ -224,7 +184,7 @@ def _write_pair(path: Path, content: bytes, suffix: str, record: Record) -> None
     }
     write_atomically(path.with_suffix(suffix), content)
     whole = {"schema": SCHEMA, **record, "arrays": arrays}
-    write_atomically(path, _json_bytes(whole))
+    write_atomically(path, json_bytes(whole))
 
 
 @contextlib.contextmanager
@@ -247,11 +207,16 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _set_aside(path: Path) -> None:
-    """Renames a file that cannot be trusted, so that nothing of it is lost."""
-    # Another process may have done so already.
-    with contextlib.suppress(FileNotFoundError):
-        path.replace(path.with_name(f"{path.name}.damaged"))
+def _read_or_set_aside(path: Path) -> Record | None:
+    """Returns a record; renames one that is damaged, so that nothing of it is lost."""
+    # Looked up first: a file that another process writes meanwhile is not damaged.
+    there = path.exists()
+    record = _read_record(path)
+    if there and record is None:
+        # Another process may have renamed it already.
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(path.with_name(f"{path.name}.damaged"))
+    return record
 
 
 def _read_record(path: Path) -> Record | None:
@@ -277,8 +242,3 @@ def _npy_bytes(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def _json_bytes(record: Record) -> bytes:
-    text = json.dumps(record, indent=1, sort_keys=True)
-    return text.encode() + b"\n"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
+from oodbench.base.progress import Watch, unwatched
 from oodbench.data.checked_split import load_split
 from oodbench.data.dataset import Dataset, Split
 from oodbench.data.image_files import ImageFiles
@@ -13,8 +15,6 @@ from oodbench.data.image_set import Sample, draw
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.ranking import FloatArray
 from oodbench.networks.network import Network
-from oodbench.results.store import Record
-from oodbench.runs.cells import Watch, unwatched
 from oodbench.scoring import provenance
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Watch, unwatched
 from oodbench.data.dataset import Dataset, Shape, SplitName
 from oodbench.data.image_set import Sample, draw
-from oodbench.metrics.calibration import BINS, reliability
-from oodbench.metrics.temperature import Graded, fit_temperature, grade
+from oodbench.metrics.temperature import fit_temperature, grade
 from oodbench.networks.memory import first_batch_size
 from oodbench.networks.network import Network
-from oodbench.output.tables import CLASSIFICATION, classification
-from oodbench.results.store import Record
-from oodbench.runs.cells import Watch, unwatched
+from oodbench.results.recalibrated import Recalibrated
 from oodbench.scoring import provenance
 from oodbench.scoring.logits import LabelledLogits, labelled_logits
-
-SCHEMA = 1
-KIND = "oodbench calibration"
-
-
-@dataclass(frozen=True)
-class Recalibrated:
-    """One network before and after temperature scaling."""
-
-    model: Record
-    fitted_on: Record
-    """The set that the temperature is fitted on."""
-    inside: Record
-    """The set that is graded."""
-    run: Record
-    temperature: float
-    before: Graded
-    after: Graded
 
 
 def recalibrate(
@@ -118,33 +95,3 @@ def draw_fit(
             "that has the same classes with --fit."
         )
     return draw(dataset, stage, shape, limit)
-
-
-def layout(found: Sequence[Recalibrated]) -> tuple[list[str], list[list[str]]]:
-    """Returns head and rows of the table of what temperature scaling changes."""
-    head = ["model", "scaling", "T", *CLASSIFICATION]
-    rows = [
-        [one.model["name"], when, f"{t:#.4g}", *classification(graded.values)]
-        for one in found
-        for when, t, graded in (
-            ("before", 1.0, one.before),
-            ("after", one.temperature, one.after),
-        )
-    ]
-    return head, rows
-
-
-def to_json(found: Sequence[Recalibrated]) -> bytes:
-    """Returns what was found of some networks, with all that decided it."""
-    models = [
-        {**vars(one), "before": _numbers(one.before), "after": _numbers(one.after)}
-        for one in found
-    ]
-    content = {"kind": KIND, "schema": SCHEMA, "bins": BINS, "models": models}
-    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
-
-
-def _numbers(graded: Graded) -> Record:
-    bins = reliability(graded.confidence, graded.correct)
-    in_bins = {name: each.tolist() for name, each in bins._asdict().items()}
-    return {**graded.values, "reliability": in_bins}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,27 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record, folder_name, key_of
 from oodbench.base.processes import ALONE, Processes
+from oodbench.base.progress import Watch, unwatched
 from oodbench.data.device_cache import Resident
 from oodbench.data.feed import Span
 from oodbench.data.image_set import Sample
 from oodbench.networks.memory import first_batch_size
 from oodbench.networks.network import Network
 from oodbench.networks.threads import fitting_threads
-from oodbench.results.store import PARTIAL, Record, SetFile, Store, folder_name, key_of
+from oodbench.results.store import PARTIAL, SetFile, Store
 from oodbench.runs.chunks import Partial, plan
 from oodbench.scoring import provenance
-from oodbench.scoring.engine import Engine, Tell
+from oodbench.scoring.engine import Engine
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 from oodbench.scoring.spec import Entry
-
-Watch = Callable[[str, int], Tell]
-"""Begins a stage, given its name and number of images; returns what counts them."""
-
-
-def unwatched(stage: str, images: int) -> Tell:
-    """Shows nothing."""
-    return lambda done: None
 
 
 @dataclass

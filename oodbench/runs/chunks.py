@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oodbench.base.files import write_atomically
 from oodbench.data.feed import Span
-from oodbench.results.store import write_atomically
 from oodbench.scoring.scored import Scored, from_bytes, to_bytes
 
 CHUNK = 4096

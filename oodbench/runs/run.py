@@ -10,6 +10,7 @@ import torch
 
 from oodbench.base.errors import InputError
 from oodbench.base.processes import join
+from oodbench.base.progress import Watch, unwatched
 from oodbench.base.registry import PluginError
 from oodbench.data.dataset import Dataset, Shape, SplitName
 from oodbench.data.image_set import Sample, draw, native_shape
@@ -17,7 +18,7 @@ from oodbench.data.spec import open_dataset
 from oodbench.networks.network import Network, Precision
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
-from oodbench.runs.cells import Cells, Execution, Finished, Overwrite, Watch, unwatched
+from oodbench.runs.cells import Cells, Execution, Finished, Overwrite
 from oodbench.scoring.engine import lacks, pick_device
 from oodbench.scoring.spec import Entry, open_detector
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Tell
 from oodbench.data.dataset import Split
 from oodbench.data.device_cache import Resident
 from oodbench.data.feed import Fed, Span, feed
@@ -25,9 +26,6 @@ from oodbench.scoring.forward import reason, run_network
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 
 logger = logging.getLogger(__name__)
-
-Tell = Callable[[int], None]
-"""Is told of the number of images done, batch by batch."""
 
 T = TypeVar("T")
 

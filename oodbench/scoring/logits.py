@@ -9,20 +9,20 @@ import torch
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Tell, silent
 from oodbench.data.feed import feed
 from oodbench.data.image_set import Sample
-from oodbench.metrics.ranking import FloatArray
 from oodbench.networks.memory import first_batch_size, is_out_of_memory
 from oodbench.networks.network import Network
 from oodbench.networks.threads import fitting_threads
-from oodbench.scoring.engine import Tell, cut
+from oodbench.scoring.engine import cut
 from oodbench.scoring.forward import run_network
 
 
 class LabelledLogits(NamedTuple):
     """What a network says of some images, and the truth."""
 
-    logits: FloatArray
+    logits: NDArray[np.float64]
     """`[N, K]`."""
     labels: NDArray[np.int64]
     """`[N]`, numbers of the network's classes."""
@@ -34,7 +34,7 @@ def labelled_logits(
     *,
     batch_size: int | None = None,
     workers: int = 0,
-    tell: Tell = lambda done: None,
+    tell: Tell = silent,
 ) -> LabelledLogits:
     """Returns the logits of a labelled sample, in its order.
 
@@ -59,7 +59,7 @@ def labelled_logits(
         device=network.device,
         workers=workers,
     )
-    parts: list[FloatArray] = []
+    parts: list[NDArray[np.float64]] = []
     try:
         with fitting_threads(network):
             for span, batch in zip(spans, fed, strict=True):

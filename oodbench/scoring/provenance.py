@@ -9,9 +9,9 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
+from oodbench.base.files import Record, key_of
 from oodbench.data.image_set import Sample
 from oodbench.networks.network import Network, source_hash
-from oodbench.results.store import Record, key_of
 from oodbench.scoring.spec import Entry
 
 

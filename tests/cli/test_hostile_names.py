@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from oodbench import cli
+from oodbench.base.files import folder_name
 from oodbench.base.text import printable, short_name, short_note
 from oodbench.output.formats import csv as csv_
 from oodbench.output.formats import html, latex, markdown, terminal
 from oodbench.output.tables import layout
 from oodbench.results.rows import Row
-from oodbench.results.store import folder_name
 
 HOSTILE = [
     "a|b", "a\\|b", "two\nlines", "`code`", "``", "<script>alert(1)</script>",

@@ -11,8 +11,8 @@ from scipy import stats
 
 from oodbench import InputError, Shape
 from oodbench.data.spec import open_dataset
-from oodbench.metrics import threshold as thresholds
 from oodbench.metrics.threshold import threshold
+from oodbench.results import thresholds
 from oodbench.results.store import Store
 
 levels = st.lists(st.integers(0, 9), min_size=1, max_size=40)

@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from oodbench import cli
+from oodbench.base.files import key_of
 from oodbench.base.text import printable, short_name
 from oodbench.data.digest import digest
 from oodbench.output.report import page
 from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.images import data_uri
 from oodbench.results import rows
-from oodbench.results.store import Store, key_of
+from oodbench.results.store import Store
 
 RUN = {
     "oodbench": "0", "torch": "2", "numpy": "2", "device": "cpu",

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from oodbench import InputError
+from oodbench.base.files import folder_name, key_of, write_atomically
 from oodbench.results import store as results
-from oodbench.results.store import Store, folder_name, key_of, write_atomically
+from oodbench.results.store import Store
 
 SCORES = np.array([0.1, -2.5, 1e300])
 RECORD = {"detector": {"label": "energy", "key": "k"}}

@@ -9,7 +9,7 @@ from oodbench.data.image_set import draw
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.temperature import fit_temperature
 from oodbench.output.plots import reliability
-from oodbench.runs import calibrate
+from oodbench.results.recalibrated import to_json
 from oodbench.runs.calibrate import draw_fit, recalibrate
 from oodbench.scoring.logits import labelled_logits
 
@@ -175,7 +175,7 @@ def test_any_name_of_a_network_can_be_written_and_drawn(tmp_path):
     network = Network(Mixture(1), SHAPE, "../a|b\n\x1b[31m\ud800")
     fit = draw_fit(BOTH, None, SHAPE)
     found = recalibrate(network, draw(BOTH, "test", SHAPE), fit)
-    (written,) = json.loads(calibrate.to_json([found]))["models"]
+    (written,) = json.loads(to_json([found]))["models"]
     assert written["model"]["name"] == network.name
     for path in reliability.draw(found, tmp_path):
         assert path.is_file()

@@ -264,9 +264,9 @@ def test_bf16_is_another_model_with_nearly_the_same_scores(go, tmp_path, tiny):
 
 SCRIPT = """
 import sys
-from oodbench import partial
+from oodbench.runs import chunks
 from oodbench.cli import main
-partial.CHUNK = 16
+chunks.CHUNK = 16
 sys.argv = ["oodbench", "run", "--model", "ce-digits", "--out", "digits:8-9",
             "--detectors", "msp,jem_grad_norm", "--batch-size", "16", "--no-plots"]
 main()

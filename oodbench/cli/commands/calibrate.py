@@ -20,7 +20,7 @@ from oodbench.cli.options import (
 from oodbench.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from oodbench.runs.calibrate import Recalibrated
+    from oodbench.results.recalibrated import Recalibrated
 
 
 @click.command()
@@ -81,22 +81,23 @@ def calibrate(
     oodbench calibrate
     oodbench calibrate --model jem.pt --in cifar10 --to results/calibration
     """
+    from oodbench.base.files import write_atomically
     from oodbench.data.image_set import draw
     from oodbench.data.spec import open_dataset
     from oodbench.output.plots import reliability
-    from oodbench.results.store import write_atomically
-    from oodbench.runs import calibrate as recalibration
+    from oodbench.results.recalibrated import to_json
     from oodbench.runs import run
+    from oodbench.runs.calibrate import draw_fit, recalibrate
     from oodbench.scoring.engine import pick_device
 
     place, inset = pick_device(device), open_dataset(inside or run.INSIDE)
     other = None if fit is None else open_dataset(fit)
     with Progress() as progress:
         found = [
-            recalibration.recalibrate(
+            recalibrate(
                 network.to(place),
                 inside=draw(inset, "test", network.shape, limit),
-                fit=recalibration.draw_fit(inset, other, network.shape, limit),
+                fit=draw_fit(inset, other, network.shape, limit),
                 batch_size=batch_size,
                 workers=workers,
                 watch=progress.watch,
@@ -104,16 +105,16 @@ def calibrate(
             for network in networks(models, inset, checkpoint, size)
         ]
     _print(found)
-    write_atomically(folder / "calibration.json", recalibration.to_json(found))
+    write_atomically(folder / "calibration.json", to_json(found))
     drawn = [path for one in found for path in reliability.draw(one, folder)]
     click.echo(f"{len(drawn)} pictures and calibration.json in {folder}.", err=True)
 
 
 def _print(found: Sequence[Recalibrated]) -> None:
     from oodbench.base.text import printable
-    from oodbench.runs.calibrate import layout
+    from oodbench.output.tables import layout_recalibrated
 
-    head, rows = layout(found)
+    head, rows = layout_recalibrated(found)
     if sys.stdout.isatty():
         from rich.console import Console
 

@@ -35,9 +35,10 @@ def report(results: Path, file: Path | None, gallery: bool) -> None:
     oodbench report
     oodbench report results/runs --to report.html --no-gallery
     """
+    from oodbench.base.files import write_atomically
     from oodbench.output.report import page
     from oodbench.results import rows
-    from oodbench.results.store import Store, write_atomically
+    from oodbench.results.store import Store
 
     groups = rows.groups(Store(results).sets())
     if not groups:

@@ -14,8 +14,8 @@ from oodbench.cli.options import checkpoint_options, device_option
 from oodbench.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from oodbench.base.files import Record
     from oodbench.networks.network import Network
-    from oodbench.results.store import Record
 
 COUPLED = "coupled"
 

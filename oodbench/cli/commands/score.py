@@ -46,8 +46,8 @@ def score(
     oodbench score photo.png --model jem-digits --threshold energy.json
     """
     from oodbench.data.dataset import Shape
-    from oodbench.metrics import threshold as thresholds
     from oodbench.networks.load import load_network
+    from oodbench.results import thresholds
     from oodbench.runs.accept import score_files
     from oodbench.scoring.engine import pick_device
 

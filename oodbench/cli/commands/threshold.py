@@ -12,9 +12,9 @@ from oodbench.base.errors import InputError
 from oodbench.cli.options import results_argument
 
 if TYPE_CHECKING:
+    from oodbench.base.files import Record
     from oodbench.metrics.threshold import Threshold
     from oodbench.results.rows import Group
-    from oodbench.results.store import Record
 
 
 @click.command()
@@ -49,14 +49,14 @@ def threshold(
     oodbench threshold --model jem-digits --detector energy --to energy.json
     oodbench score photo.png --model jem-digits --threshold energy.json
     """
-    from oodbench.metrics import threshold as thresholds
-    from oodbench.results import rows
+    from oodbench.metrics.threshold import threshold as threshold_of
+    from oodbench.results import rows, thresholds
     from oodbench.results.store import Store
 
     groups = rows.groups(Store(results).sets())
     group = _choose(groups, model, inside)
     cell, record = _cell(group, detector)
-    found = thresholds.threshold(cell, rate)
+    found = threshold_of(cell, rate)
     click.echo(_text(record, found))
     if file is not None:
         thresholds.write(file, thresholds.record(record, found, rate))

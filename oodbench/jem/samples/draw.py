@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Tell, silent
 from oodbench.jem.density import log_density
 from oodbench.jem.energy import Density
 from oodbench.jem.sampler import SGLD, ChainNoise
 from oodbench.networks import weights_file
 from oodbench.networks.memory import first_batch_size, is_out_of_memory
 from oodbench.networks.network import Network
-from oodbench.scoring.engine import Tell, cut
+from oodbench.scoring.engine import cut
 
 FILMED, FRAMES = 8, 10
 """How many chains are kept on their way, and at how many steps at most."""
@@ -54,7 +55,7 @@ def sample(
     classes: Sequence[int] = (),
     starts: Tensor | None = None,
     batch_size: int | None = None,
-    tell: Tell = lambda steps: None,
+    tell: Tell = silent,
 ) -> Drawn:
     """Runs chains, of which chain i depends on the seed and i alone, but for rounding.
 

@@ -12,12 +12,12 @@ from torch.utils.data import Dataset
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Images, Shape
 from oodbench.data.image_png import to_bytes
 from oodbench.data.image_set import Sample
 from oodbench.networks import weights_file
-from oodbench.results.store import Record
 
 EXTRACTOR = "inception-v3-compat"
 """torch-fidelity's name of the Inception network of the first FID code."""

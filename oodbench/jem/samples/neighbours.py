@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from oodbench.base.progress import Tell, Watch, silent, unwatched
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Shape, SplitName, chunks
 from oodbench.data.feed import feed
 from oodbench.data.image_set import Sample, draw
-from oodbench.runs.cells import Watch, unwatched
-from oodbench.scoring.engine import Tell, cut
+from oodbench.scoring.engine import cut
 from oodbench.scoring.nearest import nearest
 
 BATCH = 1024
@@ -79,9 +79,7 @@ def compare(
     return Comparison(training, found, held_out, yardstick)
 
 
-def nearest_images(
-    pixels: Tensor, training: Sample, tell: Tell = lambda images: None
-) -> Nearest:
+def nearest_images(pixels: Tensor, training: Sample, tell: Tell = silent) -> Nearest:
     """Returns the training images nearest to some, by exact distances.
 
     Args:

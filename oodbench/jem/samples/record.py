@@ -11,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from oodbench.base.files import Record
 from oodbench.data.dataset import Images
 from oodbench.data.feed import feed
 from oodbench.jem.sampler import SGLD
 from oodbench.jem.samples.neighbours import Comparison
 from oodbench.networks.network import Network
-from oodbench.results.store import Record
 from oodbench.scoring.engine import cut
 
 

@@ -9,7 +9,6 @@ samples.json               how they were made, and what they are like
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from oodbench.base.files import Record, json_bytes, write_atomically
+from oodbench.base.progress import Watch, unwatched
 from oodbench.base.text import short_name
 from oodbench.data.image_png import to_bytes
 from oodbench.data.spec import open_dataset
@@ -33,8 +34,6 @@ from oodbench.jem.samples.pictures import film_png, nearest_png, samples_png
 from oodbench.networks.memory import first_batch_size
 from oodbench.networks.network import Network
 from oodbench.networks.threads import fitting_threads
-from oodbench.results.store import Record, write_atomically
-from oodbench.runs.cells import Watch, unwatched
 from oodbench.scoring import provenance
 
 
@@ -84,8 +83,7 @@ class Sampling:
         if self.nearest is None:
             # One of earlier samples would stand beside these.
             (folder / "nearest.png").unlink(missing_ok=True)
-        text = json.dumps(self.record, indent=1, sort_keys=True, ensure_ascii=False)
-        write_atomically(folder / "samples.json", f"{text}\n".encode())
+        write_atomically(folder / "samples.json", json_bytes(self.record))
 
     def _npz(self) -> bytes:
         arrays: dict[str, NDArray[Any]] = {"images": self.images, "labels": self.labels}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from oodbench.base.errors import InputError
-from oodbench.results.store import Record, write_atomically
+from oodbench.base.files import Record, write_atomically
 
 
 @dataclass(frozen=True)

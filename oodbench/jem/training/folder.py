@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record, write_atomically
 from oodbench.data.image_png import png_grid
 from oodbench.jem.training.guard import State
 from oodbench.networks import weights_file
-from oodbench.results.store import Record, write_atomically
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 SAVE_SECONDS = 60.0

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Picked, Shape, Split, SplitName, chunks
 from oodbench.data.image_set import draw, native_shape
 from oodbench.data.spec import open_dataset
-from oodbench.results.store import Record
 
 CENTRE = 0.5
 """Mean and deviation of the normalisation, which maps pixels to [-1, 1]."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Tell
 from oodbench.jem.training.folder import TrainingFolder
 from oodbench.jem.training.step import Step
 from oodbench.jem.training.trainer import Trainer
@@ -20,13 +21,6 @@ EVERY = 50
 """Iterations that a line of the log sums up."""
 MEASURED = 10
 """How often in a run accuracy on the validation split is measured."""
-
-
-class Tell(Protocol):
-    """Is told of the iterations done, and a word on how it goes."""
-
-    def __call__(self, steps: int, note: str = "") -> object:
-        """Takes both."""
 
 
 class Writer(Protocol):

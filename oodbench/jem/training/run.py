@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -14,27 +14,21 @@ import torch
 from torch import nn
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
 from oodbench.base.processes import Processes, join
+from oodbench.base.progress import Watch, unwatched
 from oodbench.jem.training.architecture import build
 from oodbench.jem.training.export import Trained
 from oodbench.jem.training.folder import TrainingFolder
 from oodbench.jem.training.images import CENTRE, Labelled, Material, gather
-from oodbench.jem.training.journal import Journal, Tell, tensorboard
+from oodbench.jem.training.journal import Journal, tensorboard
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.trainer import Trainer
 from oodbench.networks.network import Joint
 from oodbench.networks.threads import threads_for
-from oodbench.results.store import Record
 from oodbench.scoring.engine import pick_device
 
 MEASURED_AT_ONCE = 500
-Watch = Callable[[str, int], Tell]
-"""Begins a stage, given its name and number of iterations."""
-
-
-def unwatched(stage: str, total: int) -> Tell:
-    """Shows nothing."""
-    return lambda steps, note="": None
 
 
 def train(

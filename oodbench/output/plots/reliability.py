@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from oodbench.base.files import folder_name, key_of
 from oodbench.metrics.calibration import (
     BINS,
     Reliability,
@@ -27,11 +28,10 @@ from oodbench.output.plots.sheet import (
     style,
     wrap,
 )
-from oodbench.results.store import folder_name, key_of
 
 if TYPE_CHECKING:
     from oodbench.metrics.temperature import Graded
-    from oodbench.runs.calibrate import Recalibrated
+    from oodbench.results.recalibrated import Recalibrated
 
 WHAT = (
     f"Dots: accuracy and mean confidence in each of {BINS} bins of confidence, with "

@@ -15,6 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from oodbench.base.files import folder_name, key_of, write_atomically
 from oodbench.metrics import ranking
 from oodbench.metrics.ranking import FloatArray
 from oodbench.output.plots.sheet import (
@@ -35,7 +36,6 @@ from oodbench.output.plots.sheet import (
 )
 from oodbench.output.tables import MARKS
 from oodbench.results.rows import Group, Row, Scores, measure, pairs
-from oodbench.results.store import folder_name, key_of, write_atomically
 
 BINS = 40
 EDGE_SHARE = 0.01

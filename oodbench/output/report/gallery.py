@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
 from oodbench.base.text import printable, short_name
 from oodbench.metrics import ranking
 from oodbench.output.formats.html import escape
 from oodbench.output.report.images import data_uri, reopen
 from oodbench.output.tables import ROLE_ORDER
 from oodbench.results.rows import Group, Scores, pairs
-from oodbench.results.store import Record, SetFile
+from oodbench.results.store import SetFile
 
 SHOWN = 6
 """Images of a set that are shown for each detector."""

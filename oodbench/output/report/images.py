@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oodbench.base.errors import InputError
-from oodbench.results.store import Record
+from oodbench.base.files import Record
 
 LARGEST = 48
 """Pixels of the longer side of a picture."""

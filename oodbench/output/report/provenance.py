@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from oodbench.base.files import Record
 from oodbench.base.text import printable
 from oodbench.output.formats.html import escape, listing
 from oodbench.output.report.scrolling import scrolling
 from oodbench.results.rows import Group
-from oodbench.results.store import Record
 
 KEY = 12
 """Digits of a hash that are shown where it is only to be told from others."""

@@ -1,0 +1,64 @@
+"""Files that are written in full or not at all, JSON records, and keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+from oodbench.base.errors import InputError
+
+Record = dict[str, Any]
+"""JSON: numbers as numbers, nothing that needs code to read."""
+
+WRITING = ".writing-"
+"""Beginning of the name of a file that is being written."""
+
+
+def key_of(*parts: object) -> str:
+    """Returns a hash of JSON-able parts, 64 hexadecimal digits."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def folder_name(label: str, key: str) -> str:
+    """Returns a readable file name made of a label and the start of a key.
+
+    >>> folder_name("folder:../night", "0123456789abcdef")
+    'folder_.._night-01234567'
+    """
+    safe = re.sub(r"[^A-Za-z0-9._=+-]+", "_", label).lstrip(".")[:60]
+    return f"{safe}-{key[:8]}"
+
+
+def json_bytes(content: object) -> bytes:
+    """Returns JSON as oodbench stores it: sorted keys, one space of indentation."""
+    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there in full or not at all.
+
+    Raises:
+        InputError: The folder cannot be written to, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f"{WRITING}{os.getpid()}-{secrets.token_hex(4)}"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot write {path}: {error.strerror or error}. "
+            "Earlier results are untouched; make room, or name another folder."
+        ) from error
