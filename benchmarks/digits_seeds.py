@@ -25,7 +25,7 @@ from torch.utils.flop_counter import flop_registry
 import oodbench
 from oodbench import Network, load_network
 from oodbench.attacks.robust_accuracy import robust_accuracy
-from oodbench.data.image_set import draw
+from oodbench.data.image_set import open_images
 from oodbench.data.spec import open_dataset
 from oodbench.jem.training.architecture import build
 from oodbench.jem.training.images import gather
@@ -74,7 +74,7 @@ def make(folder: Path, kind: str, seed: int) -> Network:
 def measure(network: Network) -> Model:
     """Calibrates and attacks a network."""
     dataset = open_dataset(INSIDE)
-    inside = draw(dataset, "test", network.shape)
+    inside = open_images(dataset, "test", network.shape)
     found = recalibrate(network, inside, draw_fit(dataset, None, network.shape))
     before, after = found.before.values, found.after.values
     fitness = {

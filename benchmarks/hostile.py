@@ -98,7 +98,12 @@ BYTES = (flip, flip, flip_early, flip_early, cut, splice, repeat, insert_number)
 def checkpoints(canary):
     """Returns sound and hostile files, which mutation starts from."""
     tensors = {"a.weight": torch.randn(4, 3), "a.bias": torch.zeros(4)}
-    bundled = Path(oodbench.__file__).parent / "networks" / "bundled" / "ce-digits.safetensors"
+    bundled = (
+        Path(oodbench.__file__).parent
+        / "networks"
+        / "bundled"
+        / "ce-digits.safetensors"
+    )
     files = [bundled.read_bytes(), safetensors.torch.save(tensors, {"a": "b"})]
     for legacy in (False, True):
         for content in (tensors, {"model": tensors, "step": 3, "lr": [0.1, {"x": 1}]}):

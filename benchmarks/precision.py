@@ -18,11 +18,11 @@ from tabulate import tabulate
 from oodbench import Outputs, load_network
 from oodbench.cli.options import numbers
 from oodbench.data.feed import feed
-from oodbench.data.image_set import draw, native_shape
+from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.ranking import auroc
-from oodbench.scoring.detector import Batch, log_px
 from oodbench.scoring.engine import Engine
+from oodbench.scoring.outputs import Batch, log_px
 from oodbench.scoring.spec import open_detector
 
 NAMES = ("msp", "max_logit", "energy", "entropy", "jem_grad_norm")
@@ -81,7 +81,9 @@ def main():
         std=numbers("--std", options.std),
         shape=native_shape(sets[0]),
     )
-    splits = [draw(one, "test", network.shape, options.images).split for one in sets]
+    splits = [
+        open_images(one, "test", network.shape, options.images).split for one in sets
+    ]
     true = [exact(network, split) for split in splits]
     rows = []
     for precision in ("fp32", "bf16"):

@@ -20,7 +20,7 @@ from PIL import Image
 
 from oodbench import Network
 from oodbench.data.image_files import ImageFiles
-from oodbench.data.image_set import draw
+from oodbench.data.image_set import open_images
 from oodbench.data.spec import open_dataset
 from oodbench.runs import run
 from oodbench.scoring.engine import Engine
@@ -102,7 +102,7 @@ def main():
         generate(folder, options.images)
         net = network()
         base = peak()
-        sample = draw(open_dataset(f"folder:{folder}"), "test", net.shape)
+        sample = open_images(open_dataset(f"folder:{folder}"), "test", net.shape)
         paths = next(
             images.paths
             for images in (

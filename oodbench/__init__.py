@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from oodbench.results.frame import rows as rows
     from oodbench.runs.run import run as run
     from oodbench.scoring.detector import Detector as Detector
-    from oodbench.scoring.detector import Known as Known
-    from oodbench.scoring.detector import Need as Need
-    from oodbench.scoring.detector import Outputs as Outputs
+    from oodbench.scoring.outputs import Known as Known
+    from oodbench.scoring.outputs import Need as Need
+    from oodbench.scoring.outputs import Outputs as Outputs
 
     __version__: str
 
@@ -35,10 +35,10 @@ _HOMES = {
     "Detector": "oodbench.scoring.detector",
     "InputError": "oodbench.base.errors",
     "Joint": "oodbench.networks.network",
-    "Known": "oodbench.scoring.detector",
-    "Need": "oodbench.scoring.detector",
+    "Known": "oodbench.scoring.outputs",
+    "Need": "oodbench.scoring.outputs",
     "Network": "oodbench.networks.network",
-    "Outputs": "oodbench.scoring.detector",
+    "Outputs": "oodbench.scoring.outputs",
     "Role": "oodbench.data.dataset",
     "Shape": "oodbench.data.dataset",
     "Split": "oodbench.data.dataset",

@@ -19,15 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import silent
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import ROLES, Dataset, Shape, Split, SplitName, chunks
-from oodbench.data.image_set import Sample, draw
+from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.networks.network import Network
 from oodbench.scoring.containment import Containment
-from oodbench.scoring.detector import Detector, Outputs
+from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.forward import run_network
+from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.spec import open_detector
 
 Kind: TypeAlias = str | type[Detector]
@@ -116,7 +118,7 @@ def says_that_it_is_not_fitted(detector: Kind) -> None:
     """Without `fit` it scores all the same, or its error speaks of fitting."""
     one = _fresh(detector)
     scored = Engine(_network(), {"it": one}).score(
-        _split(1), has_labels=False, tell=_quiet
+        _split(1), has_labels=False, tell=silent
     )
     reason = scored.failures.get("it", "")
     if reason and "fit" not in reason.lower():
@@ -236,10 +238,10 @@ def _scores(
     one = one or _fresh(detector)
     engine = Engine(network or _network(), {"it": one, **(others or {})}, batch_size)
     if one.fitted_on is not None:
-        failures = engine.fit(one.fitted_on, _split(0), tell=_quiet)
+        failures = engine.fit(one.fitted_on, _split(0), tell=silent)
         if "it" in failures:
             _fail(detector, f"fails: {failures['it']}")
-    scored = engine.score(split or _split(1), has_labels=False, tell=_quiet)
+    scored = engine.score(split or _split(1), has_labels=False, tell=silent)
     if "it" in scored.failures:
         _fail(detector, f"fails: {scored.failures['it']}")
     return scored.scores["it"]
@@ -289,15 +291,11 @@ def _open(spec: str) -> Dataset:
 
 def _draw(
     spec: str, dataset: Dataset, shape: Shape, stage: SplitName = "test"
-) -> Sample:
+) -> ImageSet:
     try:
-        return draw(dataset, stage, shape, LIMIT)
+        return open_images(dataset, stage, shape, LIMIT)
     except InputError as error:
         raise AssertionError(f"The {stage} split: {error}") from error
-
-
-def _quiet(done: int) -> None:
-    pass
 
 
 def _fail(who: Kind, deed: str) -> NoReturn:

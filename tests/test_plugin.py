@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from oodbench import InputError, Shape, load_network
 from oodbench.base import registry
 from oodbench.cli import oodbench
-from oodbench.data.image_set import draw, native_shape
+from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.results.rows import groups, measure
 from oodbench.results.store import Store
@@ -238,7 +238,7 @@ def test_faulty_detectors_change_no_score_of_the_others(faulty, tmp_path):
 )
 def test_a_faulty_data_set_is_one_sentence_that_names_it(faulty, argument, reason):
     with pytest.raises(InputError, match=reason) as raised:
-        draw(open_dataset(f"faulty:{argument}"), "test", Shape(1, 8, 8))
+        open_images(open_dataset(f"faulty:{argument}"), "test", Shape(1, 8, 8))
     assert "faulty" in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -258,7 +258,7 @@ def test_small_labels_are_widened(faulty, monkeypatch):
     monkeypatch.setitem(
         plugin.SPLITS, "small", lambda: plugin.Split(plugin.grey(4), labels)
     )
-    split = draw(open_dataset("faulty:small"), "test", Shape(1, 8, 8)).split
+    split = open_images(open_dataset("faulty:small"), "test", Shape(1, 8, 8)).split
     assert split.labels.dtype == np.int64
     assert split.labels.tolist() == [0, 1, 2, 3]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from oodbench.base.progress import Watch
 from oodbench.data.dataset import Dataset, SplitName
-from oodbench.data.image_set import draw
+from oodbench.data.image_set import open_images
 from oodbench.networks.network import Network
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine, lacks
@@ -44,7 +44,7 @@ def fitted(
     stages: tuple[SplitName, ...] = ("train", "val")
     for stage in stages:
         if any(detector.fitted_on == stage for detector in found.values()):
-            split = draw(inside, stage, network.shape).split
+            split = open_images(inside, stage, network.shape).split
             tell = watch(f"fit on {stage} of {inside.name}", len(split.images))
             faults.update(engine.fit(stage, split, tell=tell))
     return {k: found[k] for k in found if k not in faults}, faults

@@ -14,17 +14,19 @@ from oodbench.attacks.scores import RaiseScore
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier, Refined, Target
 from oodbench.attacks.worst_case import WorstCase, worst_case
-from oodbench.base.errors import InputError
+from oodbench.base.errors import InputError, reason
 from oodbench.base.files import Record
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.dataset import Dataset
-from oodbench.data.image_set import Sample, draw
+from oodbench.data.image_set import ImageSet, open_images
 from oodbench.jem.sampler import SGLD
-from oodbench.networks.memory import first_batch_size, is_out_of_memory
+from oodbench.networks.hardware import (
+    first_batch_size,
+    fitting_threads,
+    is_out_of_memory,
+)
 from oodbench.networks.network import Network
-from oodbench.networks.threads import fitting_threads
 from oodbench.scoring import provenance
-from oodbench.scoring.forward import reason
 from oodbench.scoring.spec import open_detector
 
 DETECTORS = ("msp", "max_logit", "energy", "entropy", "log_px", "jem_grad_norm")
@@ -97,8 +99,8 @@ class Plan:
             InputError: The in-set does not fit the network.
         """
         began = time.monotonic()
-        inside = draw(self.inside, "test", network.shape)
-        outside = [draw(each, "test", network.shape) for each in self.out]
+        inside = open_images(self.inside, "test", network.shape)
+        outside = [open_images(each, "test", network.shape) for each in self.out]
         images = self._images(inside, network)
         self._check(inside, network)
         with fitting_threads(network):
@@ -137,7 +139,7 @@ class Plan:
             yield attack_target(self.suite, target, images, tell)
 
     def _worst_cases(
-        self, network: Network, inside: Sample, outside: Sequence[Sample]
+        self, network: Network, inside: ImageSet, outside: Sequence[ImageSet]
     ) -> tuple[list[WorstCase], list[str]]:
         if not outside:
             return [], []
@@ -164,7 +166,7 @@ class Plan:
                     faults[what] = reason(error)
         return found, [f"{what} was not attacked: {faults[what]}." for what in faults]
 
-    def _images(self, sample: Sample, network: Network) -> Images:
+    def _images(self, sample: ImageSet, network: Network) -> Images:
         return Images.of(
             sample.split,
             network.shape,
@@ -173,7 +175,7 @@ class Plan:
             device=network.device,
         )
 
-    def _check(self, inside: Sample, network: Network) -> None:
+    def _check(self, inside: ImageSet, network: Network) -> None:
         if inside.split.labels is None and not self.out:
             raise InputError(
                 f"{self.inside.name} has no labels to attack; name another --in, or "

@@ -17,8 +17,8 @@ from oodbench.attacks.targets import Classifier, Misclassify, Target
 from oodbench.attacks.trial import Level
 from oodbench.base.progress import Tell, silent
 from oodbench.data.dataset import Split
+from oodbench.networks.hardware import fitting_threads
 from oodbench.networks.network import Network
-from oodbench.networks.threads import fitting_threads
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from oodbench.attacks.objective import Aim
 from oodbench.jem.sampler import Noise
 from oodbench.networks.network import Network
 from oodbench.scoring.containment import Containment
-from oodbench.scoring.detector import Batch, Detector, Objective, Outputs
+from oodbench.scoring.detector import Detector
 from oodbench.scoring.forward import run_network
+from oodbench.scoring.outputs import Batch, Objective, Outputs
 
 
 @dataclass(frozen=True)

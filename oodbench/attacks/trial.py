@@ -15,7 +15,7 @@ from oodbench.attacks.images import Images
 from oodbench.attacks.objective import Attack, Kept, Objective
 from oodbench.base.progress import Tell, silent
 from oodbench.data.dataset import Shape
-from oodbench.networks.memory import first_batch_size, is_out_of_memory
+from oodbench.networks.hardware import first_batch_size, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,10 @@ from oodbench.attacks.objective import climb
 from oodbench.attacks.scores import RaiseScore
 from oodbench.attacks.suite import BLACK_BOX, Suite
 from oodbench.attacks.trial import Attempt
-from oodbench.base.errors import InputError
+from oodbench.base.errors import InputError, reason
 from oodbench.base.progress import Tell, silent
 from oodbench.metrics.ranking import auroc
-from oodbench.networks.memory import is_out_of_memory
-from oodbench.scoring.forward import reason
+from oodbench.networks.hardware import is_out_of_memory
 
 
 @dataclass(frozen=True)

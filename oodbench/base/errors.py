@@ -6,3 +6,12 @@ class InputError(Exception):
 
     The message is one or two sentences: what was wrong, the value, what to do.
     """
+
+
+def reason(error: BaseException) -> str:
+    """Returns an exception's type and the first line of its text.
+
+    >>> reason(ValueError("not a number"))
+    'ValueError: not a number'
+    """
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -176,3 +177,11 @@ def select_classes(split: Split, classes: Sequence[int]) -> Split:
         labels=np.array([number[int(old)] for old in split.labels[keep]], np.int64),
         clusters=None if split.clusters is None else split.clusters[keep],
     )
+
+
+def digest(image: NDArray[np.generic]) -> int:
+    """Returns a hash of an image's values, shape and dtype, below 2^64."""
+    content = np.ascontiguousarray(image)
+    hashed = hashlib.blake2b(content.tobytes(), digest_size=8)
+    hashed.update(f"{content.shape} {content.dtype}".encode())
+    return int.from_bytes(hashed.digest(), "little")

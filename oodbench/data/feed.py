@@ -14,8 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from oodbench.base.errors import InputError
 from oodbench.data.adapt import adapt
-from oodbench.data.dataset import Images, Shape, chunks
-from oodbench.data.digest import digest
+from oodbench.data.dataset import Images, Shape, chunks, digest
 
 Span = tuple[int, int]
 """First image, and the one after the last."""

@@ -12,13 +12,20 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import Record, folder_name, key_of
 from oodbench.data.adapt import rule, rule_for_files
 from oodbench.data.checked_split import load_split
-from oodbench.data.dataset import Dataset, Images, Shape, Split, SplitName, chunks
-from oodbench.data.digest import digest
+from oodbench.data.dataset import (
+    Dataset,
+    Images,
+    Shape,
+    Split,
+    SplitName,
+    chunks,
+    digest,
+)
 from oodbench.data.image_files import ImageFiles
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ImageSet:
     """Images that are there, counted and told apart from others."""
 
     dataset: Dataset
@@ -50,7 +57,7 @@ class Sample:
             self.adaptation,
         )
 
-    def has_images_of(self, other: Sample) -> bool:
+    def has_images_of(self, other: ImageSet) -> bool:
         """Returns whether both hold the same images, in whatever order."""
         if self.digests is None or other.digests is None:
             return self.images_key == other.images_key
@@ -88,9 +95,9 @@ class Sample:
         }
 
 
-def draw(
+def open_images(
     dataset: Dataset, stage: SplitName, shape: Shape, limit: int | None = None
-) -> Sample:
+) -> ImageSet:
     """Opens a split and finds out which images it holds.
 
     Args:
@@ -118,7 +125,7 @@ def draw(
     else:
         digests, adaptation = None, rule_for_files(shape)
         images_key = key_of(files.manifest(), dataset.name, limit)
-    return Sample(
+    return ImageSet(
         dataset=dataset,
         stage=stage,
         split=split,

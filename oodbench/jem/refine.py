@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from oodbench.jem.sampler import SGLD, ChainNoise
-from oodbench.scoring.detector import Detector, Need, Outputs, log_px
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.outputs import Need, Outputs, log_px
 
 
 @dataclass(frozen=True)

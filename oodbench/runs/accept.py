@@ -11,7 +11,7 @@ from oodbench.base.progress import Watch, unwatched
 from oodbench.data.checked_split import load_split
 from oodbench.data.dataset import Dataset, Split
 from oodbench.data.image_files import ImageFiles
-from oodbench.data.image_set import Sample, draw
+from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.ranking import FloatArray
 from oodbench.networks.network import Network
@@ -61,7 +61,7 @@ def _ready_engine(
     label = detector["label"]
     entry = open_detector(label)
     stage = entry.detector.fitted_on
-    fits: dict[str, Sample] = {}
+    fits: dict[str, ImageSet] = {}
     if stage is not None:
         fits[stage] = _draw_fit(network, detector)
     if provenance.method_key(entry, fits) != detector["key"]:
@@ -93,7 +93,7 @@ def _check_network(network: Network, record: Record) -> None:
     )
 
 
-def _draw_fit(network: Network, detector: Record) -> Sample:
+def _draw_fit(network: Network, detector: Record) -> ImageSet:
     """Draws the images that the detector was fitted on."""
     wanted = detector["fitted_on"]
     if not wanted["spec"]:
@@ -102,7 +102,7 @@ def _draw_fit(network: Network, detector: Record) -> Sample:
             "opens; make the threshold from a run of `oodbench run`."
         )
     dataset = open_dataset(wanted["spec"])
-    sample = draw(dataset, wanted["split"], network.shape, wanted["limit"])
+    sample = open_images(dataset, wanted["split"], network.shape, wanted["limit"])
     if sample.key != wanted["key"]:
         raise InputError(
             f"The {wanted['split']} images of {wanted['spec']} are not those that "

@@ -7,9 +7,9 @@ import time
 from oodbench.base.errors import InputError
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.dataset import Dataset, Shape, SplitName
-from oodbench.data.image_set import Sample, draw
+from oodbench.data.image_set import ImageSet, open_images
 from oodbench.metrics.temperature import fit_temperature, grade
-from oodbench.networks.memory import first_batch_size
+from oodbench.networks.hardware import first_batch_size
 from oodbench.networks.network import Network
 from oodbench.results.recalibrated import Recalibrated
 from oodbench.scoring import provenance
@@ -18,8 +18,8 @@ from oodbench.scoring.logits import LabelledLogits, labelled_logits
 
 def recalibrate(
     network: Network,
-    inside: Sample,
-    fit: Sample,
+    inside: ImageSet,
+    fit: ImageSet,
     *,
     batch_size: int | None = None,
     workers: int = 0,
@@ -47,7 +47,7 @@ def recalibrate(
     began = time.perf_counter()
     size = batch_size or first_batch_size(network.shape, network.device)
 
-    def run(sample: Sample) -> LabelledLogits:
+    def run(sample: ImageSet) -> LabelledLogits:
         stage = f"{network.title} on {sample.dataset.name} {sample.stage}"
         tell = watch(stage, sample.count)
         return labelled_logits(
@@ -73,7 +73,7 @@ def recalibrate(
 
 def draw_fit(
     inside: Dataset, fit: Dataset | None, shape: Shape, limit: int | None = None
-) -> Sample:
+) -> ImageSet:
     """Draws what a temperature is fitted on: a val split, or a set's only split.
 
     Args:
@@ -94,4 +94,4 @@ def draw_fit(
             f"{dataset.name} has no val split to fit the temperature on; name a set "
             "that has the same classes with --fit."
         )
-    return draw(dataset, stage, shape, limit)
+    return open_images(dataset, stage, shape, limit)

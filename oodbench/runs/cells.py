@@ -18,10 +18,9 @@ from oodbench.base.processes import ALONE, Processes
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.device_cache import Resident
 from oodbench.data.feed import Span
-from oodbench.data.image_set import Sample
-from oodbench.networks.memory import first_batch_size
+from oodbench.data.image_set import ImageSet
+from oodbench.networks.hardware import first_batch_size, fitting_threads
 from oodbench.networks.network import Network
-from oodbench.networks.threads import fitting_threads
 from oodbench.results.store import PARTIAL, SetFile, Store
 from oodbench.runs.chunks import Partial, plan
 from oodbench.scoring import provenance
@@ -88,10 +87,10 @@ class Cells:
     """All that one network is asked beside one in-set."""
 
     network: Network
-    inside: Sample
+    inside: ImageSet
     entries: Mapping[str, Entry]
     """Detectors by their labels."""
-    fits: Mapping[str, Sample]
+    fits: Mapping[str, ImageSet]
     """What detectors are fitted on, by stage."""
     execution: Execution
     finished: Finished
@@ -109,7 +108,7 @@ class Cells:
             self.network.shape, self.network.device
         )
 
-    def complete(self, sample: Sample) -> None:
+    def complete(self, sample: ImageSet) -> None:
         """Computes and stores what is missing of one set."""
         place = self._place(sample)
         self.finished.sets.append(place)
@@ -127,7 +126,7 @@ class Cells:
             seconds = time.perf_counter() - began
             self._store(place, sample, scored, missing, seconds)
 
-    def _place(self, sample: Sample) -> SetFile:
+    def _place(self, sample: ImageSet) -> SetFile:
         return self.execution.store.set(
             folder_name(self.network.title, self._fingerprint),
             self.inside.folder,
@@ -141,7 +140,7 @@ class Cells:
         return [label for label, cell in cells.items() if not cell.has_scores()]
 
     def _score(
-        self, place: SetFile, sample: Sample, missing: list[str]
+        self, place: SetFile, sample: ImageSet, missing: list[str]
     ) -> Scored | None:
         """Scores a set chunk by chunk; only the first process has the whole of it."""
         usable = (label for label in missing if not self._fitted.get(label))
@@ -202,7 +201,7 @@ class Cells:
                 )
                 self._fitted.update({label: failures.get(label, "") for label in fresh})
 
-    def _engine(self, labels: Iterable[str], sample: Sample) -> Engine:
+    def _engine(self, labels: Iterable[str], sample: ImageSet) -> Engine:
         detectors = {label: self.entries[label].detector for label in labels}
         return Engine(
             self.network,
@@ -212,7 +211,7 @@ class Cells:
             resident=self.execution.resident,
         )
 
-    def _workers(self, sample: Sample) -> int:
+    def _workers(self, sample: ImageSet) -> int:
         if self.execution.workers is not None:
             return self.execution.workers
         # What is in memory needs none.
@@ -223,7 +222,7 @@ class Cells:
     def _store(
         self,
         place: SetFile,
-        sample: Sample,
+        sample: ImageSet,
         scored: Scored,
         missing: list[str],
         seconds: float,
@@ -258,7 +257,7 @@ class Cells:
             name = f"{label} of {self.network.title} on {sample.dataset.name}"
             self.finished.failed[name] = reason
 
-    def _set_record(self, sample: Sample, digests: NDArray[np.uint64]) -> Record:
+    def _set_record(self, sample: ImageSet, digests: NDArray[np.uint64]) -> Record:
         if sample is self.inside:
             self._inside_digests = digests
             return {**sample.record(), "role": "in", "shared_images": 0}
@@ -268,7 +267,7 @@ class Cells:
         role = sample.dataset.role
         return {**sample.record(), "role": role, "shared_images": shared}
 
-    def _has_labels(self, sample: Sample) -> bool:
+    def _has_labels(self, sample: ImageSet) -> bool:
         labels = sample.split.labels
         means_classes = sample is self.inside or sample.dataset.role == "covariate"
         return (

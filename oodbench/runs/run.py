@@ -13,13 +13,14 @@ from oodbench.base.processes import join
 from oodbench.base.progress import Watch, unwatched
 from oodbench.base.registry import PluginError
 from oodbench.data.dataset import Dataset, Shape, SplitName
-from oodbench.data.image_set import Sample, draw, native_shape
+from oodbench.data.image_set import ImageSet, native_shape, open_images
 from oodbench.data.spec import open_dataset
+from oodbench.networks.hardware import pick_device
 from oodbench.networks.network import Network, Precision
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs.cells import Cells, Execution, Finished, Overwrite
-from oodbench.scoring.engine import lacks, pick_device
+from oodbench.scoring.engine import lacks
 from oodbench.scoring.spec import Entry, open_detector
 
 MODELS = ("jem-digits", "ce-digits")
@@ -67,7 +68,7 @@ class Run:
     device: str | torch.device = "cpu"
     execution: Execution = field(default_factory=lambda: Execution(Store(RESULTS)))
     finished: Finished = field(init=False, default_factory=Finished)
-    _drawn: dict[tuple[Dataset, SplitName, Shape], Sample] = field(
+    _drawn: dict[tuple[Dataset, SplitName, Shape], ImageSet] = field(
         init=False, default_factory=dict
     )
 
@@ -117,9 +118,9 @@ class Run:
                 entries[entry.label] = entry
         return entries
 
-    def _fits(self, network: Network, entries: dict[str, Entry]) -> dict[str, Sample]:
+    def _fits(self, network: Network, entries: dict[str, Entry]) -> dict[str, ImageSet]:
         """Draws the fitting splits; drops the detectors for which there is none."""
-        fits: dict[str, Sample] = {}
+        fits: dict[str, ImageSet] = {}
         dataset = self.fit or self.inside
         for label, entry in list(entries.items()):
             stage = entry.detector.fitted_on
@@ -138,11 +139,11 @@ class Run:
                 del entries[label]
         return fits
 
-    def _draw(self, dataset: Dataset, stage: SplitName, shape: Shape) -> Sample:
+    def _draw(self, dataset: Dataset, stage: SplitName, shape: Shape) -> ImageSet:
         """Draws a split once for all networks that take the same shape."""
         place = (dataset, stage, shape)
         if place not in self._drawn:
-            self._drawn[place] = draw(dataset, stage, shape, self.limit)
+            self._drawn[place] = open_images(dataset, stage, shape, self.limit)
         return self._drawn[place]
 
 
@@ -227,7 +228,7 @@ def remove_stale(store: Store, finished: Finished) -> None:
             finished.removed += 1
 
 
-def _check_apart(inside: Sample, out: Sample) -> None:
+def _check_apart(inside: ImageSet, out: ImageSet) -> None:
     if out.has_images_of(inside):
         raise InputError(
             f"{out.dataset.name} holds the same images as the in-distribution set "

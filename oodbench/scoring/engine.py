@@ -13,42 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oodbench.base.errors import InputError
+from oodbench.base.errors import reason
 from oodbench.base.progress import Tell
 from oodbench.data.dataset import Split
 from oodbench.data.device_cache import Resident
 from oodbench.data.feed import Fed, Span, feed
-from oodbench.networks.memory import is_out_of_memory
+from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network
 from oodbench.scoring.containment import Containment
-from oodbench.scoring.detector import Batch, Detector, Known, Need, Objective, Outputs
-from oodbench.scoring.forward import reason, run_network
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.forward import run_network
+from oodbench.scoring.outputs import Batch, Known, Need, Objective, Outputs
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-def pick_device(name: str) -> torch.device:
-    """Returns the device auto, cpu, cuda or mps; auto takes the fastest there is.
-
-    Raises:
-        InputError: This machine, or this build of torch, has no such device.
-    """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(kind for kind, here in present.items() if here))
-    if not present.get(name, False):
-        here = ", ".join(kind for kind, there in present.items() if there)
-        raise InputError(
-            f"There is no device {name!r} here; use auto or one of: {here}."
-        )
-    return torch.device(name)
 
 
 def lacks(network: Network, detector: Detector) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from oodbench.base.errors import InputError
-from oodbench.networks.memory import is_out_of_memory
+from oodbench.base.errors import InputError, reason
+from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network, Result
 from oodbench.scoring.containment import Containment
-from oodbench.scoring.detector import Batch, Objective
+from oodbench.scoring.outputs import Batch, Objective
 
 
 def run_network(
@@ -83,8 +83,3 @@ def _gradient(
         total = objective(result.logits.clone(), result.log_px.clone()).sum()
     (gradient,) = torch.autograd.grad(total, pixels, retain_graph=keep)
     return gradient.float()
-
-
-def reason(error: Exception) -> str:
-    """Returns what went wrong, in one line."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from oodbench.base.errors import InputError
 from oodbench.base.progress import Tell, silent
 from oodbench.data.feed import feed
-from oodbench.data.image_set import Sample
-from oodbench.networks.memory import first_batch_size, is_out_of_memory
+from oodbench.data.image_set import ImageSet
+from oodbench.networks.hardware import (
+    first_batch_size,
+    fitting_threads,
+    is_out_of_memory,
+)
 from oodbench.networks.network import Network
-from oodbench.networks.threads import fitting_threads
 from oodbench.scoring.engine import cut
 from oodbench.scoring.forward import run_network
 
@@ -30,7 +33,7 @@ class LabelledLogits(NamedTuple):
 
 def labelled_logits(
     network: Network,
-    sample: Sample,
+    sample: ImageSet,
     *,
     batch_size: int | None = None,
     workers: int = 0,
@@ -76,7 +79,7 @@ def labelled_logits(
     return LabelledLogits(np.concatenate(parts), labels)
 
 
-def _labels(network: Network, sample: Sample) -> NDArray[np.int64]:
+def _labels(network: Network, sample: ImageSet) -> NDArray[np.int64]:
     labels = sample.split.labels
     what = f"The {sample.stage} split of {sample.dataset.name}"
     if labels is None:

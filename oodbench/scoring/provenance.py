@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from oodbench.base.files import Record, key_of
-from oodbench.data.image_set import Sample
+from oodbench.data.image_set import ImageSet
 from oodbench.networks.network import Network, source_hash
 from oodbench.scoring.spec import Entry
 
 
-def method_key(entry: Entry, fits: Mapping[str, Sample]) -> str:
+def method_key(entry: Entry, fits: Mapping[str, ImageSet]) -> str:
     """Returns a hash of all that decides a detector's scores, given network and images.
 
     Args:
@@ -46,7 +46,7 @@ def of_model(network: Network, fingerprint: str) -> Record:
     }
 
 
-def of_detector(entry: Entry, key: str, fits: Mapping[str, Sample]) -> Record:
+def of_detector(entry: Entry, key: str, fits: Mapping[str, ImageSet]) -> Record:
     """Returns what the record says of a detector, `key` being its `method_key`."""
     stage = entry.detector.fitted_on
     return {

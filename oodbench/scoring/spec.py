@@ -12,7 +12,8 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.registry import PluginError
 from oodbench.networks.network import source_hash
-from oodbench.scoring.detector import Detector, Need
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.outputs import Need
 
 Value = bool | int | float | str | None
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from oodbench import Dataset, InputError, Shape, Split
-from oodbench.data.image_set import draw
+from oodbench.data.image_set import open_images
 from oodbench.jem.samples.fid import FID
 
 SHAPE = Shape(1, 2, 2)
@@ -23,7 +23,7 @@ def images(first, second):
 
 
 def real(pixels):
-    return draw(Dataset("real", lambda *_: Split(pixels), "far"), "test", SHAPE)
+    return open_images(Dataset("real", lambda *_: Split(pixels), "far"), "test", SHAPE)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from PIL import Image
 from oodbench import cli
 from oodbench.base.files import key_of
 from oodbench.base.text import printable, short_name
-from oodbench.data.digest import digest
+from oodbench.data.dataset import digest
 from oodbench.output.report import page
 from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.images import data_uri

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from oodbench import Dataset, InputError, Network, Shape, Split, load_network
-from oodbench.data.image_set import draw
+from oodbench.data.image_set import open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.temperature import fit_temperature
 from oodbench.output.plots import reliability
@@ -67,7 +67,7 @@ def content(folder):
 def test_an_analytic_network_becomes_calibrated(sharpness):
     network = Network(Mixture(sharpness), SHAPE, "mixture")
     fit = draw_fit(BOTH, None, SHAPE)
-    found = recalibrate(network, draw(BOTH, "test", SHAPE), fit)
+    found = recalibrate(network, open_images(BOTH, "test", SHAPE), fit)
     assert found.temperature == pytest.approx(sharpness, rel=0.15)
     assert found.after.values["ece"] < 0.03
     assert found.after.values["accuracy"] == found.before.values["accuracy"]
@@ -89,14 +89,14 @@ def test_a_set_named_for_fitting_gives_its_val_split_or_its_only_one():
 
 def test_the_graded_images_cannot_fit_the_temperature():
     network = Network(Mixture(1), SHAPE, "mixture")
-    sample = draw(BOTH, "test", SHAPE)
+    sample = open_images(BOTH, "test", SHAPE)
     with pytest.raises(InputError, match="test split of gaussians holds the images"):
         recalibrate(network, sample, sample)
 
 
 def test_no_best_temperature_is_said_of_which_network():
     network = Network(Mixture(1), SHAPE, "mixture")
-    inside, fit = draw(BOTH, "test", SHAPE), draw(BOTH, "val", SHAPE, 1)
+    inside, fit = open_images(BOTH, "test", SHAPE), open_images(BOTH, "val", SHAPE, 1)
     with pytest.raises(InputError, match=r"^mixture: All 1 predictions"):
         recalibrate(network, inside, fit)
 
@@ -122,7 +122,7 @@ def test_bundled_models_are_calibrated_from_the_command_line(oodbench, tmp_path)
     for index, one in enumerate(written["models"]):
         network = load_network(one["model"]["name"])
         assert one["model"]["key"] == network.fingerprint()
-        val = draw(open_dataset("digits:0-7"), "val", network.shape)
+        val = open_images(open_dataset("digits:0-7"), "val", network.shape)
         expected = fit_temperature(*labelled_logits(network, val))
         assert one["temperature"] == pytest.approx(expected)
         assert rows[2 * index + 1][2] == f"{one['temperature']:#.4g}"
@@ -174,7 +174,7 @@ def test_what_cannot_be_calibrated_is_said_in_one_sentence(
 def test_any_name_of_a_network_can_be_written_and_drawn(tmp_path):
     network = Network(Mixture(1), SHAPE, "../a|b\n\x1b[31m\ud800")
     fit = draw_fit(BOTH, None, SHAPE)
-    found = recalibrate(network, draw(BOTH, "test", SHAPE), fit)
+    found = recalibrate(network, open_images(BOTH, "test", SHAPE), fit)
     (written,) = json.loads(to_json([found]))["models"]
     assert written["model"]["name"] == network.name
     for path in reliability.draw(found, tmp_path):

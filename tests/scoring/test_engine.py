@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from oodbench import Detector, InputError, Need, Network, Split
-from oodbench.scoring.detector import log_px
-from oodbench.scoring.engine import Engine, lacks, pick_device
+from oodbench.networks.hardware import pick_device
+from oodbench.scoring.engine import Engine, lacks
+from oodbench.scoring.outputs import log_px
 from oodbench.scoring.spec import open_detector
 
 

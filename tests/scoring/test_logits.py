@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from oodbench import Dataset, InputError, Shape
-from oodbench.data.image_set import draw
+from oodbench.data.image_set import open_images
 from oodbench.metrics.temperature import grade
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.logits import labelled_logits
@@ -13,7 +13,7 @@ from oodbench.scoring.logits import labelled_logits
 
 def sample_of(images):
     dataset = Dataset("squares", lambda *_: images, "far")
-    return draw(dataset, "test", Shape(1, 4, 4))
+    return open_images(dataset, "test", Shape(1, 4, 4))
 
 
 def pixels_of(images):

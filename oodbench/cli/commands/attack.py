@@ -153,8 +153,8 @@ def attack(
     from oodbench.attacks.plan import DETECTORS, Plan
     from oodbench.attacks.suite import Suite
     from oodbench.data.spec import open_dataset
+    from oodbench.networks.hardware import pick_device
     from oodbench.runs import run
-    from oodbench.scoring.engine import pick_device
 
     place, inset = pick_device(device), open_dataset(inside or run.INSIDE)
     suite = Suite(

@@ -82,13 +82,13 @@ def calibrate(
     oodbench calibrate --model jem.pt --in cifar10 --to results/calibration
     """
     from oodbench.base.files import write_atomically
-    from oodbench.data.image_set import draw
+    from oodbench.data.image_set import open_images
     from oodbench.data.spec import open_dataset
+    from oodbench.networks.hardware import pick_device
     from oodbench.output.plots import reliability
     from oodbench.results.recalibrated import to_json
     from oodbench.runs import run
     from oodbench.runs.calibrate import draw_fit, recalibrate
-    from oodbench.scoring.engine import pick_device
 
     place, inset = pick_device(device), open_dataset(inside or run.INSIDE)
     other = None if fit is None else open_dataset(fit)
@@ -96,7 +96,7 @@ def calibrate(
         found = [
             recalibrate(
                 network.to(place),
-                inside=draw(inset, "test", network.shape, limit),
+                inside=open_images(inset, "test", network.shape, limit),
                 fit=draw_fit(inset, other, network.shape, limit),
                 batch_size=batch_size,
                 workers=workers,

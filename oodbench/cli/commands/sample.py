@@ -115,7 +115,7 @@ def sample(
     """
     from oodbench.jem.sampler import SGLD
     from oodbench.jem.samples.run import Request, draw_samples
-    from oodbench.scoring.engine import pick_device
+    from oodbench.networks.hardware import pick_device
 
     if fid_weights and not fid:
         raise InputError("--fid-weights is for --fid, and there is no --fid.")

@@ -46,10 +46,10 @@ def score(
     oodbench score photo.png --model jem-digits --threshold energy.json
     """
     from oodbench.data.dataset import Shape
+    from oodbench.networks.hardware import pick_device
     from oodbench.networks.load import load_network
     from oodbench.results import thresholds
     from oodbench.runs.accept import score_files
-    from oodbench.scoring.engine import pick_device
 
     threshold = thresholds.read(file)
     shape = Shape(*threshold["model"]["shape"])

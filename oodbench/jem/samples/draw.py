@@ -18,7 +18,7 @@ from oodbench.jem.density import log_density
 from oodbench.jem.energy import Density
 from oodbench.jem.sampler import SGLD, ChainNoise
 from oodbench.networks import weights_file
-from oodbench.networks.memory import first_batch_size, is_out_of_memory
+from oodbench.networks.hardware import first_batch_size, is_out_of_memory
 from oodbench.networks.network import Network
 from oodbench.scoring.engine import cut
 

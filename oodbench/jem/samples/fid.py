@@ -16,7 +16,7 @@ from oodbench.base.files import Record
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Images, Shape
 from oodbench.data.image_png import to_bytes
-from oodbench.data.image_set import Sample
+from oodbench.data.image_set import ImageSet
 from oodbench.networks import weights_file
 
 EXTRACTOR = "inception-v3-compat"
@@ -56,7 +56,7 @@ class FID:
             sha256 = weights_file.read(self.weights).sha256
             object.__setattr__(self, "sha256", sha256)
 
-    def measure(self, samples: Images, real: Sample, device: torch.device) -> Record:
+    def measure(self, samples: Images, real: ImageSet, device: torch.device) -> Record:
         """Returns the distance, and what it was measured on.
 
         Args:

@@ -11,7 +11,7 @@ from oodbench.base.progress import Tell, Watch, silent, unwatched
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Shape, SplitName, chunks
 from oodbench.data.feed import feed
-from oodbench.data.image_set import Sample, draw
+from oodbench.data.image_set import ImageSet, open_images
 from oodbench.scoring.engine import cut
 from oodbench.scoring.nearest import nearest
 
@@ -39,23 +39,23 @@ class Comparison:
     than they do are suspicious.
     """
 
-    training: Sample
+    training: ImageSet
     nearest: Nearest
     """Of the samples."""
-    held_out: Sample | None
+    held_out: ImageSet | None
     """As many test images as samples; None where the set has no split for training."""
     yardstick: Nearest | None
     """Of the test images."""
 
 
-def draw_training(dataset: Dataset, shape: Shape) -> Sample:
+def draw_training(dataset: Dataset, shape: Shape) -> ImageSet:
     """Opens the train split or, of a set that has no such split, the first."""
     stage: SplitName = "train" if "train" in dataset.splits else dataset.splits[0]
-    return draw(dataset, stage, shape)
+    return open_images(dataset, stage, shape)
 
 
 def compare(
-    pixels: Tensor, training: Sample, *, watch: Watch = unwatched
+    pixels: Tensor, training: ImageSet, *, watch: Watch = unwatched
 ) -> Comparison:
     """Sets samples beside a training set.
 
@@ -73,13 +73,13 @@ def compare(
     if training.stage != "train" or "test" not in dataset.splits:
         return Comparison(training, found, None, None)
     # As many, since the least of more distances is a smaller one.
-    held_out = draw(dataset, "test", training.shape, limit=len(pixels))
+    held_out = open_images(dataset, "test", training.shape, limit=len(pixels))
     images = [adapt(few, training.shape) for few in chunks(held_out.split.images)]
     yardstick = find(torch.cat(images), "test images")
     return Comparison(training, found, held_out, yardstick)
 
 
-def nearest_images(pixels: Tensor, training: Sample, tell: Tell = silent) -> Nearest:
+def nearest_images(pixels: Tensor, training: ImageSet, tell: Tell = silent) -> Nearest:
     """Returns the training images nearest to some, by exact distances.
 
     Args:

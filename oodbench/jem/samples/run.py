@@ -31,9 +31,8 @@ from oodbench.jem.samples.draw import Drawn, pick, read_buffer, sample
 from oodbench.jem.samples.fid import FID
 from oodbench.jem.samples.neighbours import Nearest, compare, draw_training
 from oodbench.jem.samples.pictures import film_png, nearest_png, samples_png
-from oodbench.networks.memory import first_batch_size
+from oodbench.networks.hardware import first_batch_size, fitting_threads
 from oodbench.networks.network import Network
-from oodbench.networks.threads import fitting_threads
 from oodbench.scoring import provenance
 
 

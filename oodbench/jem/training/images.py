@@ -12,7 +12,7 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Picked, Shape, Split, SplitName, chunks
-from oodbench.data.image_set import draw, native_shape
+from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
 
 CENTRE = 0.5
@@ -77,7 +77,7 @@ def gather(
         shape = Shape(shape.channels, *size)
     alone = len(dataset.splits) == 1
     stage: SplitName = dataset.splits[0] if alone else "train"
-    sample = draw(dataset, stage, shape)
+    sample = open_images(dataset, stage, shape)
     measured = {}
     train = whole = sample.split
     if "val" in dataset.splits and not alone:
@@ -114,7 +114,7 @@ def _check_classes(train: Labelled, measured: dict[str, Labelled], name: str) ->
 
 
 def _labelled(dataset: Dataset, stage: SplitName, shape: Shape) -> Labelled:
-    return _tensors(draw(dataset, stage, shape).split, shape, dataset.name)
+    return _tensors(open_images(dataset, stage, shape).split, shape, dataset.name)
 
 
 def _tensors(split: Split, shape: Shape, name: str) -> Labelled:

@@ -24,9 +24,8 @@ from oodbench.jem.training.images import CENTRE, Labelled, Material, gather
 from oodbench.jem.training.journal import Journal, tensorboard
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.trainer import Trainer
+from oodbench.networks.hardware import pick_device, threads_for
 from oodbench.networks.network import Joint
-from oodbench.networks.threads import threads_for
-from oodbench.scoring.engine import pick_device
 
 MEASURED_AT_ONCE = 500
 

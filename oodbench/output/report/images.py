@@ -32,8 +32,7 @@ def reopen(
     """
     # These bring torch with them.
     from oodbench.data.checked_split import load_split
-    from oodbench.data.dataset import Shape
-    from oodbench.data.digest import digest
+    from oodbench.data.dataset import Shape, digest
     from oodbench.data.spec import open_dataset
 
     stored = record["set"]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from oodbench import Network
-from oodbench.networks.threads import fitting_threads
+from oodbench.networks.hardware import fitting_threads
 
 
 @pytest.fixture
