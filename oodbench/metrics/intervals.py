@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
-from oodbench.metrics.ranking import FloatArray, auroc, finite
+from oodbench.metrics.ranking import FloatArray, finite
 
 
 class Interval(NamedTuple):
@@ -125,9 +125,17 @@ def delong_interval(
     >>> round(delong_interval([2] * 100, [1] * 100).low, 4)  # 0.025 ** (1 / 100)
     0.9638
     """
+    return placements_interval(placements(id_scores, ood_scores), clusters, level=level)
+
+
+def placements_interval(
+    means: Placements, clusters: Clusters = INDEPENDENT, *, level: float = 0.95
+) -> Interval:
+    """Returns `delong_interval` from the placements of both classes."""
     tail = tail_of(level)
-    area = auroc(id_scores, ood_scores)
-    found = spread(placements(id_scores, ood_scores), clusters)
+    # Rounded once, so that the order of the images does not change a bit.
+    area = math.fsum(means.inside) / means.inside.size
+    found = spread(means, clusters)
     if math.isinf(found.variance):
         return Interval(0.0, 1.0)
     if found.variance == 0:

@@ -47,15 +47,15 @@ class RocCurve(NamedTuple):
     """Infinity, which no score reaches, then every different score, descending."""
 
 
-class _Counts(NamedTuple):
+class Counts(NamedTuple):
     """How many images score at least each threshold, each `[T]`, from none to all."""
 
     positives: NDArray[np.intp]
     negatives: NDArray[np.intp]
 
-    def mirrored(self) -> _Counts:
+    def mirrored(self) -> Counts:
         """Returns the counts of negated scores with the other class as positives."""
-        return _Counts(
+        return Counts(
             self.negatives[-1] - self.negatives[::-1],
             self.positives[-1] - self.positives[::-1],
         )
@@ -96,7 +96,7 @@ def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     >>> auroc([3, 2], [1, 2])  # of four pairs three are in order and one is tied
     0.875
     """
-    return _area(_count(id_scores, ood_scores))
+    return area(count(id_scores, ood_scores))
 
 
 def aupr_in(
@@ -117,7 +117,7 @@ def aupr_in(
     >>> aupr_in([3, 1], [2])  # precision 1 up to recall 1/2, then 1 / (1 + 1)
     0.75
     """
-    return _average_precision(_count(id_scores, ood_scores), as_drawn)
+    return average_precision(count(id_scores, ood_scores), as_drawn)
 
 
 def aupr_out(
@@ -130,7 +130,7 @@ def aupr_out(
     >>> aupr_out([3, 1], [2])  # at recall 1 there are half of the ID images too
     0.6666666666666666
     """
-    return _average_precision(_count(id_scores, ood_scores).mirrored(), as_drawn)
+    return average_precision(count(id_scores, ood_scores).mirrored(), as_drawn)
 
 
 def fpr_at_tpr(
@@ -159,8 +159,8 @@ def fpr_at_tpr(
     """
     if convention not in ("id", "openood"):
         raise InputError(f"No convention {convention!r}; take 'id' or 'openood'.")
-    counts = _count(id_scores, ood_scores)
-    return _fpr(counts if convention == "id" else counts.mirrored(), tpr, rule)
+    counts = count(id_scores, ood_scores)
+    return fpr(counts if convention == "id" else counts.mirrored(), tpr, rule)
 
 
 def threshold_at_tpr(id_scores: ArrayLike, tpr: float = 0.95) -> float:
@@ -182,7 +182,7 @@ def roc_curve(id_scores: ArrayLike, ood_scores: ArrayLike) -> RocCurve:
     >>> roc_curve([3, 2], [2, 1]).tpr.tolist()
     [0.0, 0.5, 1.0, 1.0]
     """
-    counts = _count(id_scores, ood_scores)
+    counts = count(id_scores, ood_scores)
     return RocCurve(
         fpr=counts.negatives / counts.negatives[-1],
         tpr=counts.positives / counts.positives[-1],
@@ -195,14 +195,14 @@ def summary(id_scores: ArrayLike, ood_scores: ArrayLike) -> dict[str, float]:
 
     AUPR is at 50 % prevalence; `fpr95` has the convention `id`.
     """
-    counts = _count(id_scores, ood_scores)
+    counts = count(id_scores, ood_scores)
     mirrored = counts.mirrored()
     return {
-        "auroc": _area(counts),
-        "aupr_in": _average_precision(counts),
-        "aupr_out": _average_precision(mirrored),
-        "fpr95": _fpr(counts),
-        "fpr95_openood": _fpr(mirrored),
+        "auroc": area(counts),
+        "aupr_in": average_precision(counts),
+        "aupr_out": average_precision(mirrored),
+        "fpr95": fpr(counts),
+        "fpr95_openood": fpr(mirrored),
     }
 
 
@@ -216,11 +216,12 @@ def tie_share(scores: ArrayLike) -> float:
     return int(repeats[repeats > 1].sum()) / int(repeats.sum())
 
 
-def _count(id_scores: ArrayLike, ood_scores: ArrayLike) -> _Counts:
+def count(id_scores: ArrayLike, ood_scores: ArrayLike) -> Counts:
+    """Returns how many ID and OOD images score at least each threshold."""
     positives = np.sort(finite(id_scores, "id_scores"))
     negatives = np.sort(finite(ood_scores, "ood_scores"))
     thresholds = _thresholds(positives, negatives)
-    return _Counts(
+    return Counts(
         positives.size - np.searchsorted(positives, thresholds),
         negatives.size - np.searchsorted(negatives, thresholds),
     )
@@ -231,7 +232,8 @@ def _thresholds(id_scores: ArrayLike, ood_scores: ArrayLike) -> FloatArray:
     return np.append(np.inf, np.unique(scores)[::-1])
 
 
-def _area(counts: _Counts) -> float:
+def area(counts: Counts) -> float:
+    """Returns the area under the ROC curve, in [0, 1]."""
     positives, negatives = counts
     # Twice the positives above each new negative, those that tie with it counted once.
     above = positives[:-1] + positives[1:]
@@ -239,7 +241,8 @@ def _area(counts: _Counts) -> float:
     return int(np.sum(np.diff(negatives) * above)) / (2 * pairs)
 
 
-def _average_precision(counts: _Counts, as_drawn: bool = False) -> float:
+def average_precision(counts: Counts, as_drawn: bool = False) -> float:
+    """Returns the average precision, in (0, 1]; see `aupr_in`."""
     positives, negatives = counts
     # Each class times the size of the other makes their totals equal, and stays exact.
     weights = (1, 1) if as_drawn else (negatives[-1], positives[-1])
@@ -248,7 +251,8 @@ def _average_precision(counts: _Counts, as_drawn: bool = False) -> float:
     return float(np.sum(steps * (true / (true + false))) / positives[-1])
 
 
-def _fpr(counts: _Counts, tpr: float = 0.95, rule: Rule = "reach") -> float:
+def fpr(counts: Counts, tpr: float = 0.95, rule: Rule = "reach") -> float:
+    """Returns the share of negatives at a share of positives; see `fpr_at_tpr`."""
     positives, negatives = counts
     reached = positives / positives[-1]
     if rule == "reach":

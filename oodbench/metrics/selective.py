@@ -32,8 +32,7 @@ def aurc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> flo
     >>> aurc([4, 2], [3, 1], [True, True])  # risks 0, 1/2, 1/3, 1/2
     0.3333333333333333
     """
-    errors = _expected_errors(id_scores, ood_scores, correct)
-    return float(np.mean(errors / np.arange(1, errors.size + 1)))
+    return mean_risk(expected_errors(id_scores, ood_scores, correct))
 
 
 def augrc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> float:
@@ -53,14 +52,26 @@ def augrc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> fl
     >>> augrc([4, 2], [3, 1], [True, True])  # 1/4 of pairs in wrong order, a = 1/2
     0.1875
     """
-    errors = _expected_errors(id_scores, ood_scores, correct)
+    return mean_generalised_risk(expected_errors(id_scores, ood_scores, correct))
+
+
+def mean_risk(errors: FloatArray) -> float:
+    """Returns AURC from the `expected_errors` `[n]`."""
+    return float(np.mean(errors / np.arange(1, errors.size + 1)))
+
+
+def mean_generalised_risk(errors: FloatArray) -> float:
+    """Returns AUGRC from the `expected_errors` `[n]`."""
     return float((errors.sum() - errors[-1] / 2) / errors.size**2)
 
 
-def _expected_errors(
+def expected_errors(
     id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike
 ) -> FloatArray:
-    """Returns e_1 … e_n, the mean over all orders of tied images."""
+    """Returns how many of the first 1 … n images are errors, `[n]`.
+
+    Where images are tied, it is the mean over all their orders.
+    """
     inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
     right = np.asarray(correct, dtype=bool)
     if right.shape != inside.shape:
