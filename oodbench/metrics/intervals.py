@@ -1,9 +1,9 @@
-"""Says how far the AUROC of a sample may lie from that of all images like these."""
+"""How far the AUROC of a sample may be from the AUROC of all such images."""
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
 from oodbench.metrics.ranking import FloatArray, finite
+
+ROUNDING = 1e-12
+"""Relative differences below this are rounding errors; one image changes far more."""
+FEW_IMAGES = 40
+"""An AUROC that fewer images decide depends on images that the sample may lack."""
 
 
 class Interval(NamedTuple):
@@ -24,9 +29,9 @@ class Placements(NamedTuple):
     """What each image adds to the AUROC, which is the mean of either row."""
 
     inside: FloatArray
-    """`[N]`: the share of OOD images below each ID image, ties half."""
+    """`[N]`: the share of OOD images below each ID image; ties count half."""
     outside: FloatArray
-    """`[M]`: the share of ID images above each OOD image, ties half."""
+    """`[M]`: the share of ID images above each OOD image; ties count half."""
 
 
 class Clusters(NamedTuple):
@@ -49,24 +54,19 @@ class Spread(NamedTuple):
     units: int
     """Images, or clusters, of the class that has fewer."""
     freedom: float
-    """Degrees of freedom of the variance; infinity where no class has clusters."""
+    """Degrees of freedom of the variance; infinity where the variance is 0."""
 
     def quantile(self, tail: float) -> float:
         """Returns how many standard errors leave `tail` in (0, 1/2) above them."""
-        if math.isinf(self.freedom):
-            return -NormalDist().inv_cdf(tail)
         from scipy.special import stdtrit
 
         return float(-stdtrit(self.freedom, tail))
 
     def p_value(self, value: float) -> float:
         """Returns the chance that a mean of 0 comes out as far off as `value`."""
-        errors = abs(value) / math.sqrt(self.variance)
-        if math.isinf(self.freedom):
-            return math.erfc(errors / math.sqrt(2))
         from scipy.special import stdtr
 
-        return float(2 * stdtr(self.freedom, -errors))
+        return float(2 * stdtr(self.freedom, -abs(value) / math.sqrt(self.variance)))
 
 
 def delong_variance(
@@ -75,19 +75,19 @@ def delong_variance(
     """Returns the variance of the AUROC over samples of images, at least 0.
 
     An image's placement is the share of the other class that it outscores; the AUROC
-    is the mean placement, and its variance the sum of what either class contributes
-    (DeLong, DeLong and Clarke-Pearson, Biometrics, 1988). Placements come from sorted
-    scores rather than from all pairs, O((N + M) log(N + M)) as with the mid-ranks of
-    Sun and Xu (IEEE Signal Processing Letters, 2014).
+    is the mean placement, and its variance is the sum of the variances of the two
+    classes (DeLong, DeLong and Clarke-Pearson, Biometrics, 1988). Placements come from
+    sorted scores rather than from all pairs, O((N + M) log(N + M)) as with the
+    mid-ranks of Sun and Xu (IEEE Signal Processing Letters, 2014).
 
     Args:
-        id_scores: `[N]`.
-        ood_scores: `[M]`.
+        id_scores: `[N]`, finite.
+        ood_scores: `[M]`, finite.
         clusters: Images that share an origin; they count together (Obuchowski,
             Biometrics, 1997).
 
     Returns:
-        Infinity where a class has a single image, which tells nothing about its spread.
+        Infinity where a class has a single image, since its spread is unknown.
 
     >>> delong_variance([3, 2], [1, 2])  # placements 1, 3/4 and 0, 1/4: 2 · 1/32 / 2
     0.03125
@@ -104,23 +104,30 @@ def delong_interval(
 ) -> Interval:
     """Returns a confidence interval of the AUROC within [0, 1], over samples of images.
 
-    It is symmetric in logit(AUROC), so it stays within [0, 1] and holds its level near
-    1 (Pepe, The Statistical Evaluation of Medical Tests for Classification and
-    Prediction, Oxford University Press, 2003); `docs/intervals.md` has the coverage.
-    The images must be independent, or else their clusters; with clusters the quantile
-    is Student's, since few of them leave the variance uncertain.
+    Each end is a step of DeLong's standard errors along logit(AUROC), which keeps it
+    within [0, 1] (Pepe, The Statistical Evaluation of Medical Tests for Classification
+    and Prediction, Oxford University Press, 2003). Two changes make it hold its level
+    where few images decide the AUROC:
 
-    Where the variance is 0, because the scores separate the classes perfectly or are
-    all tied, the AUROC is bounded by `alike_interval` instead.
+    - The quantile is Student's, with the degrees of freedom of the variance itself.
+    - Each class gets one more image that the sample may have missed. Its shortfall,
+      the share of the other class on its wrong side, is the square root of the largest
+      one in the sample: the geometric mean of the worst seen and the worst possible.
+
+    No end is farther off than the exact binomial bound of Clopper and Pearson
+    (Biometrika, 1934) for as many pairs of images as the smaller class allows.
+    `docs/intervals.md` has the coverage. Images, or else clusters, are independent.
 
     Args:
-        id_scores: `[N]`.
-        ood_scores: `[M]`.
+        id_scores: `[N]`, finite.
+        ood_scores: `[M]`, finite.
         clusters: Images that share an origin.
-        level: Share of samples whose interval holds the true AUROC, in (0, 1).
+        level: Share of samples whose interval contains the true AUROC, in (0, 1).
 
     Returns:
-        (0, 1) where a class has a single image or cluster.
+        The interval, which contains the AUROC of the sample. It is `alike_interval`
+        where the classes are separated or all scores are tied, and (0, 1) where a class
+        has a single image or cluster.
 
     >>> round(delong_interval([2] * 100, [1] * 100).low, 4)  # 0.025 ** (1 / 100)
     0.9638
@@ -135,29 +142,50 @@ def placements_interval(
     tail = tail_of(level)
     # Rounded once, so that the order of the images does not change a bit.
     area = math.fsum(means.inside) / means.inside.size
-    found = spread(means, clusters)
-    if math.isinf(found.variance):
+    units = _units(means, clusters)
+    count = min(unit.size for unit in units)
+    if count < 2:
         return Interval(0.0, 1.0)
-    if found.variance == 0:
-        return alike_interval(area, found.units, level=level)
-    # The logit has the slope 1 / (A (1 - A)); a step along it stretches the odds.
-    step = found.quantile(tail) * math.sqrt(found.variance) / (area * (1 - area))
-    logit = math.log(area / (1 - area))
-    return Interval(_expit(logit - step), _expit(logit + step))
+    if not any(unit.any() for unit in units):
+        return alike_interval(area, count, level=level)
+    return Interval(
+        _low_end(area, units, tail), 1 - _low_end(1 - area, [-u for u in units], tail)
+    )
 
 
 def alike_interval(share: float, units: int, *, level: float = 0.95) -> Interval:
-    """Returns an interval within [0, 1] of a share that came out alike in all of K.
+    """Returns an interval within [0, 1] of a share that is the same in all of K units.
 
     An exact test (Clopper and Pearson, Biometrika, 1934). For an AUROC, pair each image
     of the smaller class with one of the other: all K pairs came out alike. If a share c
     of all pairs does, the chance of that is c^K, so c is at least
     `((1 - level) / 2) ** (1 / K)`; the rest may be in either order. For separated
-    classes this is the best that holds for every distribution: a kind of image that the
-    sample happened to miss can be on the wrong side of all others.
+    classes this is the best that is valid for every distribution: a kind of image that
+    the sample happened to miss can be on the wrong side of all others.
     """
     alike = tail_of(level) ** (1 / units)
     return Interval(alike * share, 1 - alike * (1 - share))
+
+
+def few_decide(means: Placements, clusters: Clusters = INDEPENDENT) -> float:
+    """Returns how many images, or clusters, decide the AUROC, of the scarcer class.
+
+    This is the participation ratio (Σ w)² / Σ w² of the shortfalls w = 1 − placement:
+    K if K images share the shortfall equally and the others have none. Below
+    `FEW_IMAGES`, another sample may give quite another AUROC. For an AUROC below 1/2
+    the placements themselves are the scarcer side, so the smaller ratio counts.
+
+    Returns:
+        In [0, N] and [0, M]; 0 where the classes are separated.
+
+    >>> few_decide(placements([3, 4, 5, 6], [1, 2, 3.5, 4.5]))  # shortfalls 2, 1 and 1
+    1.8
+    """
+    return min(
+        _participation(weights, labels, name)
+        for row, labels, name in zip(means, clusters, Clusters._fields, strict=True)
+        for weights in (1 - row, row)
+    )
 
 
 def placements(id_scores: ArrayLike, ood_scores: ArrayLike) -> Placements:
@@ -170,21 +198,33 @@ def placements(id_scores: ArrayLike, ood_scores: ArrayLike) -> Placements:
 
 
 def spread(means: Placements, clusters: Clusters = INDEPENDENT) -> Spread:
-    """Returns how far the mean of placements, or of differences of them, varies.
+    """Returns how far the mean of placements, or of differences of them, varies."""
+    return _spread_of(_units(means, clusters))
 
-    With clusters the degrees of freedom are those of Satterthwaite (Biometrics
-    Bulletin, 1946).
+
+def spread_of_difference(
+    differences: Placements, sign: int, clusters: Clusters = INDEPENDENT
+) -> Spread:
+    """Returns how far the mean of differences of placements varies.
+
+    Each class gets one more image or cluster that the sample may have missed; it
+    differs as much as the most different one in the sample, with the given sign. Where
+    all units are alike, or a class has one unit, none is added.
+
+    Args:
+        differences: Placements of one detector less those of another, in [-1, 1].
+        sign: 1 or -1, of the added difference.
+        clusters: Images that share an origin.
     """
-    parts = [
-        _variance_of_mean(values, labels, name)
-        for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
-    ]
-    units = min(count for _, count in parts)
-    variance = math.inf if units < 2 else sum(part for part, _ in parts)
-    freedom = math.inf
-    if any(labels is not None for labels in clusters) and 0 < variance < math.inf:
-        freedom = variance**2 / sum(part**2 / (count - 1) for part, count in parts)
-    return Spread(variance, units, freedom)
+    value = float(differences.inside.mean())
+    units = _units(differences, clusters)
+    several = min(unit.size for unit in units) >= 2
+    if several and any(unit.any() for unit in units):
+        units = [
+            _with(unit, sign * float(np.abs(unit + value).max()) - value)
+            for unit in units
+        ]
+    return _spread_of(units)
 
 
 def cluster_numbers(
@@ -207,26 +247,91 @@ def tail_of(level: float) -> float:
     return (1 - level) / 2
 
 
-def _variance_of_mean(
-    values: FloatArray, labels: ArrayLike | None, name: str
-) -> tuple[float, int]:
-    """Returns the variance of the mean of `[N]` values, and the number of units."""
-    images = values.size
+def _low_end(area: float, units: Sequence[FloatArray], tail: float) -> float:
+    """Returns the low end of the interval of an AUROC in (0, 1)."""
+    from scipy.special import betaincinv
+
+    count = min(unit.size for unit in units)
+    binomial = float(betaincinv(count * area, count * (1 - area) + 1, tail))
+    found = _spread_of([_with_missed_image(unit, area) for unit in units])
+    # The logit has the slope 1 / (A (1 - A)); a step along it stretches the odds.
+    step = found.quantile(tail) * math.sqrt(found.variance) / (area * (1 - area))
+    stepped = _expit(math.log(area / (1 - area)) - step)
+    return min(area, max(binomial, stepped))
+
+
+def _with_missed_image(deviations: FloatArray, area: float) -> FloatArray:
+    """Adds an image that a sample may have missed to deviations of placements `[K]`."""
+    largest_shortfall = min(max(1 - area - float(deviations.min()), 0.0), 1.0)
+    return _with(deviations, 1 - math.sqrt(largest_shortfall) - area)
+
+
+def _with(deviations: FloatArray, one: float) -> FloatArray:
+    """Returns the deviations `[K + 1]` of a sample that has one more unit."""
+    extended = np.append(deviations, one)
+    return extended - extended.mean()
+
+
+def _spread_of(units: Sequence[FloatArray]) -> Spread:
+    """Returns the spread of a mean from its deviations in each class, `[K]`."""
+    count = min(unit.size for unit in units)
+    if count < 2:
+        return Spread(math.inf, count, math.inf)
+    variance, doubt = 0.0, 0.0
+    for deviations in units:
+        part, of_part = _variance_of_mean(deviations)
+        variance, doubt = variance + part, doubt + of_part
+    # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
+    # equally uncertain and comes from normal values.
+    return Spread(variance, count, 2 * variance**2 / doubt if doubt else math.inf)
+
+
+def _variance_of_mean(deviations: FloatArray) -> tuple[float, float]:
+    """Returns the variance of a mean of `[K]`, and the variance of that variance."""
+    count = deviations.size
+    squares = deviations**2
+    second, fourth = float(np.mean(squares)), float(np.mean(squares**2))
+    part = second / (count - 1)
+    normal = 2 * part**2 / (count - 1)
+    # The fourth moment is too low in small samples, so that it may only add doubt.
+    doubt = (fourth - second**2 * (count - 3) / (count - 1)) / count**3
+    return part, max(normal, doubt)
+
+
+def _units(means: Placements, clusters: Clusters) -> list[FloatArray]:
+    """Returns for each class by how much each unit moves the mean times `[K]`."""
+    return [
+        _deviations(values, labels, name)
+        for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
+    ]
+
+
+def _deviations(values: FloatArray, labels: ArrayLike | None, name: str) -> FloatArray:
+    """Returns deviations `[K]` of images or clusters; exactly 0 if all are alike."""
+    # Sorted, so that the order of the images does not change a bit of the sums.
+    ordered = np.sort(values)
+    apart = values - ordered.mean()
     if labels is None:
-        # Sorted, so that the order of the images does not change a bit of the sum.
-        values = np.sort(values)
-        sums = values - values.mean()
+        deviations, largest = ordered - ordered.mean(), 1.0
     else:
-        numbers, _ = cluster_numbers(labels, images, name)
-        sums = np.bincount(numbers, weights=values - values.mean())
-    units = sums.size
-    if units < 2 or np.ptp(values) == 0:
-        return 0.0, units
-    return units / (units - 1) * float(np.sum(sums**2)) / images**2, units
+        numbers, count = cluster_numbers(labels, values.size, name)
+        deviations = np.bincount(numbers, apart) * count / values.size
+        largest = float(np.bincount(numbers).max()) * count / values.size
+    if np.abs(deviations).max() <= ROUNDING * largest:
+        return np.zeros_like(deviations)
+    return deviations
+
+
+def _participation(weights: FloatArray, labels: ArrayLike | None, name: str) -> float:
+    if labels is not None:
+        numbers, _ = cluster_numbers(labels, weights.size, name)
+        weights = np.bincount(numbers, weights).astype(np.float64)
+    squares = float(np.sum(weights**2))
+    return float(np.sum(weights)) ** 2 / squares if squares else 0.0
 
 
 def _share_below(scores: FloatArray, others: FloatArray) -> FloatArray:
-    """Returns the share of sorted `[M]` others below each of `[N]`, ties half."""
+    """Returns the share of sorted `[M]` others below each of `[N]`; ties half."""
     below = np.searchsorted(others, scores, side="left")
     not_above = np.searchsorted(others, scores, side="right")
     return (below + not_above) / (2 * others.size)
