@@ -1,4 +1,4 @@
-"""Says whether detectors, or kinds of models, differ by more than chance."""
+"""Whether detectors, or kinds of models, differ by more than chance."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from numpy.typing import ArrayLike
 from oodbench.base.errors import InputError
 from oodbench.metrics.intervals import (
     INDEPENDENT,
+    ROUNDING,
     Clusters,
     Placements,
     Spread,
-    spread,
+    spread_of_difference,
     tail_of,
 )
 from oodbench.metrics.ranking import finite
 
 SIGNIFICANCE = 0.05
-"""A corrected p-value from which two detectors are not told apart."""
+"""A difference is significant if its corrected p-value is below this."""
 
 
 class Difference(NamedTuple):
@@ -33,30 +34,32 @@ class Difference(NamedTuple):
     low: float
     high: float
     p: float
-    """Chance of one at least as large, either way, if there is none in truth."""
+    """The chance of a difference at least as large, in either direction, if the true
+    difference is 0; in (0, 1]."""
 
 
 class Seeds(NamedTuple):
-    """One number over models that differ in their seed alone."""
+    """One number over models that differ only in their seed."""
 
     mean: float
     deviation: float
-    """Of the sample, with N - 1; NaN for a single seed."""
+    """The sample's standard deviation, with N - 1; NaN for a single seed."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One of several things beside the one that it is compared with."""
+    """The difference of one detector, or model, from another."""
 
     label: str
     against: str
+    """The label of the other one."""
     difference: Difference
     corrected: float
     """The p-value after Holm's correction over the family."""
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the difference is more than chance at 5 %."""
+    def is_significant(self) -> bool:
+        """Whether the difference is more than chance, at 5 % after the correction."""
         return self.corrected < SIGNIFICANCE
 
 
@@ -72,19 +75,27 @@ def delong_difference(
     The difference is the mean over images of the difference in placements; its variance
     is that of DeLong, DeLong and Clarke-Pearson (Biometrics, 1988) with the covariance
     of the two, computed as by Sun and Xu (IEEE Signal Processing Letters, 2014); with
-    clusters it is Obuchowski's (Biometrics, 1997). It speaks of one checkpoint.
+    clusters it is Obuchowski's (Biometrics, 1997). The quantile is Student's, with the
+    degrees of freedom of the variance itself, and each class gets one more image that
+    differs as much as the most different one, in the other direction: few images then
+    cannot show a difference by chance agreement. The result is about one checkpoint.
 
-    Where all images agree, as when both detectors separate the classes, the exact rule
-    of `intervals.alike_interval` bounds it over images instead.
+    Where the variance is 0 but for rounding, because all images agree, the exact rule
+    of `intervals.alike_interval` bounds the difference. With mean 0, no more than the
+    share 1 / (1 + |d|) of images can have the difference d, so p is at most
+    2 (1 + |d|)^-K for K images: 1 for a few images, however large the difference.
 
     Args:
-        first: Of `intervals.placements`.
-        second: Of the same images by another detector.
+        first: Placements of one detector, from `intervals.placements`.
+        second: Those of the same images by another detector.
         clusters: Images that share an origin.
-        level: Share of samples whose interval holds the true difference.
+        level: Share of samples whose interval contains the true difference, in (0, 1).
 
     Returns:
         (-1, 1) with p = 1 where a class has a single image or cluster.
+
+    Raises:
+        InputError: The detectors scored different numbers of images.
     """
     sizes = [[part.size for part in one] for one in (first, second)]
     if sizes[0] != sizes[1]:
@@ -93,7 +104,8 @@ def delong_difference(
             "compare them on the same ones."
         )
     apart = Placements(first.inside - second.inside, first.outside - second.outside)
-    return _difference(float(apart.inside.mean()), spread(apart, clusters), level)
+    below, above = (spread_of_difference(apart, sign, clusters) for sign in (-1, 1))
+    return _difference(float(apart.inside.mean()), below, above, level)
 
 
 def seed_difference(
@@ -101,18 +113,35 @@ def seed_difference(
 ) -> Difference:
     """Returns by how much `[S]` AUROCs exceed `[S]` others, paired by their seed.
 
-    Student's t over seeds: it speaks of the recipes that made the models, as far as S
-    trainings can tell.
+    Student's paired t over seeds. The result is about the recipes that made the models,
+    as far as S trainings can show. Where all seeds have the same difference but for
+    rounding, it is bounded as in `delong_difference`.
+
+    Args:
+        first: `[S]`, in [0, 1].
+        second: `[S]`, of the same seeds.
+        level: Share of samples whose interval contains the true difference, in (0, 1).
+
+    Raises:
+        InputError: There are fewer than two seeds, or the numbers of seeds differ.
 
     >>> round(seed_difference([0.9, 0.8, 0.7], [0.8, 0.6, 0.7]).p, 4)  # t = 3 ** 0.5
     0.2254
     """
-    apart = finite(first, "first") - finite(second, "second")
+    one, other = finite(first, "first"), finite(second, "second")
+    if one.size != other.size:
+        raise InputError(
+            f"There are {one.size} and {other.size} seeds to compare; pair the AUROCs "
+            "of the same seeds."
+        )
+    apart = one - other
     count = apart.size
     if count < 2:
-        raise InputError("One seed tells nothing of the spread; give at least two.")
-    found = Spread(float(np.var(apart, ddof=1)) / count, count, count - 1)
-    return _difference(float(apart.mean()), found, level)
+        raise InputError("A single seed has no spread; give at least two seeds.")
+    rounding = ROUNDING * max(np.abs(one).max(), np.abs(other).max())
+    variance = float(np.var(apart, ddof=1)) / count if np.ptp(apart) > rounding else 0.0
+    found = Spread(variance, count, count - 1)
+    return _difference(float(apart.mean()), found, found, level)
 
 
 def over_seeds(values: ArrayLike) -> Seeds:
@@ -125,9 +154,10 @@ def over_seeds(values: ArrayLike) -> Seeds:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Returns p-values corrected for their number, in the given order.
 
-    The smallest of m counts m times, the next m - 1 times, and none less than a smaller
-    one, so that the chance of a single false rejection in the family stays below the
-    level, whatever depends on what (Holm, Scandinavian Journal of Statistics, 1979).
+    The smallest of m is multiplied by m, the next by m - 1 and so on; none becomes less
+    than a smaller one. The chance of any false rejection in the family then stays below
+    the level, also if the tests depend on each other (Holm, Scandinavian Journal of
+    Statistics, 1979).
 
     >>> holm([0.25, 0.01, 0.02])
     [0.25, 0.03, 0.04]
@@ -147,19 +177,19 @@ def contrasts(
     between: Callable[[str, str], Difference],
     named: str | None = None,
 ) -> list[Contrast]:
-    """Compares several things with one of them, the p-values corrected by Holm.
+    """Compares detectors, or models, with one of them; p-values are corrected by Holm.
 
-    With one that was named beforehand the family is its comparisons. The best by the
-    same numbers might have been any other, so its family is all pairs: choosing it then
-    does not spoil the p-values.
+    If the one was named beforehand, the family of tests is the comparisons with it. If
+    it is the best of the same numbers, it might have been any other, so the family is
+    all pairs: the choice of the best then does not make the p-values too small.
 
     Args:
         values: The AUROC of each, by its label.
         between: Returns by how much the first exceeds the second.
-        named: What to compare with; None for the best.
+        named: The label to compare with; None for the best.
 
     Returns:
-        The others in their order.
+        One contrast for each of the others, in their order.
     """
     one = named or max(values, key=values.__getitem__)
     others = [label for label in values if label != one]
@@ -179,17 +209,20 @@ def contrasts(
     ]
 
 
-def _difference(value: float, found: Spread, level: float) -> Difference:
+def _difference(value: float, below: Spread, above: Spread, level: float) -> Difference:
+    """Returns a difference from its spread towards the low and the high end."""
     tail = tail_of(level)
-    if math.isinf(found.variance):
+    if math.isinf(below.variance):
         return Difference(value, -1.0, 1.0, 1.0)
-    if found.variance == 0:
-        # All units came out alike; whatever share of others does not may be at ±1.
-        alike = tail ** (1 / found.units)
-        # With mean 0 no more than 1 / (1 + |value|) of units can lie that far off.
-        chance = 2 * (1 + abs(value)) ** -found.units
+    if below.variance == 0:
+        # A share of units that the sample missed may differ by ±1.
+        alike = tail ** (1 / below.units)
+        chance = 2 * (1 + abs(value)) ** -below.units
         low, high = alike * value - (1 - alike), alike * value + (1 - alike)
         return Difference(value, low, high, min(1.0, chance))
-    reach = found.quantile(tail) * math.sqrt(found.variance)
-    low, high = max(-1.0, value - reach), min(1.0, value + reach)
-    return Difference(value, low, high, found.p_value(value))
+    low, high = (
+        value + side * found.quantile(tail) * math.sqrt(found.variance)
+        for side, found in ((-1, below), (1, above))
+    )
+    p = (below if value > 0 else above).p_value(value)
+    return Difference(value, max(-1.0, low), min(1.0, high), p)

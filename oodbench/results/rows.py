@@ -133,7 +133,7 @@ def measure(group: Group) -> list[Row]:
         (outside, contrast.label)
         for outside, members in by_set(found).items()
         for contrast in contrasts(members)
-        if not contrast.told_apart
+        if not contrast.is_significant
     }
     separated = {
         row.outside

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,6 @@ from oodbench.metrics.intervals import (
     delong_variance,
     placements,
 )
-from oodbench.metrics.ranking import auroc
 from oodbench.metrics.significance import (
     Difference,
     contrasts,
@@ -36,26 +37,33 @@ def difference(inside, outside, clusters=INDEPENDENT, **options):
     return delong_difference(*places, clusters, **options)
 
 
-def naive_variance(inside, outside):
-    """The covariance matrix of DeLong et al., from the matrices of all pairs."""
-    order = [
+def naive_difference(inside, outside):
+    """The difference and its variance from the matrices of all pairs (DeLong et al.).
+
+    Each class has one more image, which differs as much as the most different one.
+    """
+    first, second = (
         (i[:, None] > o) + (i[:, None] == o) / 2
         for i, o in zip(inside, outside, strict=True)
-    ]
-    v10, v01 = ([a.mean(axis=axis) for a in order] for axis in (1, 0))
-    matrix = np.cov(v10) / len(v10[0]) + np.cov(v01) / len(v01[0])
-    return matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1]
+    )
+    apart = first - second
+    variance = 0.0
+    for axis in (1, 0):
+        means = apart.mean(axis=axis)
+        means = np.append(means, -np.sign(apart.mean()) * np.abs(means).max())
+        variance += np.var(means, ddof=1) / means.size
+    return apart.mean(), variance
 
 
-def test_the_variance_is_that_of_the_covariance_matrix_of_all_pairs():
-    inside, outside = correlated(0, 40, 60, 1, 0.5)
+def test_the_p_value_is_that_of_the_matrices_of_all_pairs():
+    inside, outside = correlated(0, 3000, 2000, 1, 0.95)
     inside, outside = inside.round(1), outside.round(1)  # some ties
     found = difference(inside, outside)
-    assert found.value == pytest.approx(
-        auroc(inside[0], outside[0]) - auroc(inside[1], outside[1])
-    )
-    error = naive_variance(inside, outside) ** 0.5
-    assert found.high - found.value == pytest.approx(1.959964 * error, rel=1e-6)
+    value, variance = naive_difference(inside, outside)
+    assert found.value == pytest.approx(value)
+    # Of so many images the quantile is nearly the normal one.
+    expected = math.erfc(abs(value) / math.sqrt(2 * variance))
+    assert 0.001 < found.p == pytest.approx(expected, rel=0.01)
 
 
 def test_swapping_the_detectors_mirrors_the_difference():
@@ -71,8 +79,8 @@ def test_unrelated_detectors_add_their_variances():
     assert found.high - found.low == pytest.approx(2 * 1.96 * both**0.5, rel=0.03)
 
 
-def test_equal_detectors_are_told_apart_in_5_percent_of_samples():
-    found = [difference(*correlated(seed, 60, 60, 1, 1)) for seed in range(1000)]
+def test_equal_detectors_differ_significantly_in_5_percent_of_samples():
+    found = [difference(*correlated(seed, 400, 400, 1, 1)) for seed in range(1000)]
     rejected = np.mean([one.p < 0.05 for one in found])
     assert rejected == pytest.approx(0.05, abs=0.02)  # three standard errors
     assert rejected == np.mean([not one.low <= 0 <= one.high for one in found])
@@ -103,8 +111,8 @@ def test_copies_of_images_in_clusters_add_nothing():
     once = difference(inside, outside, Clusters(np.arange(40), np.arange(60)))
     thrice = difference(np.repeat(inside, 3, 1), np.repeat(outside, 3, 1), clusters)
     assert thrice == pytest.approx(once)
-    # Student's quantile is wider than the normal one.
-    assert once.high > difference(inside, outside).high
+    # Clusters of one image are images.
+    assert once == pytest.approx(difference(inside, outside))
 
 
 def test_a_single_cluster_says_nothing():
@@ -129,10 +137,61 @@ def test_seeds_are_compared_as_by_scipy():
     assert found[1:3] == pytest.approx((interval.low, interval.high))
 
 
-def test_seeds_that_agree_to_the_last_digit_are_no_proof():
-    found = seed_difference([0.75, 0.5], [0.5, 0.25])
+def test_three_images_show_no_difference_by_agreement_but_for_rounding():
+    found = difference([[0, 0, 1], [1, 1, 3]], [[0, 0, 2], [0, 0, 2]])
+    assert found.value == pytest.approx(-1 / 3)
+    assert found.p > 0.5
+    assert found.low < 0 < found.high
+
+
+def test_rounding_within_clusters_is_no_variance():
+    inside = np.array([np.tile([0.1, 0.2, 0.3], 4), np.zeros(12)])
+    outside = np.array([np.full(12, 0.25), np.full(12, -1.0)])
+    clusters = Clusters(np.arange(12) // 3, np.arange(12) // 3)
+    found = difference(inside, outside, clusters)
+    assert found.value == pytest.approx(-2 / 3)
+    assert found.p == pytest.approx(2 * (1 + 2 / 3) ** -4)
+
+
+tiny = st.lists(st.integers(0, 4), min_size=2, max_size=5)
+
+
+@given(tiny, tiny, st.data())
+def test_few_images_show_no_difference(inside, outside, data):
+    again = [
+        data.draw(st.lists(st.integers(0, 4), min_size=len(x), max_size=len(x)))
+        for x in (inside, outside)
+    ]
+    found = difference([inside, again[0]], [outside, again[1]])
+    # Even where all of five images differ by 1 the exact chance is 2 / 2 ** 5.
+    assert found.p > 0.05
+    assert -1 <= found.low <= found.value <= found.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([0.75, 0.5], [0.5, 0.25]),
+        ([0.85, 0.80], [0.74, 0.69]),
+        ([0.9, 0.8, 0.7], [0.8, 0.7, 0.6]),
+        ([0.9, 0.9], [0.9, 0.9]),
+        ([0.1 + 0.2, 0.3], [0.3, 0.1 + 0.2]),
+    ],
+)
+def test_seeds_that_agree_but_for_rounding_are_no_proof(first, second):
+    found = seed_difference(first, second)
     assert found.p == 1
     assert found.low < 0 < found.high
+
+
+def test_a_small_true_spread_over_seeds_is_no_rounding():
+    found = seed_difference([0.9, 0.8 + 1e-9], [0.8, 0.7])
+    assert found.p < 1e-6
+
+
+def test_seeds_without_a_partner_are_refused():
+    with pytest.raises(InputError, match="There are 3 and 1 seeds"):
+        seed_difference([0.9, 0.8, 0.7], [0.8])
 
 
 def test_one_seed_is_too_few_for_a_difference():
@@ -162,15 +221,15 @@ def test_a_best_one_is_compared_in_the_family_of_all_pairs():
     found = contrasts({"a": 0.7, "b": 0.9, "c": 0.8}, fake(0.01))
     assert [(one.label, one.against) for one in found] == [("a", "b"), ("c", "b")]
     assert [one.corrected for one in found] == pytest.approx([0.03, 0.03])
-    assert all(one.told_apart for one in found)
+    assert all(one.is_significant for one in found)
 
 
 def test_a_named_one_is_compared_in_the_family_of_its_pairs():
     found = contrasts({"a": 0.7, "b": 0.9, "c": 0.8}, fake(0.03), "a")
     assert [(one.label, one.against) for one in found] == [("b", "a"), ("c", "a")]
     assert [one.corrected for one in found] == pytest.approx([0.06, 0.06])
-    assert not any(one.told_apart for one in found)
+    assert not any(one.is_significant for one in found)
 
 
-def test_one_detector_alone_has_nothing_beside_it():
+def test_one_detector_alone_has_no_contrasts():
     assert contrasts({"a": 0.7}, fake(0)) == []
