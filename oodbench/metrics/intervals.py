@@ -142,7 +142,7 @@ def placements_interval(
     tail = tail_of(level)
     # Rounded once, so that the order of the images does not change a bit.
     area = math.fsum(means.inside) / means.inside.size
-    units = _units(means, clusters)
+    units = deviations(means, clusters)
     count = min(unit.size for unit in units)
     if count < 2:
         return Interval(0.0, 1.0)
@@ -199,7 +199,7 @@ def placements(id_scores: ArrayLike, ood_scores: ArrayLike) -> Placements:
 
 def spread(means: Placements, clusters: Clusters = INDEPENDENT) -> Spread:
     """Returns how far the mean of placements, or of differences of them, varies."""
-    return _spread_of(_units(means, clusters))
+    return spread_of(deviations(means, clusters))
 
 
 def spread_of_difference(
@@ -217,14 +217,57 @@ def spread_of_difference(
         clusters: Images that share an origin.
     """
     value = float(differences.inside.mean())
-    units = _units(differences, clusters)
+    units = deviations(differences, clusters)
     several = min(unit.size for unit in units) >= 2
     if several and any(unit.any() for unit in units):
-        units = [
-            _with(unit, sign * float(np.abs(unit + value).max()) - value)
-            for unit in units
-        ]
-    return _spread_of(units)
+        missed = [sign * float(np.abs(unit + value).max()) - value for unit in units]
+        return spread_of(units, missed)
+    return spread_of(units)
+
+
+def deviations(means: Placements, clusters: Clusters) -> list[FloatArray]:
+    """Returns by how much each unit of a class moves the mean, times their number.
+
+    Returns:
+        For ID and OOD images or clusters, `[K]`; exactly 0 where all are alike but for
+        rounding.
+    """
+    return [
+        _deviations(values, labels, name)
+        for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
+    ]
+
+
+def spread_of(
+    units: Sequence[FloatArray], missed: Sequence[float] | None = None
+) -> Spread:
+    """Returns the spread of a mean from its deviations in each class.
+
+    Args:
+        units: For each class the deviations `[K]`.
+        missed: For each class the deviation of one more unit, which the sample missed.
+    """
+    if missed is not None:
+        longer = [np.append(u, one) for u, one in zip(units, missed, strict=True)]
+        units = [unit - unit.mean() for unit in longer]
+    count = min(unit.size for unit in units)
+    if count < 2:
+        return Spread(math.inf, count, math.inf)
+    variance, doubt = 0.0, 0.0
+    for unit in units:
+        part, of_part = _variance_of_mean(unit)
+        variance, doubt = variance + part, doubt + of_part
+    # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
+    # equally uncertain and comes from normal values.
+    return Spread(variance, count, 2 * variance**2 / doubt if doubt else math.inf)
+
+
+def logit_step(value: float, found: Spread, sign: int, tail: float) -> float:
+    """Returns the low (−1) or high (1) end of an interval of a value in (0, 1)."""
+    # The logit has the slope 1 / (v (1 - v)); a step along it stretches the odds.
+    error = math.sqrt(found.variance) / (value * (1 - value))
+    logit = math.log(value / (1 - value)) + sign * found.quantile(tail) * error
+    return (1 + math.tanh(logit / 2)) / 2
 
 
 def cluster_numbers(
@@ -253,37 +296,16 @@ def _low_end(area: float, units: Sequence[FloatArray], tail: float) -> float:
 
     count = min(unit.size for unit in units)
     binomial = float(betaincinv(count * area, count * (1 - area) + 1, tail))
-    found = _spread_of([_with_missed_image(unit, area) for unit in units])
-    # The logit has the slope 1 / (A (1 - A)); a step along it stretches the odds.
-    step = found.quantile(tail) * math.sqrt(found.variance) / (area * (1 - area))
-    stepped = _expit(math.log(area / (1 - area)) - step)
-    return min(area, max(binomial, stepped))
+    missed = [_missed_image(unit, area) for unit in units]
+    return min(
+        area, max(binomial, logit_step(area, spread_of(units, missed), -1, tail))
+    )
 
 
-def _with_missed_image(deviations: FloatArray, area: float) -> FloatArray:
-    """Adds an image that a sample may have missed to deviations of placements `[K]`."""
+def _missed_image(deviations: FloatArray, area: float) -> float:
+    """Returns the deviation of the placement of an image that a sample missed."""
     largest_shortfall = min(max(1 - area - float(deviations.min()), 0.0), 1.0)
-    return _with(deviations, 1 - math.sqrt(largest_shortfall) - area)
-
-
-def _with(deviations: FloatArray, one: float) -> FloatArray:
-    """Returns the deviations `[K + 1]` of a sample that has one more unit."""
-    extended = np.append(deviations, one)
-    return extended - extended.mean()
-
-
-def _spread_of(units: Sequence[FloatArray]) -> Spread:
-    """Returns the spread of a mean from its deviations in each class, `[K]`."""
-    count = min(unit.size for unit in units)
-    if count < 2:
-        return Spread(math.inf, count, math.inf)
-    variance, doubt = 0.0, 0.0
-    for deviations in units:
-        part, of_part = _variance_of_mean(deviations)
-        variance, doubt = variance + part, doubt + of_part
-    # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
-    # equally uncertain and comes from normal values.
-    return Spread(variance, count, 2 * variance**2 / doubt if doubt else math.inf)
+    return 1 - math.sqrt(largest_shortfall) - area
 
 
 def _variance_of_mean(deviations: FloatArray) -> tuple[float, float]:
@@ -296,14 +318,6 @@ def _variance_of_mean(deviations: FloatArray) -> tuple[float, float]:
     # The fourth moment is too low in small samples, so that it may only add doubt.
     doubt = (fourth - second**2 * (count - 3) / (count - 1)) / count**3
     return part, max(normal, doubt)
-
-
-def _units(means: Placements, clusters: Clusters) -> list[FloatArray]:
-    """Returns for each class by how much each unit moves the mean times `[K]`."""
-    return [
-        _deviations(values, labels, name)
-        for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
-    ]
 
 
 def _deviations(values: FloatArray, labels: ArrayLike | None, name: str) -> FloatArray:
@@ -335,8 +349,3 @@ def _share_below(scores: FloatArray, others: FloatArray) -> FloatArray:
     below = np.searchsorted(others, scores, side="left")
     not_above = np.searchsorted(others, scores, side="right")
     return (below + not_above) / (2 * others.size)
-
-
-def _expit(logit: float) -> float:
-    """Returns 1 / (1 + e^−logit) without overflow."""
-    return (1 + math.tanh(logit / 2)) / 2

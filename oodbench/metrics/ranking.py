@@ -47,6 +47,17 @@ class RocCurve(NamedTuple):
     """Infinity, which no score reaches, then every different score, descending."""
 
 
+class Places(NamedTuple):
+    """Where the scores of two classes are among all different scores, descending."""
+
+    inside: NDArray[np.intp]
+    """`[N]`, the place of each ID score, from 0 for the highest."""
+    outside: NDArray[np.intp]
+    """`[M]`."""
+    images: NDArray[np.intp]
+    """`[T]`, how many images have each score."""
+
+
 class Counts(NamedTuple):
     """How many images score at least each threshold, each `[T]`, from none to all."""
 
@@ -216,15 +227,28 @@ def tie_share(scores: ArrayLike) -> float:
     return int(repeats[repeats > 1].sum()) / int(repeats.sum())
 
 
+def places_of(id_scores: ArrayLike, ood_scores: ArrayLike) -> Places:
+    """Returns the places of `[N]` ID and `[M]` OOD scores, sorted once."""
+    inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
+    _, places, images = np.unique(
+        -np.append(inside, outside), return_inverse=True, return_counts=True
+    )
+    return Places(places[: inside.size], places[inside.size :], images)
+
+
+def counts_of(places: Places) -> Counts:
+    """Returns how many ID and OOD images score at least each threshold."""
+    different = places.images.size
+    positives, negatives = (
+        np.append(0, np.cumsum(np.bincount(part, minlength=different)))
+        for part in (places.inside, places.outside)
+    )
+    return Counts(positives, negatives)
+
+
 def count(id_scores: ArrayLike, ood_scores: ArrayLike) -> Counts:
     """Returns how many ID and OOD images score at least each threshold."""
-    positives = np.sort(finite(id_scores, "id_scores"))
-    negatives = np.sort(finite(ood_scores, "ood_scores"))
-    thresholds = _thresholds(positives, negatives)
-    return Counts(
-        positives.size - np.searchsorted(positives, thresholds),
-        negatives.size - np.searchsorted(negatives, thresholds),
-    )
+    return counts_of(places_of(id_scores, ood_scores))
 
 
 def _thresholds(id_scores: ArrayLike, ood_scores: ArrayLike) -> FloatArray:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oodbench.base.errors import InputError
-from oodbench.metrics.ranking import FloatArray, finite
+from oodbench.metrics.ranking import FloatArray, Places, places_of
 
 
 def aurc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> float:
@@ -72,16 +72,17 @@ def expected_errors(
 
     Where images are tied, it is the mean over all their orders.
     """
-    inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
+    return errors_at(places_of(id_scores, ood_scores), correct)
+
+
+def errors_at(places: Places, correct: ArrayLike) -> FloatArray:
+    """Returns `expected_errors` from the places of the scores."""
     right = np.asarray(correct, dtype=bool)
-    if right.shape != inside.shape:
+    if right.shape != places.inside.shape:
         raise InputError(
-            f"There are {inside.size} scores of ID images, and correct has the shape "
-            f"{list(right.shape)}; give one value per ID image."
+            f"There are {places.inside.size} scores of ID images, and correct has the "
+            f"shape {list(right.shape)}; give one value per ID image."
         )
-    wrong = np.append(~right, np.ones(outside.size, bool))
-    _, place, counts = np.unique(
-        -np.append(inside, outside), return_inverse=True, return_counts=True
-    )
-    share = np.bincount(place, wrong) / counts
-    return np.cumsum(np.repeat(share, counts))
+    wrong = np.append(~right, np.ones(places.outside.size, bool))
+    share = np.bincount(np.append(places.inside, places.outside), wrong) / places.images
+    return np.cumsum(np.repeat(share, places.images))

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
-from oodbench.metrics import bootstrap, intervals, ranking, selective
+from oodbench.metrics import bootstrap, influence, intervals, ranking, selective
 from oodbench.metrics.intervals import INDEPENDENT, Clusters, Interval, Placements
-from oodbench.metrics.ranking import Counts, FloatArray
+from oodbench.metrics.ranking import Counts, FloatArray, Places
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,21 @@ class Sample:
     """`[N]`, whether the prediction of each ID image is right; None without labels."""
 
     @cached_property
+    def places(self) -> Places:
+        """Where the scores are among all different scores."""
+        return ranking.places_of(self.inside, self.outside)
+
+    @cached_property
+    def mirrored_places(self) -> Places:
+        """The places of the negated scores, with the classes swapped."""
+        inside, outside, images = self.places
+        last = images.size - 1
+        return Places(last - outside, last - inside, images[::-1])
+
+    @cached_property
     def counts(self) -> Counts:
         """The images that score at least each threshold, ID images as positives."""
-        return ranking.count(self.inside, self.outside)
+        return ranking.counts_of(self.places)
 
     @cached_property
     def mirrored(self) -> Counts:
@@ -50,11 +62,16 @@ class Sample:
     @cached_property
     def errors(self) -> FloatArray:
         """`[N + M]`, the expected errors among the images that are accepted first."""
+        return selective.errors_at(self.places, self.known_correct)
+
+    @property
+    def known_correct(self) -> NDArray[np.bool_]:
+        """`correct`, or one sentence where it is missing."""
         if self.correct is None:
             raise InputError(
                 "This metric needs to know which predictions are right; give `correct`."
             )
-        return selective.expected_errors(self.inside, self.outside, self.correct)
+        return np.asarray(self.correct, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,40 @@ class Metric:
 def _fpr_interval(sample: Sample, convention: ranking.Convention) -> Interval:
     return bootstrap.fpr_interval(
         sample.inside, sample.outside, sample.clusters, convention=convention
+    )
+
+
+def _aupr_in_interval(sample: Sample) -> Interval:
+    return influence.influence_interval(
+        ranking.average_precision(sample.counts),
+        influence.on_average_precision(sample.counts, sample.places),
+        sample.clusters,
+    )
+
+
+def _aupr_out_interval(sample: Sample) -> Interval:
+    return influence.influence_interval(
+        ranking.average_precision(sample.mirrored),
+        influence.on_average_precision(sample.mirrored, sample.mirrored_places),
+        Clusters(sample.clusters.outside, sample.clusters.inside),
+    )
+
+
+def _aurc_interval(sample: Sample) -> Interval:
+    return influence.influence_interval(
+        selective.mean_risk(sample.errors),
+        influence.on_mean_risk(sample.errors, sample.places, sample.known_correct),
+        sample.clusters,
+    )
+
+
+def _augrc_interval(sample: Sample) -> Interval:
+    return influence.influence_interval(
+        selective.mean_generalised_risk(sample.errors),
+        influence.on_mean_generalised_risk(
+            sample.errors, sample.places, sample.known_correct
+        ),
+        sample.clusters,
     )
 
 
@@ -112,12 +163,14 @@ _ENTRIES = (
         "higher is better",
         higher_is_better=True,
         value=lambda sample: ranking.average_precision(sample.counts),
+        interval=_aupr_in_interval,
     ),
     Metric(
         "aupr_out",
         "AUPR in %, OOD images positive, at 50 % prevalence, higher is better",
         higher_is_better=True,
         value=lambda sample: ranking.average_precision(sample.mirrored),
+        interval=_aupr_out_interval,
     ),
     Metric(
         "aurc",
@@ -125,6 +178,7 @@ _ENTRIES = (
         "wrongly classified, mean over coverages, images as drawn",
         higher_is_better=False,
         value=lambda sample: selective.mean_risk(sample.errors),
+        interval=_aurc_interval,
         needs_correct=True,
     ),
     Metric(
@@ -133,6 +187,7 @@ _ENTRIES = (
         "OOD or wrongly classified, mean over coverages, images as drawn",
         higher_is_better=False,
         value=lambda sample: selective.mean_generalised_risk(sample.errors),
+        interval=_augrc_interval,
         needs_correct=True,
     ),
 )
