@@ -9,7 +9,7 @@ that influences take the place that placements have for the AUROC.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +36,8 @@ class Influence(NamedTuple):
     outside: FloatArray
     """`[M]`."""
     possible: tuple[FloatArray, FloatArray]
-    """What an image of either class could have at the top or the bottom, `[2]`, or
-    `[4]` for ID images with a right or a wrong prediction."""
+    """What an image of either class could have above or below all others: `[2]`, or
+    `[4]` for ID images, whose prediction is right or wrong."""
 
 
 def on_average_precision(counts: Counts, places: Places) -> Influence:
@@ -50,7 +50,8 @@ def on_average_precision(counts: Counts, places: Places) -> Influence:
     return Influence(
         positive[places.inside],
         negative[places.outside],
-        (positive[[0, -1]], negative[[0, -1]]),
+        # Above all images the precision is 1, below all it is 1 / 2.
+        (np.array([1 + (slope * false).sum(), 0.5]), np.array([negative[0], 0.0])),
     )
 
 
@@ -86,6 +87,7 @@ def influence_interval(
     clusters: Clusters = INDEPENDENT,
     *,
     level: float = 0.95,
+    lowest: Callable[[float, int, float], float] = lambda value, count, tail: 0.0,
 ) -> Interval:
     """Returns a confidence interval of a metric within [0, 1].
 
@@ -103,6 +105,8 @@ def influence_interval(
         influence: Of each image.
         clusters: Images that share an origin.
         level: Share of samples whose interval contains the true metric, in (0, 1).
+        lowest: Returns a bound of the low end from the value, the images or clusters of
+            the smaller class, and the chance that the true metric is lower.
 
     Returns:
         (0, 1) where a class has a single image or cluster.
@@ -124,7 +128,34 @@ def influence_interval(
         low = _low_end(value, units, possible, tail)
         mirrored = [-unit for unit in units], [-limits for limits in possible]
         high = 1 - _low_end(1 - value, *mirrored, tail)
+    low = max(low, lowest(value, count, tail))
     return Interval(min(value, max(0.0, low)), max(value, min(1.0, high)))
+
+
+def lowest_precision(value: float, count: int, tail: float) -> float:
+    """Returns a low end of the average precision from a binomial share of K images.
+
+    If a share d of the negatives scores above all positives, and the rest below, the
+    average precision is 1 - d log(1 + 1 / d) at 50 % prevalence, and no d negatives
+    lower it more. The d that explains the value is taken for a share of K images, and
+    its upper end is that of Clopper and Pearson (Biometrika, 1934).
+
+    >>> round(lowest_precision(1.0, 100, 0.025), 4)  # d is at most 1 - 0.025 ** 0.01
+    0.8785
+    """
+    from scipy.special import betaincinv
+
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        share = (low + high) / 2
+        low, high = (share, high) if _precision(share) > value else (low, share)
+    if high == 1:
+        return 0.0
+    return _precision(float(betaincinv(count * high + 1, count * (1 - high), 1 - tail)))
+
+
+def _precision(share: float) -> float:
+    return 1 - share * math.log1p(1 / share)
 
 
 def _low_end(
@@ -157,10 +188,11 @@ def _selective(
     sizes = places.inside.size, places.outside.size
     shares = [size / sum(sizes) for size in sizes]
     ends = [0, -1]
+    top_and_bottom = at_place[ends], at_place[ends] + of_error[ends]
     return Influence(
         shares[0] * np.where(correct, right[places.inside], wrong[places.inside]),
         shares[1] * wrong[places.outside],
-        (shares[0] * np.append(right[ends], wrong[ends]), shares[1] * wrong[ends]),
+        (shares[0] * np.append(*top_and_bottom), shares[1] * top_and_bottom[1]),
     )
 
 

@@ -101,6 +101,7 @@ def _aupr_in_interval(sample: Sample) -> Interval:
         ranking.average_precision(sample.counts),
         influence.on_average_precision(sample.counts, sample.places),
         sample.clusters,
+        lowest=influence.lowest_precision,
     )
 
 
@@ -109,6 +110,7 @@ def _aupr_out_interval(sample: Sample) -> Interval:
         ranking.average_precision(sample.mirrored),
         influence.on_average_precision(sample.mirrored, sample.mirrored_places),
         Clusters(sample.clusters.outside, sample.clusters.inside),
+        lowest=influence.lowest_precision,
     )
 
 
