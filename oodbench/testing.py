@@ -25,7 +25,7 @@ from oodbench.data.dataset import ROLES, Dataset, Shape, Split, SplitName, chunk
 from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.networks.network import Network
-from oodbench.scoring.containment import Containment
+from oodbench.scoring.containment import RandomNumbers
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.forward import run_network
@@ -153,7 +153,7 @@ def has_readable_splits(spec: str) -> None:
 def reads_the_same_twice(spec: str) -> None:
     """Opened anew, whatever the global random numbers, it holds the same images."""
     found = set()
-    contained = Containment()
+    before = RandomNumbers()
     try:
         for seed in (0, 1):
             torch.manual_seed(seed)
@@ -161,7 +161,7 @@ def reads_the_same_twice(spec: str) -> None:
             np.random.seed(seed)  # noqa: NPY002 - what a careless set would draw from
             found.add(_draw(spec, _open(spec), Shape(3, 32, 32)).images_key)
     finally:
-        contained.restore()
+        before.restore()
     if len(found) > 1:
         _fail(spec, "holds other images when it is opened again")
 

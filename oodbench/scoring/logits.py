@@ -7,23 +7,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from oodbench.base.errors import InputError
 from oodbench.base.progress import Tell, silent
 from oodbench.data.feed import feed
 from oodbench.data.image_set import ImageSet
-from oodbench.networks.hardware import (
-    first_batch_size,
-    fitting_threads,
-    is_out_of_memory,
-)
+from oodbench.networks.hardware import first_batch_size, fitting_threads
 from oodbench.networks.network import Network
-from oodbench.scoring.engine import cut
+from oodbench.scoring.batches import Batches, cut
 from oodbench.scoring.forward import run_network
 
 
 class LabelledLogits(NamedTuple):
-    """What a network says of some images, and the truth."""
+    """A network's logits for some images, and their true classes."""
 
     logits: NDArray[np.float64]
     """`[N, K]`."""
@@ -44,50 +41,46 @@ def labelled_logits(
     Args:
         network: On its device already.
         sample: The images, in the network's shape.
-        batch_size: Images a pass of the network; None for a size that mostly fits.
-        workers: Processes that read images ahead; 0 reads when asked.
-        tell: Is told of the number of images done, batch by batch.
+        batch_size: Images per pass of the network; None for a size that usually fits.
+            It is halved when memory runs out.
+        workers: Processes that read images ahead; 0 reads on demand.
+        tell: Receives the number of images done, batch by batch.
 
     Raises:
         InputError: The images have no labels, or others than the network's classes; the
-            network fails on them, or a batch does not fit in memory.
+            network fails on them, or not even one image fits in memory.
     """
     labels = _labels(network, sample)
     size = batch_size or first_batch_size(network.shape, network.device)
     spans = list(cut(0, sample.count, size))
-    fed = feed(
-        sample.split.images,
-        spans,
-        network.shape,
-        device=network.device,
-        workers=workers,
-    )
+    images, shape, device = sample.split.images, network.shape, network.device
+    fed = feed(images, spans, shape, device=device, workers=workers)
+    numbers = torch.as_tensor(sample.split.places)
+    batches = Batches(size)
     parts: list[NDArray[np.float64]] = []
-    try:
-        with fitting_threads(network):
-            for span, batch in zip(spans, fed, strict=True):
-                outputs = run_network(network, batch.pixels, [], torch.arange(*span))
-                assert outputs.logits is not None
-                parts.append(outputs.logits.double().cpu().numpy())
-                tell(len(batch.pixels))
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise InputError(
-            f"Out of memory with batches of {size} images; give a smaller --batch-size."
-        ) from error
+    with fitting_threads(network):
+        for (first, last), batch in zip(spans, fed, strict=True):
+            pixels, own = batch.pixels, numbers[first:last]
+            # `run` has called the work for all of this batch before the next one.
+            parts += batches.run(
+                lambda a, b: _logits(network, pixels[a:b], own[a:b]),  # noqa: B023
+                last - first,
+            )
+            tell(last - first)
     return LabelledLogits(np.concatenate(parts), labels)
 
 
+def _logits(network: Network, pixels: Tensor, numbers: Tensor) -> NDArray[np.float64]:
+    logits = run_network(network, pixels, [], numbers).logits
+    assert logits is not None
+    return logits.double().cpu().numpy()
+
+
 def _labels(network: Network, sample: ImageSet) -> NDArray[np.int64]:
-    labels = sample.split.labels
-    what = f"The {sample.stage} split of {sample.dataset.name}"
-    if labels is None:
-        raise InputError(f"{what} has no labels; name a set that has the true classes.")
-    if labels.max() >= network.classes:
+    if sample.split.labels is None:
         raise InputError(
-            f"{what} has labels up to {labels.max()}, but {network.name} has "
-            f"{network.classes} classes (0-{network.classes - 1}); name a network or a "
-            "set with the other's classes."
+            f"The {sample.stage} split of {sample.dataset.name} has no labels; name a "
+            "set that has the true classes."
         )
-    return labels
+    sample.check_classes(network.name, network.classes)
+    return sample.split.labels

@@ -1,4 +1,4 @@
-"""What a detector receives: declared needs, and the outputs of the shared pass."""
+"""What a detector receives: the outputs of the shared pass, as far as it needs them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from oodbench.base.errors import reason
+from oodbench.networks.hardware import is_out_of_memory
+
 Objective = Callable[[Tensor, Tensor], Tensor]
-"""Maps logits `[N, K]` and log p(x) `[N]` to one number an image, `[N]`.
+"""Maps logits `[N, K]` and log p(x) `[N]` to one number per image, `[N]`.
 
 Hashable: equal objectives are differentiated once for all detectors that list them.
 """
 
 Change = Callable[["Outputs"], "Outputs"]
-"""Leads from images to others by `run`, and returns what the last `run` gave.
+"""A function that reruns the network on changed images and returns the last outputs.
 
-Hashable, a frozen dataclass say, so that equal ones are told.
+Hashable (a frozen dataclass, say), so that equal changes run once.
 """
 
 T = TypeVar("T")
@@ -31,7 +34,7 @@ def log_px(logits: Tensor, log_px: Tensor) -> Tensor:
 
 
 class Need(Flag):
-    """What a detector reads besides logits and log p(x)."""
+    """The inputs that a detector declares besides logits and log p(x)."""
 
     NOTHING = 0
     FEATURES = auto()
@@ -43,14 +46,14 @@ class Need(Flag):
     GRADIENT = auto()
     """`gradient(objective)` `[N, C, H, W]` of the objectives that it lists."""
     NETWORK = auto()
-    """`run` and `after`, the network on other pixels (while scoring), and `numbers`."""
+    """`run` and `after`, the network on other pixels (in `score`), and `numbers`."""
     LABELS = auto()
-    """`labels` `[N]`, of the fitting split only."""
+    """`labels` `[N]`, of the fitting split only (in `fit`)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """All that the network gave for some images; the engine's, never a detector's."""
+    """All outputs of a network for some images; detectors get copies, `Outputs`."""
 
     inputs: Tensor
     logits: Tensor | None = None
@@ -59,22 +62,22 @@ class Batch:
     labels: Tensor | None = None
     head: nn.Linear | None = None
     gradients: Mapping[Objective, Tensor] = field(default_factory=dict)
-    faults: Mapping[Objective, str] = field(default_factory=dict)
-    """Why an objective has no gradient."""
+    faults: Mapping[Objective, Exception] = field(default_factory=dict)
+    """The errors of objectives that have no gradient."""
     numbers: Tensor | None = None
     """`[N]`, places in the set."""
     rerun: Callable[[Tensor, Sequence[Objective]], Batch] | None = None
     """Runs the network on other pixels, and differentiates the objectives there."""
     changed: dict[Hashable, Batch] = field(default_factory=dict)
-    """What became of these images, by change and by what its detector declares."""
+    """Outputs for changed images, by the change and by the detector's declarations."""
 
 
 class Declares(Protocol):
-    """What a detector declares of itself."""
+    """The declarations of a detector."""
 
     @property
     def needs(self) -> Need:
-        """What it reads besides logits and log p(x)."""
+        """The inputs besides logits and log p(x)."""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -82,17 +85,17 @@ class Declares(Protocol):
 
     @property
     def control(self) -> bool:
-        """Whether it sees pixels alone."""
+        """Whether it uses pixels alone."""
 
 
 class Outputs:
-    """What a detector sees of a batch: all that it declared, in copies of its own."""
+    """The outputs for a batch that a detector has declared, as copies of its own."""
 
     def __init__(self, batch: Batch, detector: Declares) -> None:
         self._batch = batch
         self._detector = detector
-        self._lent: dict[object, Tensor] = {}
-        self._lent_head: nn.Linear | None = None
+        self._copies: dict[object, Tensor] = {}
+        self._copied_head: nn.Linear | None = None
 
     def __len__(self) -> int:
         return len(self._batch.inputs)
@@ -100,22 +103,22 @@ class Outputs:
     @property
     def logits(self) -> Tensor:
         """`[N, K]`, float32."""
-        return self._lend("logits", self._network_output(self._batch.logits))
+        return self._copy_of("logits", self._network_output(self._batch.logits))
 
     @property
     def log_px(self) -> Tensor:
         """`[N]`, float32: LogSumExp of the logits, or a JEM's own head."""
-        return self._lend("log_px", self._network_output(self._batch.log_px))
+        return self._copy_of("log_px", self._network_output(self._batch.log_px))
 
     @property
     def features(self) -> Tensor:
         """`[N, D]`, float32, the input of the head."""
-        return self._lend("features", self._declared(Need.FEATURES).features)
+        return self._copy_of("features", self._declared(Need.FEATURES).features)
 
     @property
     def inputs(self) -> Tensor:
         """`[N, C, H, W]`, float32 pixels in [0, 1]."""
-        return self._lend("inputs", self._declared(Need.INPUTS).inputs)
+        return self._copy_of("inputs", self._declared(Need.INPUTS).inputs)
 
     @property
     def head(self) -> nn.Linear:
@@ -123,39 +126,49 @@ class Outputs:
         head = self._declared(Need.HEAD).head
         if head is None:
             raise LookupError("the network has no linear head")
-        if self._lent_head is None:
-            self._lent_head = copy.deepcopy(head).to(self._batch.inputs.device)
-        return self._lent_head
+        if self._copied_head is None:
+            self._copied_head = copy.deepcopy(head).to(self._batch.inputs.device)
+        return self._copied_head
 
     @property
     def numbers(self) -> Tensor:
-        """`[N]`, int64, on the host: the place of each image in its set.
+        """`[N]`, int64, on the host: the place of each image in its whole set.
 
-        Noise of an image that comes from a seed and its number is always the same.
+        Noise that depends on a seed and this number alone is the same in every run.
         """
-        return self._lend("numbers", self._declared(Need.NETWORK).numbers)
+        return self._copy_of("numbers", self._declared(Need.NETWORK).numbers)
 
     def gradient(self, objective: Objective) -> Tensor:
-        """Returns ∂ objective / ∂ pixels `[N, C, H, W]`, each image's own.
+        """Returns ∂ objective / ∂ pixels `[N, C, H, W]` of each image.
 
         Pixels go from 0 to 1; the gradient by pixels in [-1, 1] is half of it.
+
+        Raises:
+            LookupError: The detector does not list the objective.
+            RuntimeError: The objective failed.
         """
         gradients = self._declared(Need.GRADIENT).gradients
-        if objective in self._batch.faults:
-            raise RuntimeError(self._batch.faults[objective])
+        if (fault := self._batch.faults.get(objective)) is not None:
+            if is_out_of_memory(fault):
+                raise fault  # a smaller batch may help
+            raise RuntimeError(f"its objective failed: {reason(fault)}") from fault
         if objective not in gradients:
             raise LookupError(
                 f"{self._who} reads the gradient of an objective that it does not "
                 f"list; add it to its `objectives`, or give it to `run`"
             )
-        return self._lend(objective, gradients[objective])
+        return self._copy_of(objective, gradients[objective])
 
     def run(self, pixels: Tensor, *objectives: Objective) -> Outputs:
         """Runs the network on other pixels `[N, C, H, W]` in the place of these.
 
         Args:
-            pixels: Mostly from 0 to 1, which nobody checks.
-            objectives: Whose gradients to compute there, a backward pass each.
+            pixels: Usually in [0, 1], which is not checked.
+            objectives: The objectives to differentiate there, one backward pass each.
+
+        Raises:
+            LookupError: There is no network, as in `fit`.
+            ValueError: The pixels have another shape than `inputs`.
         """
         rerun = self._network_output(self._declared(Need.NETWORK).rerun)
         if rerun is None:
@@ -169,25 +182,25 @@ class Outputs:
         return Outputs(rerun(pixels.clone(), objectives), self._detector)
 
     def after(self, change: Change) -> Outputs:
-        """Returns what the network gives of these images once they are changed.
+        """Returns the network's outputs for these images after a change.
 
-        Equal changes are made once for all detectors of equal `needs` and `objectives`.
+        Equal changes run once for all detectors of equal `needs` and `objectives`.
         """
         changed = self._declared(Need.NETWORK).changed
-        # Who declares less must fail where it fails alone.
+        # A detector that declares less must fail here as it fails alone.
         key = change, self._detector.needs, self._detector.objectives
         if key not in changed:
-            # From copies that nobody has written into.
+            # From new copies, since the detector may have written into its own.
             changed[key] = change(Outputs(self._batch, self._detector))._batch
         return Outputs(changed[key], self._detector)
 
     def check_untouched(self) -> None:
-        """Raises RuntimeError if the detector wrote into what it was lent."""
+        """Raises RuntimeError if the detector wrote into its copies."""
         # Clones start at version 0, and every in-place write raises the version.
-        if any(tensor._version for tensor in self._lent.values()):
+        if any(tensor._version for tensor in self._copies.values()):
             raise RuntimeError(f"{self._who} writes into its inputs; copy them first")
-        if self._lent_head is not None and self._batch.head is not None:
-            self._check_head(self._lent_head, self._batch.head)
+        if self._copied_head is not None and self._batch.head is not None:
+            self._check_head(self._copied_head, self._batch.head)
 
     def _check_head(self, head: nn.Linear, original: nn.Linear) -> None:
         if any(weight._version for weight in head.parameters()):
@@ -211,15 +224,15 @@ class Outputs:
 
     def _network_output(self, value: T) -> T:
         if self._detector.control:
-            raise LookupError(f"{self._who} is a control: it sees pixels alone")
+            raise LookupError(f"{self._who} is a control: it uses pixels alone")
         return value
 
-    def _lend(self, name: object, value: Tensor | None) -> Tensor:
+    def _copy_of(self, name: object, value: Tensor | None) -> Tensor:
         if value is None:
             raise LookupError(f"there are no {name} here for {self._who}")
-        if name not in self._lent:
-            self._lent[name] = value.clone()
-        return self._lent[name]
+        if name not in self._copies:
+            self._copies[name] = value.clone()
+        return self._copies[name]
 
 
 def _hooks(layer: nn.Module) -> list[int]:
@@ -233,9 +246,9 @@ def _hooks(layer: nn.Module) -> list[int]:
 
 
 class Known(Outputs):
-    """What a detector sees of the whole fitting split, on the host."""
+    """The declared outputs for the whole fitting split, on the CPU."""
 
     @property
     def labels(self) -> Tensor:
         """`[N]`, int64 class numbers."""
-        return self._lend("labels", self._declared(Need.LABELS).labels)
+        return self._copy_of("labels", self._declared(Need.LABELS).labels)

@@ -16,7 +16,8 @@ from oodbench.data.spec import open_dataset
 from oodbench.results.store import Store
 from oodbench.runs.cells import Execution
 from oodbench.runs.run import Run
-from oodbench.scoring.engine import Engine, cut
+from oodbench.scoring.batches import cut
+from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
 
 CPU = torch.device("cpu")

@@ -1,9 +1,11 @@
 # ruff: noqa: NPY002, T201 - these are the faults
 """Plug-ins that do what they must not; a test gives them entry points."""
 
+import os
 import random
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,9 +38,6 @@ DEEDS = {
     "train": _with_head(lambda head: head.train()),
     "hook": _with_head(lambda head: head.register_forward_hook(lambda *_: None)),
     "weight": _with_head(lambda head: head.weight.zero_()),
-    "hook_everywhere": lambda batch: nn.modules.module.register_module_forward_hook(
-        lambda module, inputs, output: output * 2
-    ),
     "torch_seed": lambda batch: torch.manual_seed(0),
     "torch_draw": lambda batch: torch.rand(3),
     "numpy_seed": lambda batch: np.random.seed(0),
@@ -51,7 +50,15 @@ DEEDS = {
     "threads": lambda batch: torch.set_num_threads(torch.get_num_threads() + 1),
     "deterministic": lambda batch: torch.use_deterministic_algorithms(True),
     "precision": lambda batch: torch.set_float32_matmul_precision("medium"),
+    "tf32": lambda batch: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+    "one_backend": lambda batch: setattr(
+        torch.backends.mkldnn.matmul, "fp32_precision", "bf16"
+    ),
+    "benchmark": lambda batch: setattr(torch.backends.cudnn, "benchmark", True),
+    "autocast": lambda batch: torch.autocast("cpu", torch.bfloat16).__enter__(),
+    "folder": lambda batch: os.chdir(Path.cwd().anchor),
     "raise": lambda batch: {}["missing"],
+    "memory": lambda batch: bytearray(2**62),
     "lines": lambda batch: int("one\ntwo"),
     "exit": lambda batch: sys.exit(3),
     "base": lambda batch: (_ for _ in ()).throw(BaseException("out")),

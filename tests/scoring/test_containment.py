@@ -33,7 +33,6 @@ REASONS = {
     "train": "switches the head to training mode",
     "hook": "leaves a hook on the head",
     "weight": "changes the head's weights",
-    "hook_everywhere": "leaves a hook on every module",
     "torch_seed": "torch's global random numbers",
     "torch_draw": "torch's global random numbers",
     "numpy_seed": "NumPy's global random numbers",
@@ -46,7 +45,13 @@ REASONS = {
     "threads": "changes the number of torch's threads",
     "deterministic": "changes whether torch is deterministic",
     "precision": "changes the precision of matrix products",
+    "tf32": "changes the precision of matrix products",
+    "one_backend": "changes the precision of matrix products",
+    "benchmark": "changes whether torch is deterministic",
+    "autocast": "leaves autocast switched on or off",
+    "folder": "changes the current folder",
     "raise": "KeyError: 'missing'",
+    "memory": "(Out of memory in bad with one image at a time|fit failed: MemoryError)",
     "lines": r"ValueError: invalid literal .*'one\\ntwo'",
     "exit": r"raises SystemExit\(3\) to end the process",
     "base": r"raises BaseException\(out\) to end the process",
@@ -67,7 +72,6 @@ def state(network):
         network.fingerprint(),
         [layer.training for layer in network.module.modules()],
         [len(layer._forward_hooks) for layer in network.module.modules()],
-        [len(place) for place in hooks_on_every_module()],
         torch.get_rng_state().tolist(),
         np.random.get_state()[1].tolist(),  # noqa: NPY002
         np.random.get_state()[0::2],  # noqa: NPY002
@@ -78,12 +82,11 @@ def state(network):
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),
         torch.get_float32_matmul_precision(),
+        torch.backends.mkldnn.matmul.fp32_precision,
+        torch.backends.cudnn.benchmark,
+        torch.is_autocast_enabled("cpu"),
+        Path.cwd(),
     )
-
-
-def hooks_on_every_module():
-    module = torch.nn.modules.module
-    return module._global_forward_hooks, module._global_forward_pre_hooks
 
 
 def test_every_deed_has_its_reason_here():

@@ -138,7 +138,7 @@ def test_a_detector_may_run_the_network_on_other_pixels(tiny, images):
 def test_numbers_are_places_in_the_set_whatever_the_batches(tiny, images):
     detectors = {"it": Asking(lambda batch: batch.numbers.double())}
     engine = Engine(tiny, detectors, 7)
-    engine.room = 3  # as if memory had run out
+    engine.batches.size = 3  # as if memory had run out
     spans = [(14, 40), (0, 14)]
     parts = engine.score_spans(images, spans, has_labels=True, tell=quiet)
     numbers = [scored.scores["it"].tolist() for scored in parts]
@@ -203,7 +203,7 @@ def test_who_declares_less_fails_behind_others_as_it_does_alone(tiny, images):
         (Undeclared, lambda b: b.run(torch.ones(40, 1, 4, 4)), "reads network without"),
         (Undeclared, lambda b: b.after(Brighten(0)), "add Need.NETWORK to its `needs`"),
         (Undeclared, lambda b: b.numbers, "add Need.NETWORK"),
-        (Control, lambda b: brightened(b).logits, "Control is a control: it sees"),
+        (Control, lambda b: brightened(b).logits, "Control is a control: it uses"),
         (
             Asking,
             lambda b: b.run(b.inputs[:9]).log_px,

@@ -20,7 +20,7 @@ from oodbench.jem.sampler import SGLD, ChainNoise
 from oodbench.networks import weights_file
 from oodbench.networks.hardware import first_batch_size, is_out_of_memory
 from oodbench.networks.network import Network
-from oodbench.scoring.engine import cut
+from oodbench.scoring.batches import cut
 
 FILMED, FRAMES = 8, 10
 """How many chains are kept on their way, and at how many steps at most."""

@@ -12,7 +12,7 @@ from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Shape, SplitName, chunks
 from oodbench.data.feed import feed
 from oodbench.data.image_set import ImageSet, open_images
-from oodbench.scoring.engine import cut
+from oodbench.scoring.batches import cut
 from oodbench.scoring.nearest import nearest
 
 BATCH = 1024

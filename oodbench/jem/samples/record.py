@@ -17,7 +17,7 @@ from oodbench.data.feed import feed
 from oodbench.jem.sampler import SGLD
 from oodbench.jem.samples.neighbours import Comparison
 from oodbench.networks.network import Network
-from oodbench.scoring.engine import cut
+from oodbench.scoring.batches import cut
 
 
 class Seen(NamedTuple):

@@ -1,0 +1,115 @@
+"""Scores batches by many detectors, each of which can fail alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oodbench.base.errors import InputError, reason
+from oodbench.networks.hardware import is_out_of_memory
+from oodbench.networks.network import Network
+from oodbench.scoring.batches import Batches
+from oodbench.scoring.containment import Containment
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.forward import run_network
+from oodbench.scoring.gather import all_objectives
+from oodbench.scoring.outputs import Batch, Outputs
+from oodbench.scoring.predictions import predict
+from oodbench.scoring.scored import Scored
+
+
+class Scorer:
+    """Scores the batches of one set. A detector that has failed is not called again.
+
+    Args:
+        network: On the device of the pixels.
+        detectors: By label; fitted, if they need fitting.
+        free: Frees memory that is used for something else, as in `Batches`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        detectors: Mapping[str, Detector],
+        free: Callable[[], bool],
+    ) -> None:
+        self._network = network
+        self._detectors = dict(detectors)
+        self._failures: dict[str, str] = {}
+        self._free = free
+        self._own_batches: dict[str, Batches] = {}
+        self._contained = Containment()
+
+    @torch.no_grad()
+    def score(
+        self, pixels: Tensor, numbers: Tensor, labels: NDArray[np.int64] | None
+    ) -> Scored:
+        """Returns predictions and scores of some images.
+
+        Args:
+            pixels: `[N, *shape]` in [0, 1].
+            numbers: `[N]`, the images' places in their set.
+            labels: `[N]`, numbers of the network's classes, if they are known.
+        """
+        working = {
+            label: detector
+            for label, detector in self._detectors.items()
+            if label not in self._failures
+        }
+        # One pass serves all detectors but those that have batches of their own.
+        together = [d for k, d in working.items() if k not in self._own_batches]
+        batch = self._run(pixels, numbers, together)
+        scores: dict[str, NDArray[np.float64]] = {}
+        for label in working:
+            try:
+                scores[label] = self._scores(label, batch)
+            except InputError as error:
+                self._failures[label] = str(error)
+            except Exception as error:  # noqa: BLE001 - one plug-in must not stop others
+                self._failures[label] = reason(error)
+        assert batch.logits is not None
+        return Scored(predict(batch.logits, labels), scores, dict(self._failures))
+
+    def _run(self, pixels: Tensor, numbers: Tensor, detectors: list[Detector]) -> Batch:
+        objectives = all_objectives(detectors)
+        return run_network(self._network, pixels, objectives, numbers, self._contained)
+
+    def _scores(self, label: str, batch: Batch) -> NDArray[np.float64]:
+        """Returns the scores by one detector, in smaller batches if memory runs out."""
+        if label not in self._own_batches:
+            try:
+                return self._score(label, batch)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the handler, which keeps what was allocated alive.
+            half = max(1, len(batch.inputs) // 2)
+            self._own_batches[label] = Batches(half, self._free, f" in {label}")
+
+        def score(start: int, stop: int) -> NDArray[np.float64]:
+            assert batch.numbers is not None
+            pixels, numbers = batch.inputs[start:stop], batch.numbers[start:stop]
+            part = self._run(pixels, numbers, [self._detectors[label]])
+            return self._score(label, part)
+
+        parts = self._own_batches[label].run(score, len(batch.inputs))
+        return np.concatenate(parts)
+
+    def _score(self, label: str, batch: Batch) -> NDArray[np.float64]:
+        detector = self._detectors[label]
+        view = Outputs(batch, detector)
+        with self._contained.watch(type(detector).__name__, label):
+            scores = detector.score(view)
+        view.check_untouched()
+        if not isinstance(scores, Tensor):
+            raise TypeError(f"score returned {type(scores).__name__}, not a tensor [N]")
+        if scores.shape != (len(view),):
+            raise ValueError(
+                f"score returned shape {list(scores.shape)} for {len(view)} images, "
+                "not [N]"
+            )
+        return scores.double().cpu().numpy()
