@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from oodbench.base.errors import InputError
+from oodbench.base.errors import InputError, reason
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Images, Shape, chunks, digest
 
@@ -57,10 +57,23 @@ def feed(
         pin_memory=pinned,
         generator=torch.Generator(),  # else it draws from the global random numbers
     )
-    for fed in loader:
+    for fed in _read(loader):
         if isinstance(fed, InputError):
             raise fed
         yield Fed(fed.pixels.to(device, non_blocking=pinned), fed.digests)
+
+
+def _read(loader: DataLoader[Fed | InputError]) -> Iterator[Fed | InputError]:
+    try:
+        yield from loader
+    except RuntimeError as error:
+        # torch has no type of its own for a worker that was killed.
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            f"A process that reads images ahead has died ({reason(error)}). Often "
+            "memory has run out; give fewer --workers, or --workers 0."
+        ) from error
 
 
 def _unchanged(item: Any) -> Any:
