@@ -67,6 +67,13 @@ class Split:
     clusters: NDArray[np.int64] | None = None
     """`[N]`: images of one origin (one photograph, say) share a number."""
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """`[N]`, the places of the images in the split before `spread`."""
+        if isinstance(self.images, Picked):
+            return Split(self.images.images).places[self.images.places]
+        return np.arange(len(self.images))
+
     def spread(self, limit: int) -> Split:
         """Returns `limit` images, evenly spread: files often lie sorted by class."""
         count = len(self.images)
