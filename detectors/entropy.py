@@ -1,16 +1,19 @@
-"""Negative entropy of the predicted classes."""
+"""Entropy of the predicted classes."""
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from oodbench import Detector, Outputs
+from oodbench.scoring.probabilities import neg_log_entropy
 
 
 @dataclass
 class Entropy(Detector):
-    """Σ_y p(y|x) log p(y|x) in nats, from −log K to 0.
+    """−log H with the entropy H = −Σ_y p(y|x) log p(y|x) in nats.
+
+    It orders images exactly as −H, the published score. H rounds to 0 where a network
+    is confident, so that images tie; its logarithm does not. H is exp(−score).
 
     A baseline of Ren, Liu, Fertig, Snoek, Poplin, DePristo, Dillon and
     Lakshminarayanan, Likelihood Ratios for Out-of-Distribution Detection, NeurIPS 2019,
@@ -18,7 +21,5 @@ class Entropy(Detector):
     """
 
     def score(self, batch: Outputs) -> Tensor:
-        """Returns the negative entropy, `[N]`."""
-        # float64 and log p from log_softmax, so that saturated images do not tie.
-        log_p = batch.logits.double().log_softmax(1)
-        return torch.sum(log_p.exp() * log_p, 1)
+        """Returns −log H, `[N]`, at least −log log K."""
+        return neg_log_entropy(batch.logits)

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Outputs
+from oodbench.scoring.probabilities import log_odds
 
 
 @dataclass
 class MSP(Detector):
-    """max_y p(y|x), in (0, 1].
+    """Log odds of the most probable class: log p − log(1 − p) with p = max_y p(y|x).
 
-    Computed in float64: in float32 a confident network's probabilities round to
-    exactly 1 and tie.
+    It orders images exactly as p itself, the published score. p rounds to 1 where a
+    network is confident, so that images tie; its log odds do not. p is
+    1 / (1 + exp(−score)).
 
     Hendrycks and Gimpel, A Baseline for Detecting Misclassified and Out-of-Distribution
     Examples in Neural Networks, ICLR 2017, arXiv 1610.02136.
     """
 
     def score(self, batch: Outputs) -> Tensor:
-        """Returns max_y softmax(f(x))[y], `[N]`."""
-        return batch.logits.double().softmax(1).amax(1)
+        """Returns the log odds, `[N]`, at least −log(K − 1)."""
+        return log_odds(batch.logits)

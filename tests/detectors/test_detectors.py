@@ -78,11 +78,11 @@ def test_scores_follow_the_images_when_they_are_reordered(name, tiny, images):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("msp", 0.5),
+        ("msp", 0.0),
         ("max_logit", 2.0),
         ("energy", 2 + math.log(2)),
         ("log_px", 2 + math.log(2)),
-        ("entropy", -math.log(2)),
+        ("entropy", -math.log(math.log(2))),
         ("energy:temperature=4", 2 + 4 * math.log(2)),
         ("jem_grad_norm", 0.0),
     ],
@@ -114,14 +114,33 @@ def test_energy_of_low_temperature_is_the_maximum_logit(tiny, images):
 
 
 def test_energy_is_maximum_logit_minus_log_of_msp(tiny, images):
-    energy, top, msp = (scores(n, tiny, images) for n in ("energy", "max_logit", "msp"))
+    energy, top, odds = (
+        scores(n, tiny, images) for n in ("energy", "max_logit", "msp")
+    )
+    msp = 1 / (1 + np.exp(-odds))
     assert energy == pytest.approx(top - np.log(msp), rel=1e-6)
 
 
-def test_msp_does_not_saturate_where_float32_does():
-    confident = scores("msp", *one_image([20.0, 0.0]))
-    more_confident = scores("msp", *one_image([22.0, 0.0]))
-    assert confident < more_confident < 1
+@pytest.mark.parametrize("name", ["msp", "entropy"])
+def test_confident_images_do_not_tie(name):
+    tops = (20.0, 22.0, 900.0, 9000.0)
+    found = [scores(name, *one_image([top, 0.0, -1.0])).item() for top in tops]
+    assert sorted(set(found)) == found
+
+
+def test_msp_and_entropy_are_the_published_scores_in_another_form(tiny, images):
+    pixels = torch.from_numpy(images.images).permute(0, 3, 1, 2).float() / 255
+    p = tiny(pixels).logits.double().softmax(1).numpy()
+    msp = 1 / (1 + np.exp(-scores("msp", tiny, images)))
+    assert msp == pytest.approx(p.max(1), rel=1e-6)
+    entropy = np.exp(-scores("entropy", tiny, images))
+    assert entropy == pytest.approx(-(p * np.log(p)).sum(1), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["msp", "entropy", "energy", "max_logit"])
+def test_masked_classes_count_as_if_they_were_not_there(name):
+    masked = scores(name, *one_image([1.0, -math.inf, 3.0]))
+    assert masked == pytest.approx(scores(name, *one_image([1.0, 3.0])))
 
 
 def test_gradient_norm_of_linear_logits_is_the_mean_weight_norm(images):
