@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import inspect
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
+
+from oodbench.base.compiled import compiled
 
 FACE = "oodbench"
 """The public face; it leads to all of oodbench and is not followed."""
@@ -22,102 +24,113 @@ def sources_key(owner: type | Callable[..., object]) -> str:
 
     Own modules are those of the same package or, for a file outside any package, those
     in its folder and below. Imports within functions count too. An object without a
-    file, as in a notebook, is hashed by its compiled code.
+    file, as in a notebook, is hashed by its compiled code and what that refers to.
     """
     hashed = hashlib.sha256()
-    files = own_sources(owner)
-    for path in files:
-        hashed.update(path.read_bytes() + b"\0")
+    files = own_sources(sys.modules.get(owner.__module__))
+    for name in sorted(files):
+        hashed.update(files[name].read_bytes() + b"\0")
     if not files:
         hashed.update(f"{owner.__module__}.{owner.__qualname__}".encode())
-        for part in _codes(owner):
-            hashed.update(part)
+        for part in compiled(owner, _key_of_files):
+            hashed.update(part + b"\0")
     return hashed.hexdigest()
 
 
-def own_sources(owner: type | Callable[..., object]) -> list[Path]:
-    """Returns the files behind an object, sorted; none where it has no file."""
-    module = sys.modules.get(owner.__module__)
+def own_sources(module: ModuleType | None) -> dict[str, Path]:
+    """Returns the file of a module and those of all own modules it imports, by name.
+
+    No module is imported to find them.
+    """
     first = _file(module)
     if module is None or first is None:
-        return []
+        return {}
+    top = module.__name__.partition(".")[0]
+    in_package = "." in module.__name__ or hasattr(module, "__path__")
+    folder = None if in_package or _is_installed(first) else first.parent
     found = {module.__name__: first}
     pending = [module.__name__]
     while pending:
         name = pending.pop()
-        for other in _imports(found[name], _package(name, found[name])):
-            path = found.get(other) or _find(other)
-            if path and other not in found and _is_own(path, other, module, first):
-                found[other] = path
+        path = found[name]
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for other in _imports(path.read_bytes(), package):
+            if other in found or other == FACE or not _is_own(other, top, folder):
+                continue
+            if (file := _find(other, folder)) is not None:
+                found[other] = file
                 pending.append(other)
-    return sorted(set(found.values()))
+    return found
 
 
-def _package(name: str, path: Path) -> str:
-    return name if path.name == "__init__.py" else name.rpartition(".")[0]
+def _key_of_files(module: ModuleType) -> bytes | None:
+    """Returns a hash of a module's own sources; None where it is installed."""
+    file = _file(module)
+    if file is None or _is_installed(file) or module.__name__.startswith(FACE):
+        return None
+    files = own_sources(module)
+    return b"".join(
+        hashlib.sha256(files[k].read_bytes()).digest() for k in sorted(files)
+    )
 
 
 def _file(module: ModuleType | None) -> Path | None:
     name = getattr(module, "__file__", None)
-    path = Path(name) if name else None
+    path = Path(name).resolve() if name else None
     return path if path and path.suffix == ".py" and path.is_file() else None
 
 
-def _find(name: str) -> Path | None:
-    if name in sys.modules:
+def _is_installed(path: Path) -> bool:
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    return library in path.parents or bool(
+        {"site-packages", "dist-packages"} & set(path.parts)
+    )
+
+
+def _is_own(name: str, top: str, folder: Path | None) -> bool:
+    """Returns whether a name can be that of an own module."""
+    first = name.partition(".")[0]
+    return first == top or (folder is not None and first != FACE)
+
+
+def _find(name: str, folder: Path | None) -> Path | None:
+    """Returns the file of a module by its dotted name; None where there is none."""
+    if folder is None and name in sys.modules:
         return _file(sys.modules[name])
-    with suppress(ImportError, AttributeError, ValueError):
-        spec = importlib.util.find_spec(name)
-        if spec and spec.origin and spec.origin.endswith(".py"):
-            return Path(spec.origin)
+    package, _, last = name.rpartition(".")
+    for place in _folders(package, folder):
+        for path in (place / last / "__init__.py", place / f"{last}.py"):
+            if path.is_file():
+                return path.resolve()
     return None
 
 
-def _is_own(path: Path, name: str, module: ModuleType, first: Path) -> bool:
-    if name == FACE:
-        return False
-    top = module.__name__.partition(".")[0]
-    if name.partition(".")[0] == top:
-        return True
-    if "." in module.__name__ or _is_installed(first):
-        return False
-    return first.parent in path.parents and not _is_installed(path)
+def _folders(package: str, folder: Path | None) -> list[Path]:
+    """Returns the folders that modules of a package lie in."""
+    if not package:
+        return [] if folder is None else [folder]
+    if folder is None and package in sys.modules:
+        return [Path(place) for place in getattr(sys.modules[package], "__path__", ())]
+    parent, _, last = package.rpartition(".")
+    return [place / last for place in _folders(parent, folder)]
 
 
-def _is_installed(path: Path) -> bool:
-    library = Path(sysconfig.get_paths()["stdlib"])
-    return library in path.parents or "site-packages" in path.parts
-
-
-def _imports(path: Path, package: str) -> Iterator[str]:
-    """Yields the names of all modules that a file may import, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+@lru_cache(maxsize=1024)
+def _imports(source: bytes, package: str) -> tuple[str, ...]:
+    """Returns the names of all modules that a source may import, anywhere in it."""
+    names: list[str] = []
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ()  # who imports it catches the error
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 with suppress(ImportError):
                     relative = "." * node.level + base
                     base = importlib.util.resolve_name(relative, package)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def _codes(owner: object) -> Iterator[bytes]:
-    """Yields what the functions of an object are compiled to."""
-    parts = vars(owner).values() if inspect.isclass(owner) else [owner]
-    for part in parts:
-        code = getattr(inspect.unwrap(part) if callable(part) else part, "__code__", 0)
-        if isinstance(code, CodeType):
-            yield from _code(code)
-
-
-def _code(code: CodeType) -> Iterator[bytes]:
-    yield code.co_code
-    yield " ".join(code.co_names).encode()
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _code(constant)
-        else:
-            yield repr(constant).encode()
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(dict.fromkeys(name for name in names if name))

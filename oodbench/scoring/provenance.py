@@ -1,4 +1,4 @@
-"""What stands beside every number: the things that decide it, and how it was made."""
+"""The records that are stored with every score: what decides it, and how it was made."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from oodbench.base.files import Record, key_of
+from oodbench.base.sources import sources_key
 from oodbench.data.image_set import ImageSet
-from oodbench.networks.network import Network, source_hash
+from oodbench.networks.network import Network
 from oodbench.scoring.spec import Entry
 
 
@@ -24,15 +25,15 @@ def method_key(entry: Entry, fits: Mapping[str, ImageSet]) -> str:
     """
     stage = entry.detector.fitted_on
     return key_of(
-        entry.name,
+        type(entry.detector).__qualname__,
         entry.parameters,
-        source_hash(type(entry.detector)),
+        sources_key(type(entry.detector)),
         fits[stage].key if stage else None,
     )
 
 
 def of_model(network: Network, fingerprint: str) -> Record:
-    """Returns what the record says of a network."""
+    """Returns the record of a network."""
     return {
         "name": network.title,
         "key": fingerprint,
@@ -47,21 +48,21 @@ def of_model(network: Network, fingerprint: str) -> Record:
 
 
 def of_detector(entry: Entry, key: str, fits: Mapping[str, ImageSet]) -> Record:
-    """Returns what the record says of a detector, `key` being its `method_key`."""
+    """Returns the record of a detector, `key` being its `method_key`."""
     stage = entry.detector.fitted_on
     return {
         "label": entry.label,
         "key": key,
         "name": entry.name,
         "parameters": entry.parameters,
-        "source": source_hash(type(entry.detector)),
+        "source": sources_key(type(entry.detector)),
         "control": entry.detector.control,
         "fitted_on": fits[stage].record() if stage else None,
     }
 
 
 def of_run(network: Network, batch_size: int, seconds: float) -> Record:
-    """Returns what is recorded of a run but decides nothing."""
+    """Returns the record of a run: how it was made; nothing here decides a score."""
     return {
         "oodbench": version("oodbench"),
         "torch": torch.__version__,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.registry import PluginError
-from oodbench.networks.network import source_hash
+from oodbench.base.sources import sources_key
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.outputs import Need
 
@@ -90,7 +90,7 @@ def installed_sources() -> dict[str, str]:
         if not one.fault and isinstance(
             kind := registry.load("detectors", one.name), type
         ):
-            sources[one.name] = source_hash(kind)
+            sources[one.name] = sources_key(kind)
     return sources
 
 
