@@ -65,7 +65,9 @@ def load(kind: Kind, name: str) -> Any:
 
 @contextmanager
 def foreign(complaint: str) -> Iterator[None]:
-    """Runs code of a plug-in: what it prints goes to stderr, an error is one sentence.
+    """Runs code of a plug-in: its output goes to stderr, an error is one sentence.
+
+    Settings of the process that the code changes are put back.
 
     Args:
         complaint: The beginning of that sentence; the error itself ends it.
@@ -73,8 +75,10 @@ def foreign(complaint: str) -> Iterator[None]:
     Raises:
         PluginError: Anything was raised but an InputError or a KeyboardInterrupt.
     """
+    from oodbench.base import settings  # imports torch
+
     try:
-        with redirect_stdout(sys.stderr):
+        with settings.kept(), redirect_stdout(sys.stderr):
             yield
     except (InputError, KeyboardInterrupt):
         raise

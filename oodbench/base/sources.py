@@ -68,10 +68,10 @@ def _key_of_files(module: ModuleType) -> bytes | None:
     file = _file(module)
     if file is None or _is_installed(file) or module.__name__.startswith(FACE):
         return None
-    files = own_sources(module)
-    return b"".join(
-        hashlib.sha256(files[k].read_bytes()).digest() for k in sorted(files)
-    )
+    hashed = hashlib.sha256()
+    for _, own in sorted(own_sources(module).items()):
+        hashed.update(own.read_bytes() + b"\0")
+    return hashed.digest()
 
 
 def _file(module: ModuleType | None) -> Path | None:
