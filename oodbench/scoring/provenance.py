@@ -1,4 +1,4 @@
-"""The records that are stored with every score: what decides it, and how it was made."""
+"""The records stored with every score: what decides it, and how it was made."""
 
 from __future__ import annotations
 

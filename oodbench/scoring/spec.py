@@ -1,25 +1,30 @@
-"""Opens detectors by what the command line calls them: `energy:temperature=2`."""
+"""Opens detectors by name, such as `energy:temperature=2`, file, or instance."""
 
 from __future__ import annotations
 
 import json
+import re
 import typing
-from collections.abc import Hashable
-from dataclasses import Field, fields, is_dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.registry import PluginError
 from oodbench.base.sources import sources_key
+from oodbench.base.user_code import load_object
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.outputs import Need
 
 Value = bool | int | float | str | None
 
+_IN_FILE = re.compile(r"(.+\.py):([^:=]+)((?::.*)?)", re.DOTALL)
+_IN_MODULE = re.compile(r"([^:]+\.[^:]+):([^:=]+)((?::.*)?)", re.DOTALL)
+
 
 class Entry(NamedTuple):
-    """A detector with what the record says of it."""
+    """A detector with the names that results use."""
 
     label: str
     """Its name and every parameter that differs from the default."""
@@ -28,42 +33,82 @@ class Entry(NamedTuple):
     detector: Detector
 
 
-def open_detector(spec: str) -> Entry:
-    """Returns a fresh detector for `NAME` or `NAME:PARAMETER=VALUE:PARAMETER=VALUE`.
+def open_detector(spec: str | Detector) -> Entry:
+    """Returns a fresh detector, not fitted, with its label.
+
+    Args:
+        spec: A name with parameters, `NAME:PARAMETER=VALUE:PARAMETER=VALUE`, parameters
+            in upper or lower case. The name is that of a plug-in, or `file.py:Class`,
+            or `package.module:Class`. Or an instance, of which a copy is made; its name
+            is that of its class.
 
     Raises:
         InputError: Unknown name or parameter, or a value that the detector refuses.
         PluginError: It is no detector, or fails without any parameter.
     """
+    if isinstance(spec, Detector):
+        name = type(spec).__name__
+        _check_kind(name, type(spec))
+        with registry.foreign(f"The detector {name!r} cannot be copied:"):
+            return _entry(name, replace(typing.cast("Any", spec)))
+    name, kind, settings = _kind(spec)
+    _check_kind(name, kind)
+    with registry.foreign(f"The detector {spec!r} cannot be made:"):
+        given = _parameters(name, kind, settings)
+        try:
+            detector = kind(**given)
+        except (TypeError, ValueError) as error:
+            if not given:
+                raise
+            raise InputError(
+                f"The detector {spec!r} cannot be made: {error}."
+            ) from error
+        return _entry(name, detector)
+
+
+def installed_sources() -> dict[str, str]:
+    """Returns a hash of the sources of every detector that can be loaded, by name."""
+    sources = {}
+    for one in registry.listings("detectors", loaded=True):
+        if not one.fault and isinstance(
+            kind := registry.load("detectors", one.name), type
+        ):
+            sources[one.name] = sources_key(kind)
+    return sources
+
+
+def _kind(spec: str) -> tuple[str, Any, list[str]]:
+    """Returns a detector's name, what should be its class, and its settings."""
     name, *settings = spec.split(":")
-    kind = registry.load("detectors", name)
+    if name not in registry.names("detectors"):
+        match = _IN_FILE.fullmatch(spec) or _IN_MODULE.fullmatch(spec)
+        if match:
+            where, kind, rest = match.groups()
+            loaded = load_object(where, kind)
+            return f"{where}:{kind}", loaded, rest.split(":")[1:]
+        if spec.endswith(".py"):
+            raise InputError(f"{spec} names no class; write {spec}:CLASS.")
+    return name, registry.load("detectors", name), settings
+
+
+def _check_kind(name: str, kind: object) -> None:
     if not (isinstance(kind, type) and issubclass(kind, Detector)):
         raise PluginError(f"The plug-in {name!r} is not a class derived from Detector.")
     if not is_dataclass(kind):
         raise PluginError(f"The detector {name!r} is not a dataclass; add @dataclass.")
-    known = {field.name: field for field in fields(kind) if field.init}
-    with registry.foreign(f"The detector {spec!r} cannot be made:"):
-        types = typing.get_type_hints(kind)
-        given = dict(_setting(name, text, known, types) for text in settings)
-        detector = _make(kind, spec, given)
-        _check_declared(name, detector)
-        parameters = {field: getattr(detector, field) for field in known}
-        json.dumps(parameters)  # as the results will hold them
+
+
+def _entry(name: str, detector: Detector) -> Entry:
+    _check_declared(name, detector)
+    known = [one for one in fields(typing.cast("Any", detector)) if one.init]
+    parameters = {one.name: getattr(detector, one.name) for one in known}
+    json.dumps(parameters)  # as the results will hold them
     changed = [
-        f"{field}={parameters[field]}"
-        for field in known
-        if parameters[field] != known[field].default
+        f"{one.name}={parameters[one.name]}"
+        for one in known
+        if parameters[one.name] != one.default
     ]
     return Entry(":".join([name, *changed]), name, parameters, detector)
-
-
-def _make(kind: type[Detector], spec: str, given: dict[str, Value]) -> Detector:
-    try:
-        return kind(**given)
-    except (TypeError, ValueError) as error:
-        if not given:
-            raise
-        raise InputError(f"The detector {spec!r} cannot be made: {error}.") from error
 
 
 def _check_declared(name: str, detector: Detector) -> None:
@@ -79,33 +124,28 @@ def _check_declared(name: str, detector: Detector) -> None:
             value = getattr(detector, what)
             raise PluginError(
                 f"The detector {name!r} declares {what} = {value!r}; see "
-                "oodbench.scoring.detector.Detector for what it may be."
+                "oodbench.Detector for what it may be."
             )
 
 
-def installed_sources() -> dict[str, str]:
-    """Returns a hash of the source of every detector that can be loaded, by name."""
-    sources = {}
-    for one in registry.listings("detectors", loaded=True):
-        if not one.fault and isinstance(
-            kind := registry.load("detectors", one.name), type
-        ):
-            sources[one.name] = sources_key(kind)
-    return sources
+def _parameters(name: str, kind: Any, settings: list[str]) -> dict[str, Value]:
+    types = typing.get_type_hints(kind)
+    known = {one.name: types[one.name] for one in fields(kind) if one.init}
+    return dict(_setting(name, text, known) for text in settings)
 
 
-def _setting(
-    name: str, text: str, known: dict[str, Field[Any]], types: dict[str, Any]
-) -> tuple[str, Value]:
-    field, equals, value = text.partition("=")
+def _setting(name: str, text: str, known: Mapping[str, Any]) -> tuple[str, Value]:
+    given, equals, value = text.partition("=")
     if not equals:
         raise InputError(
             f"{name}:{text} sets nothing; write {name}:PARAMETER=VALUE "
             f"with one of: {', '.join(known) or 'none, it has no parameters'}."
         )
-    if field not in known:
-        raise InputError(registry.unknown(f"parameter of {name}", field, known))
-    return field, _value(f"{name}:{field}", value, types[field])
+    alike = [one for one in known if one.lower() == given.lower()]
+    if given not in known and len(alike) != 1:
+        raise InputError(registry.unknown(f"parameter of {name}", given, known))
+    field = given if given in known else alike[0]
+    return field, _value(f"{name}:{field}", value, known[field])
 
 
 def _value(where: str, text: str, kind: type) -> Value:
