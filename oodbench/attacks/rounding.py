@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from oodbench.attacks.images import Images
 from oodbench.attacks.robust_accuracy import Robustness, standing
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Misclassify
-from oodbench.base.files import write_atomically
+from oodbench.base.files import npz_bytes, write_atomically
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +40,7 @@ class Rounded:
         }
         if self.labels is not None:
             arrays["labels"] = self.labels
-        np.savez_compressed(buffer := io.BytesIO(), allow_pickle=False, **arrays)
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, npz_bytes(arrays, compressed=True))
 
 
 def rounded(suite: Suite, robustness: Robustness, images: Images) -> list[Rounded]:

@@ -31,6 +31,7 @@ from oodbench.base.files import (
     Record,
     folder_name,
     json_bytes,
+    npz_bytes,
     write_atomically,
 )
 
@@ -102,9 +103,7 @@ class SetFile:
 
     def write(self, arrays: Mapping[str, NDArray[Any]], record: Record) -> None:
         """Stores arrays of one value an image, and what made them."""
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **dict(arrays))
-        _write_pair(self.path, buffer.getvalue(), ".npz", record)
+        _write_pair(self.path, npz_bytes(arrays), ".npz", record)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Returns the stored arrays, one value an image.

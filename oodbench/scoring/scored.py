@@ -11,6 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from oodbench.base.files import npz_bytes
+
 
 class Scored(NamedTuple):
     """What a pass over some images gives."""
@@ -60,9 +62,8 @@ def to_bytes(scored: Scored) -> bytes:
     about = {**names, "failures": scored.failures}
     # Arrays go by numbers, since a detector may be called anything.
     arrays = [*scored.predictions.values(), *scored.scores.values()]
-    buffer = io.BytesIO()
-    np.savez(buffer, *arrays, about=np.array(json.dumps(about)), allow_pickle=False)
-    return buffer.getvalue()
+    numbered = {f"arr_{index}": array for index, array in enumerate(arrays)}
+    return npz_bytes({"about": np.array(json.dumps(about)), **numbered})
 
 
 def from_bytes(content: bytes) -> Scored | None:

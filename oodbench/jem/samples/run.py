@@ -8,7 +8,6 @@ samples.json               how they were made, and what they are like
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oodbench.base.files import Record, json_bytes, write_atomically
+from oodbench.base.files import Record, json_bytes, npz_bytes, write_atomically
 from oodbench.base.progress import Watch, unwatched
 from oodbench.base.text import short_name
 from oodbench.data.image_png import to_bytes
@@ -89,8 +88,7 @@ class Sampling:
         if self.nearest is not None:
             arrays["distances"] = self.nearest.distances.numpy()
             arrays["nearest"] = self.nearest.places.numpy()
-        np.savez(file := io.BytesIO(), allow_pickle=False, **arrays)
-        return file.getvalue()
+        return npz_bytes(arrays)
 
     def _pictures(self) -> dict[str, bytes]:
         pixels = _pixels(self.images)
