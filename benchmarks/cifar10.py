@@ -42,8 +42,8 @@ from tabulate import tabulate
 
 from oodbench import load_network
 from oodbench.jem.training.export import Trained
-from oodbench.results.rows import fitness, groups
-from oodbench.results.store import Store
+from oodbench.results.fitness import fitness
+from oodbench.results.opened import open_results
 
 KINDS = {"jem": (), "ce": ("--weight-x", "0")}
 """What of the recipe `jem-fast` each kind changes."""
@@ -169,8 +169,8 @@ def accuracies(out: Path, models: list[Path]) -> list[float]:
         *("--out", npz(out, FAR[-1]), "--detectors", "msp", "--no-plots"),
         *("--results", str(results), "--overwrite", "stale"),
     )
-    found = [one for group in groups(Store(results).sets()) if (one := fitness(group))]
-    known = {one.model: one.values["accuracy"] for one in found}
+    found = [fitness(group) for group in open_results(results).groups]
+    known = {one.model: one.values["accuracy"] for one in found if one}
     return [known[model.stem] for model in models]
 
 

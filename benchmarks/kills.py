@@ -44,7 +44,7 @@ run.train("digits:0-7", recipe, folder=where).write(where / "model.safetensors")
 WRITE = """
 import sys
 from pathlib import Path
-from oodbench.results.store import write_atomically
+from oodbench.base.files import write_atomically
 print("ready", flush=True)
 for turn in range(10**9):
     for number in range(20):

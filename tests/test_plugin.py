@@ -15,8 +15,7 @@ from oodbench.base import registry
 from oodbench.cli import oodbench
 from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
-from oodbench.results.rows import groups, measure
-from oodbench.results.store import Store
+from oodbench.results.opened import open_results
 
 HERE = Path(__file__).parent / "plugin"
 FAULTY = {
@@ -135,11 +134,11 @@ def test_the_packages_detector_set_and_model_do_what_they_say(example, seen, tmp
     command = ["run", "--model", "template", *sets, *rest]
     result = CliRunner().invoke(oodbench, command)
     assert result.exit_code == 0, result.output
-    (group,) = groups(Store(tmp_path).sets())
-    (row,) = measure(group)
+    (measured,) = open_results(tmp_path).measured
+    (row,) = measured.rows
     # Narrow stripes have more edges, and so features farther out.
     assert row.values["auroc"] == 1
-    assert (group.model, row.inside, row.outside) == (
+    assert (row.model, row.inside, row.outside) == (
         "template",
         "stripes:4",
         "stripes:2",

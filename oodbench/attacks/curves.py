@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from oodbench.output.plots.scores import COLOURS, DASHES
 from oodbench.output.plots.sheet import (
+    COLOURS,
     DARK,
+    DASHES,
     GREY,
     LINE,
     MARGIN,
-    short_name,
+    label,
     style,
     wrap,
 )
@@ -77,7 +78,7 @@ def robustness_curves(title: str, norm: Norm, found: Sequence[Attacked]) -> Figu
                     linewidth=1.2,
                     marker=MARKERS[dash % len(MARKERS)],
                     markersize=2.5,
-                    label=f"{short_name(one.model['name'])}, {each.target.title}",
+                    label=f"{label(one.model['name'])}, {each.target.title}",
                     clip_on=False,
                 )
         radii = [eps * factor for eps in found[0].robustness[0].eps]

@@ -46,9 +46,7 @@ def json_bytes(content: object) -> bytes:
     return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def npz_bytes(
-    arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False
-) -> bytes:
+def npz_bytes(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> bytes:
     """Returns arrays as an `.npz` file; equal arrays give equal bytes.
 
     `numpy.savez` can refuse pickles only from numpy 2.2 on, and takes the word for

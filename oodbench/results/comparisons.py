@@ -1,4 +1,4 @@
-"""Lays out which detectors, or kinds of models, differ by more than chance."""
+"""Compares detectors, or kinds of models: differences, intervals and p-values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from oodbench.base.errors import InputError
-from oodbench.metrics import ranking
 from oodbench.metrics.ranking import FloatArray
 from oodbench.metrics.significance import (
     Contrast,
@@ -19,10 +18,11 @@ from oodbench.metrics.significance import (
     over_seeds,
     seed_difference,
 )
+from oodbench.results import clusters
 from oodbench.results import rows as measures
-from oodbench.results.rows import Group, cluster_notes
+from oodbench.results.rows import Measured
 
-FIRST = "the first line of a set is what its others are compared with"
+FIRST = "the first line of each set is the detector that the others are compared with"
 
 Cell = tuple[str, str]
 """An out-set and a detector."""
@@ -30,64 +30,62 @@ Cell = tuple[str, str]
 
 @dataclass(frozen=True)
 class Line:
-    """One detector on one set, beside another one or beside another kind of model."""
+    """One detector on one set, compared with another detector or kind of model."""
 
     outside: str
     detector: str
     values: tuple[Seeds, ...]
-    """AUROC; of both kinds where two are compared."""
+    """The AUROC; of both kinds where two kinds are compared."""
     contrast: Contrast | None
-    """None for the one that the others are compared with."""
+    """None for the detector that the others are compared with."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The lines of one model, kind of model or pair of kinds beside one in-set."""
+    """The lines of one model, kind of model or pair of kinds, and one in-set."""
 
     inside: str
     names: tuple[str, ...]
-    """Of the model or kinds whose values the lines hold."""
+    """The model or the kinds whose values the lines hold."""
     lines: list[Line]
     notes: list[str]
 
     @property
     def title(self) -> str:
-        """What stands above the table."""
+        """The words above the table."""
         subject = " minus ".join(self.names)
         if len(self.names) == 1:
             subject = f"Detectors of {subject}"
         return f"{subject}; in-distribution {self.inside}."
 
 
-def of_model(group: Group, named: str | None = None) -> Comparison:
+def of_model(measured: Measured, named: str | None = None) -> Comparison:
     """Compares the detectors of one model with the best, or with a named one."""
-    found = measures.pairs(group)
     lines = []
-    for outside, members in measures.by_set(found).items():
-        beside = measures.contrasts(members, named)
+    for outside, members in measures.by_set(measured.scores).items():
         values = {
-            one.row.detector: Seeds(
-                ranking.auroc(one.inside, one.outside), float("nan")
-            )
+            one.row.detector: Seeds(one.row.values["auroc"], float("nan"))
             for one in members
             if not one.row.failure
         }
-        lines += _lines(outside, values, beside)
+        lines += _lines(outside, values, measures.contrasts(members, named))
     notes = [
         FIRST,
-        "difference in AUROC, in points, with its 95 % interval: paired DeLong, over "
-        "images, of one checkpoint",
+        "difference in AUROC, in points, with its 95 % interval: paired DeLong test "
+        "over images, for one checkpoint",
         _family(named),
-        *cluster_notes([one.row for one in found]),
+        *clusters.notes({row.outside: row.clusters_out for row in measured.rows}),
+        *measured.group.notes,
     ]
-    return Comparison(group.inside["set"]["name"], (group.model,), lines, notes)
+    group = measured.group
+    return Comparison(group.inside.name, (group.model,), lines, notes)
 
 
 def of_seeds(
-    kind: str, groups: Sequence[Group], named: str | None = None
+    kind: str, models: Sequence[Measured], named: str | None = None
 ) -> Comparison:
-    """Compares detectors over models that differ in their seed alone."""
-    table = _table(groups)
+    """Compares detectors over models that differ only in their seed."""
+    table = _table(models)
     lines = []
     for outside in dict.fromkeys(outside for outside, _ in table):
         own = {label: row for (where, label), row in table.items() if where == outside}
@@ -102,21 +100,21 @@ def of_seeds(
         known = named is None or named in own
         beside = contrasts(means, between, named) if known else []
         lines += _lines(outside, values, beside)
-    notes = [FIRST, *_seed_notes([(kind, groups)]), _family(named)]
-    return Comparison(groups[0].inside["set"]["name"], (kind,), lines, notes)
+    notes = [FIRST, *_seed_notes([(kind, models)]), _family(named)]
+    return Comparison(models[0].group.inside.name, (kind,), lines, notes)
 
 
-def of_kinds(kinds: Mapping[str, Sequence[Group]]) -> Comparison:
+def of_kinds(kinds: Mapping[str, Sequence[Measured]]) -> Comparison:
     """Compares two kinds of models, their seeds paired in the given order.
 
     Raises:
-        InputError: They have not as many models.
+        InputError: They do not have the same number of models.
     """
     (one, first), (other, second) = kinds.items()
     if len(first) != len(second):
         raise InputError(
-            f"{one} has {len(first)} models and {other} {len(second)}; give as many of "
-            "each, since seeds are paired in order."
+            f"{one} has {len(first)} models and {other} has {len(second)}; give the "
+            "same number of each, since seeds are paired in order."
         )
     tables = _table(first), _table(second)
     shared = [cell for cell in tables[0] if cell in tables[1]]
@@ -139,15 +137,15 @@ def of_kinds(kinds: Mapping[str, Sequence[Group]]) -> Comparison:
         ]
     notes = [
         *_seed_notes(kinds.items()),
-        "p: corrected by Holm over the detectors of a set",
+        "p: Holm-corrected over the detectors of a set",
     ]
-    return Comparison(first[0].inside["set"]["name"], (one, other), lines, notes)
+    return Comparison(first[0].group.inside.name, (one, other), lines, notes)
 
 
 def _lines(
     outside: str, values: Mapping[str, Seeds], beside: Sequence[Contrast]
 ) -> list[Line]:
-    """Returns the one that is compared with, then the others, the best first."""
+    """Returns the detector to compare with, then the others, the best first."""
     if not beside:
         return []
     first = Line(outside, beside[0].against, (values[beside[0].against],), None)
@@ -155,43 +153,57 @@ def _lines(
     return [first, *sorted(others, key=lambda line: -line.values[0].mean)]
 
 
-def _table(groups: Sequence[Group]) -> dict[Cell, FloatArray]:
-    """Returns the AUROCs `[S]` of what all models have, without controls."""
-    if len(groups) < 2:
-        names = ", ".join(group.model for group in groups)
+def _table(models: Sequence[Measured]) -> dict[Cell, FloatArray]:
+    """Returns the AUROCs `[S]` of the cells that all models have, without controls."""
+    if len(models) < 2:
+        names = ", ".join(one.group.model for one in models)
         raise InputError(
-            f"To compare over seeds takes at least two models of a kind, not {names}."
+            f"A comparison over seeds takes at least two models of a kind, not {names}."
         )
-    found: dict[Cell, list[float]] = {}
-    for group in groups:
-        for one in measures.pairs(group):
-            if not (one.row.control or one.row.failure):
-                area = ranking.auroc(one.inside, one.outside)
-                found.setdefault((one.row.outside, one.row.detector), []).append(area)
     return {
         cell: np.array(values)
-        for cell, values in found.items()
-        if len(values) == len(groups)
+        for cell, values in _areas(models).items()
+        if len(values) == len(models)
     }
 
 
-def _seed_notes(kinds: Iterable[tuple[str, Sequence[Group]]]) -> list[str]:
+def _areas(models: Iterable[Measured]) -> dict[Cell, list[float]]:
+    found: dict[Cell, list[float]] = {}
+    for one in models:
+        for row in one.rows:
+            if not (row.control or row.failure):
+                cell = row.outside, row.detector
+                found.setdefault(cell, []).append(row.values["auroc"])
+    return found
+
+
+def _seed_notes(kinds: Iterable[tuple[str, Sequence[Measured]]]) -> list[str]:
+    """Returns the models of each kind, the method, and the cells that a model lacks."""
+    kinds = list(kinds)
     members = [
-        f"{kind}: {', '.join(group.model for group in groups)}"
-        for kind, groups in kinds
+        f"{kind}: {', '.join(one.group.model for one in models)}"
+        for kind, models in kinds
+    ]
+    lacking = [
+        f"{detector} on {outside} is left out: not all models of {kind} have scores"
+        for kind, models in kinds
+        for (outside, detector), values in _areas(models).items()
+        if len(values) < len(models)
     ]
     return [
         *members,
+        *lacking,
         "AUROC: mean ± sample deviation over models",
         "difference in AUROC, in points, with its 95 % interval: Student's t over "
         "models, paired in this order",
+        *(note for _, models in kinds for one in models for note in one.group.notes),
     ]
 
 
 def _family(named: str | None) -> str:
     if named is None:
         return (
-            "p: corrected by Holm over all pairs of detectors of a set, since the same "
+            "p: Holm-corrected over all pairs of detectors of a set, since the same "
             "numbers choose the best"
         )
-    return f"p: corrected by Holm over the detectors of a set beside {named}"
+    return f"p: Holm-corrected over the detectors that are compared with {named}"

@@ -1,4 +1,4 @@
-"""What a stored record must say before anybody reads on: files come from anywhere."""
+"""What a stored record must hold before it is used: files come from anywhere."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ def is_flag(value: object) -> bool:
 
 
 def is_count(value: object) -> bool:
-    """Returns whether a value is a number of things that a float can hold, too."""
+    """Returns whether a value is a number of things, small enough for a float."""
     return type(value) is int and 0 <= value < 1 << 53
 
 
 def is_count_or_none(value: object) -> bool:
-    """Returns whether a value is a number of things, or none is given."""
+    """Returns whether a value is a number of things, or None."""
     return value is None or is_count(value)
 
 
 def is_source(value: object) -> bool:
-    """Returns whether a value says where a model comes from."""
+    """Returns whether a value describes where a model comes from."""
     return isinstance(value, dict) and is_text(value.get("place", ""))
 
 
+def is_role(value: object) -> bool:
+    """Returns whether a value is the role of a set; `in` is the in-set's."""
+    return value in ("in", "near", "far", "covariate", "probe", "unstated")
+
+
 Form = Mapping[str, "Form | Callable[[object], bool]"]
-"""What must be there, by name; what else is there does not matter."""
+"""What a record must hold, by name; it may hold more."""
 
 SET: Form = {
     "model": {
@@ -44,20 +49,20 @@ SET: Form = {
     "set": {
         "name": is_text,
         "key": is_text,
-        "role": is_text,
+        "role": is_role,
         "images": is_count,
         "limit": is_count_or_none,
         "shared_images": is_count,
     },
 }
-"""Of the record of a set's images."""
+"""The form of the record of a set's images."""
 
 CELL: Form = {
     **SET,
     "run": {"finished": is_text},
     "detector": {"label": is_text, "key": is_text, "control": is_flag},
 }
-"""Of the record of a detector's scores."""
+"""The form of the record of a detector's scores."""
 
 TWIN: Form = {
     "model": {"name": is_text, "key": is_text, "source": is_source},
@@ -66,11 +71,11 @@ TWIN: Form = {
     "run": {"finished": is_text},
     "detector": {"label": is_text, "key": is_text, "name": is_text, "source": is_text},
 }
-"""Of a cell that is compared with an earlier or later one."""
+"""The form of a cell that is compared with an earlier or later one."""
 
 
 def fits(record: Any, form: Form) -> bool:
-    """Returns whether a record holds all that a form asks for."""
+    """Returns whether a record holds everything that a form lists."""
     if not isinstance(record, dict):
         return False
     return all(

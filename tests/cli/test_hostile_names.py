@@ -16,8 +16,9 @@ from oodbench.base.files import folder_name
 from oodbench.base.text import printable, short_name, short_note
 from oodbench.output.formats import csv as csv_
 from oodbench.output.formats import html, latex, markdown, terminal
-from oodbench.output.tables import layout
-from oodbench.results.rows import Row
+from oodbench.output.layout import layout
+from oodbench.output.tables import all_numbers
+from oodbench.results.rows import Measured, Row, Scores
 
 HOSTILE = [
     "a|b", "a\\|b", "two\nlines", "`code`", "``", "<script>alert(1)</script>",
@@ -133,7 +134,8 @@ def test_latex_has_no_special_that_is_not_escaped(name):
 @everywhere
 def test_csv_cells_are_no_formulas_and_come_back(made):
     rows, _ = made
-    text = csv_.table(rows)
+    scores = [Scores(row, [], []) for row in rows]
+    text = csv_.listing(*all_numbers([Measured(None, scores, None)]))
     head, *found = csv.reader(io.StringIO(text))
     assert len(found) == len(rows)
     assert {len(line) for line in found} == {len(head)}

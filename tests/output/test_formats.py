@@ -2,18 +2,25 @@
 
 import csv
 import io
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
+from oodbench import InputError
 from oodbench.base.text import short_name
+from oodbench.output import formats
 from oodbench.output.formats import csv as csv_
 from oodbench.output.formats import html, latex, markdown, terminal
-from oodbench.output.formats.head import spans
-from oodbench.output.tables import MARKS, layout
-from oodbench.results.rows import Row
+from oodbench.output.formats import json as json_
+from oodbench.output.layout import MARKS, layout, spans
+from oodbench.output.numbers import interval, percent
+from oodbench.output.tables import all_numbers
+from oodbench.results.rows import Measured, Row, Scores
 
 
 def row(detector, outside, role, auroc, **changes):
@@ -38,6 +45,11 @@ ROWS = [
 ]
 HEAD = ["model", "in", "accuracy %"]
 FIT = [["net", "in:set", "93.66"]]
+
+
+def numbers_of(rows):
+    scores = [Scores(row, [], []) for row in rows]
+    return csv_.listing(*all_numbers([Measured(None, scores, None)]))
 
 
 def shown(renderable):
@@ -70,7 +82,7 @@ def test_markdown_has_a_line_a_detector_with_the_best_in_bold():
     assert "**90.00**" in rows[0]
     assert "**75.00**" in rows[1]
     assert "**" not in rows[2]
-    assert "\n- controls see pixels alone, never the network\n" in text
+    assert "\n- controls see only pixels, never the network\n" in text
 
 
 def test_markdown_leaves_numbers_and_names_of_numbers_as_they_are():
@@ -163,7 +175,7 @@ def test_html_says_what_every_head_belongs_to():
 
 def test_html_sets_intervals_smaller():
     text = html.table(layout(ROWS, intervals=True))
-    assert "<strong>90.00</strong> <small>[89.0, 91.0]</small>" in text
+    assert "<strong>90.00</strong> <small>[89.00, 91.00]</small>" in text
 
 
 def test_html_of_a_listing_names_its_rows():
@@ -176,7 +188,7 @@ def test_html_of_a_listing_names_its_rows():
 
 
 def test_csv_holds_every_number_exactly():
-    found = list(csv.DictReader(io.StringIO(csv_.table(ROWS))))
+    found = list(csv.DictReader(io.StringIO(numbers_of(ROWS))))
     assert len(found) == len(ROWS)
     assert float(found[0]["auroc"]) == 0.9
     assert found[6]["flags"] == "control"
@@ -184,7 +196,7 @@ def test_csv_holds_every_number_exactly():
 
 def test_csv_of_a_failed_cell_is_empty_and_says_why():
     rows = [ROWS[0], row("a", "f1", "far", 0, values={}, failure="NaN, all of it")]
-    second = list(csv.DictReader(io.StringIO(csv_.table(rows))))[1]
+    second = list(csv.DictReader(io.StringIO(numbers_of(rows))))[1]
     assert second["auroc"] == ""
     assert second["failure"] == "NaN, all of it"
 
@@ -196,3 +208,33 @@ def test_a_long_name_is_cut_in_its_middle():
     assert "…" in name
     assert name.endswith("bbb")
     assert short_name("x" * 100) == "x" * 100
+
+
+def test_every_format_in_the_folder_is_found_and_writes_listings():
+    assert formats.names() == ["csv", "html", "json", "latex", "markdown", "terminal"]
+    for name in formats.names():
+        writer = formats.load(name)
+        text = formats.as_text(writer.listing(HEAD, FIT, "A title", ["a note"]))
+        assert "93.66" in text
+        has_place = name not in ("csv", "json")
+        assert formats.is_for_reading(writer) == has_place
+        assert ("A title" in text) == ("a note" in text) == has_place
+    with pytest.raises(InputError, match="did you mean 'latex'"):
+        formats.load("latx")
+
+
+def test_json_holds_numbers_as_numbers_and_null_for_what_is_none():
+    rows = [["a\x1b", 0.1, None, float("nan"), True]]
+    text = json_.listing(["name", "x", "y", "z", "b"], rows)
+    assert json.loads(text) == [
+        {"name": "a\x1b", "x": 0.1, "y": None, "z": None, "b": 1}
+    ]
+    assert text.replace("\n", "").isprintable()
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
+def test_no_interval_is_written_that_excludes_its_own_estimate(shares):
+    low, value, high = sorted(shares)
+    ends = re.findall(r"[0-9.]+", interval(low, high))
+    assert float(ends[0]) <= float(percent(value)) <= float(ends[1])
+    assert {len(text.partition(".")[2]) for text in (*ends, percent(value))} == {2}

@@ -13,10 +13,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
+from oodbench.base.files import folder_name
 from oodbench.metrics import ranking
-from oodbench.output.plots import scores as plots
-from oodbench.output.plots import sheet
-from oodbench.results.rows import Row, Scores, groups, measure, pairs
+from oodbench.output.plots import draw, heat_map, histograms, roc, sheet
+from oodbench.results.opened import of_sets
+from oodbench.results.rows import Row, Scores
 from oodbench.results.store import Store
 
 DETECTORS = {"energy": False, "msp": False, "pixel_knn": True}
@@ -37,19 +38,24 @@ def scores(detectors=DETECTORS, sets=SETS, failed=(), model="jem", inside="digit
             if (detector, outside) in failed:
                 row = replace(row, failure="NaN in 3 of 80 scores")
                 pair = Scores(row, np.empty(0), np.empty(0))
-            found.append(pair)
+            found.append(measured(pair))
     return found
 
 
-def with_values(pair):
+def measured(pair):
     if pair.row.failure:
-        return pair.row
-    return replace(pair.row, values=ranking.summary(pair.inside, pair.outside))
+        return pair
+    values = {"auroc": ranking.auroc(pair.inside, pair.outside)}
+    return replace(pair, row=replace(pair.row, values=values))
 
 
 def figures(found):
-    rows = [with_values(pair) for pair in found]
-    return [plots.histograms(found), plots.roc_curves(found), plots.heat_map(rows)]
+    found = [measured(pair) for pair in found]
+    return [
+        histograms.histograms(found),
+        roc.roc_curves(found),
+        heat_map.heat_map([pair.row for pair in found]),
+    ]
 
 
 def texts(figure):
@@ -77,22 +83,26 @@ def svg_texts(path):
 
 @given(samples, real, st.floats(1e-3, 1e3))
 def test_a_histogram_holds_all_images(images, low, width):
-    binned = plots.bin_scores(images, (low, low + max(width, abs(low) / 1e9)))
-    assert binned.shares.shape == (plots.BINS,)
+    binned = histograms.bin_scores(images, (low, low + max(width, abs(low) / 1e9)))
+    assert binned.shares.shape == (histograms.BINS,)
     assert binned.shares.sum() == pytest.approx(1)
     assert binned.below <= binned.shares[0] + 1e-12
     assert binned.above <= binned.shares[-1] + 1e-12
 
 
 def test_images_beyond_the_axis_are_counted_at_its_ends():
-    binned = plots.bin_scores([-9, 0, 1, 2, 8, 9, 9, 9], (0, 2))
+    binned = histograms.bin_scores([-9, 0, 1, 2, 8, 9, 9, 9], (0, 2))
     assert (binned.below, binned.above) == (1 / 8, 1 / 2)
-    assert binned.shares[[0, plots.BINS // 2, -1]].tolist() == [2 / 8, 1 / 8, 5 / 8]
+    assert binned.shares[[0, histograms.BINS // 2, -1]].tolist() == [
+        2 / 8,
+        1 / 8,
+        5 / 8,
+    ]
 
 
 @given(samples, st.lists(samples, min_size=1, max_size=3))
 def test_an_axis_has_a_width_and_holds_the_middle_of_the_in_set(inside, outsides):
-    low, high = plots.score_range(inside, outsides)
+    low, high = histograms.score_range(inside, outsides)
     assert low < high
     assert np.isfinite([low, high]).all()
     assert low <= np.median(np.clip(inside, -1e300, 1e300)) <= high
@@ -100,18 +110,18 @@ def test_an_axis_has_a_width_and_holds_the_middle_of_the_in_set(inside, outsides
 
 def test_an_axis_spans_all_sets_but_neither_outliers_nor_a_far_away_set():
     inside, near = np.linspace(0, 1, 1001), np.linspace(-1, 0.5, 1001)
-    low, high = plots.score_range([*inside, 1e9], [near, [*near, -1e9]])
+    low, high = histograms.score_range([*inside, 1e9], [near, [*near, -1e9]])
     assert low == pytest.approx(-0.99, abs=0.01)
     assert high == pytest.approx(0.99, abs=0.01)
-    low, high = plots.score_range(inside, [near, near - 1e6])
+    low, high = histograms.score_range(inside, [near, near - 1e6])
     assert low == pytest.approx(-2, abs=0.05)
 
 
 def test_points_of_a_roc_curve_are_shares_of_accepted_images():
     rng = np.random.default_rng(0)
     inside, outside = rng.normal(1, 1, 300), rng.normal(0, 1, 400)
-    rates, shares = plots.roc_points(inside, outside)
-    assert rates[0] == plots.LOWEST_RATE
+    rates, shares = roc.roc_points(inside, outside)
+    assert rates[0] == roc.LOWEST_RATE
     assert (rates[-1], shares[-1]) == (1, 1)
     for rate, share in zip(rates[1:], shares[1:], strict=True):
         accepted = int(rate * 400 + 1e-9)
@@ -122,32 +132,34 @@ def test_points_of_a_roc_curve_are_shares_of_accepted_images():
 
 
 def test_the_roc_curve_of_equal_scores_is_chance():
-    rates, shares = plots.roc_points([1, 1, 1], [1, 1])
+    rates, shares = roc.roc_points([1, 1, 1], [1, 1])
     assert shares == pytest.approx(rates)
 
 
 def test_the_threshold_line_accepts_95_percent_of_the_in_set():
     found = scores()
-    figure = plots.histograms(found)
+    figure = histograms.histograms(found)
     outlines, cuts = corners(figure, "ood"), corners(figure, "threshold")
     assert len(outlines) == len(cuts) == len(found)
     for pair, outline, cut in zip(found, outlines, cuts, strict=True):
         left, right = outline[:, 0].min(), outline[:, 0].max()
         own = [one for one in found if one.row.detector == pair.row.detector]
-        low, high = plots.score_range(pair.inside, [one.outside for one in own])
+        low, high = histograms.score_range(pair.inside, [one.outside for one in own])
         place = low + (high - low) * (cut[:, 0] - left) / (right - left)
         assert place == pytest.approx(ranking.threshold_at_tpr(pair.inside, 0.95))
 
 
 def test_histograms_of_both_sets_share_one_scale_of_density():
     found = scores(detectors={"energy": False}, sets={"photos": "far"})
-    figure = plots.histograms(found)
-    span = plots.score_range(found[0].inside, [found[0].outside])
+    figure = histograms.histograms(found)
+    span = histograms.score_range(found[0].inside, [found[0].outside])
     (inside,), (outside,) = corners(figure, "in-distribution"), corners(figure, "ood")
     bottom = outside[0, 1]
-    drawn = [bottom - each[1 : 2 * plots.BINS : 2, 1] for each in (inside, outside)]
+    drawn = [
+        bottom - each[1 : 2 * histograms.BINS : 2, 1] for each in (inside, outside)
+    ]
     expected = [
-        plots.bin_scores(each, span).shares
+        histograms.bin_scores(each, span).shares
         for each in (found[0].inside, found[0].outside)
     ]
     scale = np.sum(drawn[0]) / np.sum(expected[0])
@@ -157,18 +169,19 @@ def test_histograms_of_both_sets_share_one_scale_of_density():
 
 def test_a_spike_is_cut_so_that_the_other_histogram_can_be_seen():
     row = Row("jem", "digits", "noise", "probe", "energy", False, 100, 100)
-    figure = plots.histograms([Scores(row, np.linspace(0, 1, 100), np.zeros(100))])
+    pair = measured(Scores(row, np.linspace(0, 1, 100), np.zeros(100)))
+    figure = histograms.histograms([pair])
     (inside,), (outside,) = corners(figure, "in-distribution"), corners(figure, "ood")
     heights = [np.ptp(each[:, 1]) for each in (inside, outside)]
-    assert heights[1] == pytest.approx(plots.TALLEST * heights[0])
+    assert heights[1] == pytest.approx(histograms.TALLEST * heights[0])
     marks = {line.get_marker(): line.get_xdata() for line in figure.axes[0].lines[-3:]}
     assert [len(marks[sign]) for sign in "<>^"] == [0, 0, 1]
 
 
 def test_cells_of_the_heat_map_hold_the_numbers():
     found = scores()
-    rows = [with_values(pair) for pair in found]
-    figure = plots.heat_map(rows)
+    rows = [pair.row for pair in found]
+    figure = heat_map.heat_map(rows)
     values = [row.values["auroc"] for row in rows]
     assert part(figure, "auroc").get_array().tolist() == values
     for value, cell in zip(values, corners(figure, "auroc"), strict=True):
@@ -180,12 +193,12 @@ def test_cells_of_the_heat_map_hold_the_numbers():
 
 
 def test_the_heat_map_marks_ties_and_numbers_below_chance():
-    row = with_values(scores()[0])
+    row = scores()[0].row
     rows = [
         replace(row, values={"auroc": 0.4996}),
         replace(row, detector="msp", values={"auroc": 0.5}, flags=("ties",)),
     ]
-    assert {"▾50.0", "50.0¶"} <= set(written(plots.heat_map(rows)))
+    assert {"▾50.0", "50.0¶"} <= set(written(heat_map.heat_map(rows)))
 
 
 def luminance(colour):
@@ -200,24 +213,26 @@ def test_numbers_in_the_heat_map_stand_out():
         replace(pair.row, values={"auroc": int(pair.row.outside[-3:]) / 100})
         for pair in scores(detectors={"energy": False}, sets=sets)
     ]
-    figure = plots.heat_map(rows)
+    figure = heat_map.heat_map(rows)
     shown = {one.get_text().strip("▾"): one for one in texts(figure)}
     for row in rows:
         value = row.values["auroc"]
         text = luminance(shown[f"{100 * value:.1f}"].get_color())
-        dark, light = sorted([text, luminance(plots.DIVERGING(value)[:3])])
+        dark, light = sorted([text, luminance(heat_map.DIVERGING(value)[:3])])
         assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.2, level AA
 
 
 def test_chance_is_white_and_either_side_gets_darker():
-    assert plots.DIVERGING(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.02)
-    shades = [luminance(plots.DIVERGING(value)[:3]) for value in np.linspace(0, 1, 21)]
+    assert heat_map.DIVERGING(0.5)[:3] == pytest.approx((1, 1, 1), abs=0.02)
+    shades = [
+        luminance(heat_map.DIVERGING(value)[:3]) for value in np.linspace(0, 1, 21)
+    ]
     assert (np.diff(shades[:11]) > 0).all()
     assert (np.diff(shades[10:]) < 0).all()
 
 
 def test_sets_stand_by_role_and_controls_below():
-    for figure in (plots.histograms(scores()), figures(scores())[2]):
+    for figure in (histograms.histograms(scores()), figures(scores())[2]):
         places = {one.get_text(): one.get_position() for one in texts(figure)}
         # The in-set's name is left out of another's.
         across = [places[name][0] for name in ("letters", "photos", "noise")]
@@ -232,7 +247,7 @@ def test_sets_stand_by_role_and_controls_below():
 
 def test_lines_of_twenty_detectors_all_look_different():
     detectors = {f"detector-{index}": index > 17 for index in range(20)}
-    figure = plots.roc_curves(scores(detectors, {"photos": "far"}))
+    figure = roc.roc_curves(scores(detectors, {"photos": "far"}))
     (lines,) = figure.findobj(LineCollection)
     looks = zip(lines.get_colors(), lines.get_linestyles(), strict=True)
     assert len({repr(look) for look in looks}) == 20
@@ -323,7 +338,7 @@ def test_a_figure_of_the_same_numbers_has_the_same_bytes(tmp_path):
     with mpl.rc_context(again):
         second = figures(scores(failed=[("msp", "photos")]))
         files = [
-            plots.save(figure, tmp_path / f"{copy}-{index}")
+            draw.save(figure, tmp_path / f"{copy}-{index}")
             for copy, both in enumerate((first, second, first))
             for index, figure in enumerate(both)
         ]
@@ -336,7 +351,7 @@ def test_a_figure_of_the_same_numbers_has_the_same_bytes(tmp_path):
 
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
     before = dict(mpl.rcParams)
-    plots.save(plots.roc_curves(scores()), tmp_path / "figure")
+    draw.save(roc.roc_curves(scores()), tmp_path / "figure")
     assert dict(mpl.rcParams) == before
 
 
@@ -344,10 +359,11 @@ def test_an_svg_holds_hostile_names_as_they_are(tmp_path):
     short = [*HOSTILE[:-1], UNPRINTABLE]
     found = scores(dict.fromkeys(short, False), {"$1$<&>": "near"})
     for figure in figures(found):
-        _, svg = plots.save(figure, tmp_path / "figure")
+        _, svg = draw.save(figure, tmp_path / "figure")
         assert {"$x_$|<b>", "_hidden", "%s{}", "漢字 🎉"} <= set(svg_texts(svg))
-        # What XML cannot hold becomes a space.
-        assert "a b c [31m" in svg_texts(svg)
+        # What cannot be seen is an escape, as in tables; XML could not hold it.
+        whole = "".join("".join(svg_texts(svg)).split())  # it may be broken in lines
+        assert r"abc\x00\x1b[31m\ud800\ufffe" in whole
         assert any(one.startswith("$1$<&>") for one in svg_texts(svg))
         assert b"<dc:date>" not in svg.read_bytes()
         ids = [one.get("id") for one in ElementTree.parse(svg).iter() if one.get("id")]
@@ -356,7 +372,7 @@ def test_an_svg_holds_hostile_names_as_they_are(tmp_path):
 
 def test_a_long_name_keeps_both_its_ends(tmp_path):
     name = "begin" + "x" * 90 + "end"
-    _, svg = plots.save(figures(scores({name: False}))[1], tmp_path / "figure")
+    _, svg = draw.save(figures(scores({name: False}))[1], tmp_path / "figure")
     (text,) = [one for one in svg_texts(svg) if one.startswith("begin")]
     assert text.endswith("end")
     assert len(text) == sheet.LONGEST
@@ -365,14 +381,14 @@ def test_a_long_name_keeps_both_its_ends(tmp_path):
 def test_notes_say_what_marks_mean_but_do_not_fill_pages():
     found = scores()
     found[0] = replace(found[0], row=replace(found[0].row, flags=("limit",)))
-    text = " ".join(written(plots.histograms(found)))
+    text = " ".join(written(histograms.histograms(found)))
     assert "noise§" in text
     assert "§ cut by --limit" in text
-    text = " ".join(written(plots.histograms(SHAPES["failed"])))
+    text = " ".join(written(histograms.histograms(SHAPES["failed"])))
     assert "energy of jem on letters failed: NaN in 3 of 80 scores" in text
     many = {f"set-{index}": "far" for index in range(40)}
     failed = [("energy", name) for name in many]
-    notes = written(plots.roc_curves(scores({"energy": False}, many, failed)))
+    notes = written(roc.roc_curves(scores({"energy": False}, many, failed)))
     assert "and 28 more; `oodbench table` shows all" in notes
 
 
@@ -381,15 +397,18 @@ def stored(root, *, limit=None):
     rng = np.random.default_rng(0)
     model = {"name": "my model", "key": "m" * 64, "classes": 10, "density_head": False}
     run = {"finished": "2025-01-01"}
+    inside = {"name": "digits", "key": f"digits-{limit}"}
     for name, role in {"digits": "in", "photos": "far"}.items():
         key = f"{name}-{limit}"
         record = {"name": name, "key": key, "role": role, "images": 30}
         record |= {"limit": limit, "shared_images": 0}
-        file = store.set("model", f"digits-{limit}", key)
-        file.write({"labels": np.zeros(30)}, {"model": model, "set": record})
+        common = {"model": model, "inside": inside, "set": record}
+        places = (("m", "m" * 64), ("in", inside["key"]), (name, key))
+        file = store.set(*(folder_name(*each) for each in places))
+        file.write({"labels": np.zeros(30)}, common)
         for label, control in DETECTORS.items():
             detector = {"label": label, "key": label * 8, "control": control}
-            cell = {"model": model, "set": record, "detector": detector, "run": run}
+            cell = {**common, "detector": detector, "run": run}
             place = file.cell(label, detector["key"])
             place.write(rng.normal((role == "in") * (1 + 9 * control), 1, 30), cell)
     return store
@@ -397,19 +416,19 @@ def stored(root, *, limit=None):
 
 def test_a_group_is_drawn_into_files_that_say_what_they_are(tmp_path):
     stored(tmp_path / "runs")
-    both = groups(stored(tmp_path / "runs", limit=30).sets())
-    files = [path for group in both for path in plots.draw(group, tmp_path / "plots")]
+    both = of_sets(stored(tmp_path / "runs", limit=30).sets()).measured
+    files = draw.plot(tmp_path / "runs")
     assert len(both) == 2
     assert len(set(files)) == len(list((tmp_path / "plots").iterdir())) == 12
     names = [path.name for path in files[:6]]
     kinds = ("histograms", "roc", "heatmap")
-    starts = [f"{kind}-my_model-digits-" for kind in kinds for _ in "12"]
+    starts = [f"{kind}-my_model-digits_" for kind in kinds for _ in "12"]
     assert [
         name[: len(start)] for name, start in zip(names, starts, strict=True)
     ] == starts
     assert [path.suffix for path in files[:2]] == [".png", ".svg"]
-    numbers = [f"{100 * row.values['auroc']:.1f}" for row in measure(both[0])]
-    assert len(pairs(both[0])) == 3
+    numbers = [f"{100 * row.values['auroc']:.1f}" for row in both[0].rows]
+    assert len(both[0].scores) == 3
     for path in files[1:6:2]:
         text = "".join(svg_texts(path))
         assert all(number in text for number in numbers)
@@ -418,15 +437,15 @@ def test_a_group_is_drawn_into_files_that_say_what_they_are(tmp_path):
 
 
 def test_a_group_without_scores_is_not_drawn(tmp_path):
-    (group,) = groups(stored(tmp_path / "runs").sets())
-    group.outside.clear()
-    assert plots.draw(group, tmp_path / "plots") == []
+    results = of_sets(stored(tmp_path / "runs").sets())
+    results.groups[0].outside.clear()
+    assert draw.plot(results, tmp_path / "plots") == []
     assert not (tmp_path / "plots").exists()
 
 
 def test_drawing_needs_neither_torch_nor_pandas_nor_pyplot():
     code = (
-        "import sys, oodbench.output.plots.scores; "
+        "import sys, oodbench.output.plots.draw; "
         "print({'torch', 'pandas', 'matplotlib.pyplot'} & set(sys.modules))"
     )
     command = [sys.executable, "-Ic", code]

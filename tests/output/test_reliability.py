@@ -10,7 +10,7 @@ from oodbench.metrics.calibration import (
     reliability,
 )
 from oodbench.metrics.temperature import Graded
-from oodbench.output.plots import scores, sheet
+from oodbench.output.plots import draw, sheet
 from oodbench.output.plots.reliability import reliability_diagram
 
 
@@ -86,9 +86,9 @@ def test_all_text_is_on_the_sheet_and_of_at_least_seven_points(count, title):
 
 def test_a_diagram_of_the_same_numbers_has_the_same_bytes(tmp_path):
     before = dict(mpl.rcParams)
-    first = scores.save(diagram(), tmp_path / "first")
+    first = draw.save(diagram(), tmp_path / "first")
     with mpl.rc_context({"font.size": 20, "axes.linewidth": 9, "lines.linewidth": 5}):
-        second = scores.save(diagram(), tmp_path / "second")
+        second = draw.save(diagram(), tmp_path / "second")
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
     assert dict(mpl.rcParams) == before

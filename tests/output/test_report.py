@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from oodbench import cli
-from oodbench.base.files import key_of
+from oodbench.base.files import folder_name, key_of
 from oodbench.base.text import printable, short_name
 from oodbench.data.dataset import digest
 from oodbench.output.report import page
 from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.images import data_uri
-from oodbench.results import rows
+from oodbench.results.opened import of_sets
 from oodbench.results.store import Store
 
 RUN = {
@@ -51,7 +51,8 @@ class Results:
             "shared_images": 0,
         }  # fmt: skip
         record = {"model": self.model, "inside": self.inside, "set": about, "run": RUN}
-        file = self.store.set("model", "in", key_of(name)[:8])
+        parts = self.model, self.inside, about
+        file = self.store.set(*(folder_name(one["name"], one["key"]) for one in parts))
         arrays = {"digests": np.array([digest(one) for one in images], np.uint64)}
         file.write(arrays, record)
         for label, values in scores.items():
@@ -74,7 +75,7 @@ class Results:
         return path
 
     def page(self, **options):
-        return page.write(rows.groups(self.store.sets()), **options)
+        return page.write(of_sets(self.store.sets()).measured, **options)
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ def test_page_holds_tables_figures_and_provenance(results):
     assert "1 model, 2 sets, 2 detectors; scored by 2026-01-02" in text
     assert "AUROC in %, higher is better" in text
     assert "FPR95 in %, lower is better" in text
-    assert "controls see pixels alone, never the network" in text
+    assert "controls see only pixels, never the network" in text
     assert "ROC curves over a logarithmic axis" in text
     assert f"sha256 {'0' * 64}" in text
     assert "normalisation mean 0.5; deviation 0.25" in text

@@ -1,7 +1,8 @@
 import pytest
 
-from oodbench.output.tables import layout, layout_fitness
-from oodbench.results.rows import Fitness, Row
+from oodbench.output.layout import layout, layout_fitness
+from oodbench.results.fitness import Fitness
+from oodbench.results.rows import Row
 
 
 def row(detector, outside, role, auroc, **changes):
@@ -76,7 +77,7 @@ def test_controls_stand_apart():
 
 def test_convention_chooses_the_number_and_is_named():
     ours = layout(ROWS, metric="fpr95")
-    theirs = layout(ROWS, metric="fpr95", convention="openood")
+    theirs = layout(ROWS, metric="fpr95_openood")
     assert lines(ours)["a"][0] == "10.00"
     assert lines(theirs)["a"][0] == "5.00"
     assert "accepts 95 % of the in-distribution images" in ours.title
@@ -84,7 +85,7 @@ def test_convention_chooses_the_number_and_is_named():
 
 
 def test_intervals_stand_in_brackets():
-    assert lines(layout(ROWS, intervals=True))["a"][0] == "90.00 [89.0, 91.0]"
+    assert lines(layout(ROWS, intervals=True))["a"][0] == "90.00 [89.00, 91.00]"
     assert lines(layout(ROWS, intervals=True))["a"][3] == "90.00"
 
 
@@ -117,12 +118,12 @@ def test_accuracy_near_chance_is_shouted():
     assert rows[0][head.index("adaptive ECE %")] == "20.00"
 
 
-def test_what_is_not_told_apart_from_the_best_is_marked_for_auroc_alone():
+def test_what_does_not_differ_from_the_best_is_marked_for_auroc_only():
     rows = [row("a", "n1", "near", 0.9), row("b", "n1", "near", 0.89, flags=("even",))]
     table = layout(rows)
     assert lines(table) == {"a": ["90.00", "90.00"], "b": ["89.00≈", "89.00"]}
     assert table.columns[0].marks == ""
-    assert any(note.startswith("≈ not told apart") for note in table.notes)
+    assert any(note.startswith("≈ not significantly different") for note in table.notes)
     assert lines(layout(rows, metric="fpr95"))["b"][0] == "11.00"
 
 
@@ -145,7 +146,7 @@ def test_intervals_of_fpr95_stand_in_brackets_where_there_are_any():
     one = row("a", "n1", "near", 0.9)
     one.values.update(ends)
     table = layout([one], metric="fpr95", intervals=True)
-    assert lines(table)["a"][0] == "10.00 [5.0, 25.0]"
+    assert lines(table)["a"][0] == "10.00 [5.00, 25.00]"
     assert any("bootstrap" in note for note in table.notes)
 
 
@@ -153,6 +154,6 @@ def test_sets_whose_images_share_origins_are_named():
     many = row("a", "n1", "near", 0.9, clusters_out=20)
     few = row("a", "f1", "far", 0.9, clusters_out=2)
     notes = layout([many, few], intervals=True).notes
-    assert "n1: intervals and tests are over 20 origins of the images" in notes
-    assert any(note.startswith("f1: its images come from 2 origins") for note in notes)
+    assert "n1: intervals and tests are over the 20 origins of its images" in notes
+    assert any(note.startswith("f1: its images have only 2 origins") for note in notes)
     assert not any("origins" in note for note in layout([many, few]).notes)

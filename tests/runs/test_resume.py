@@ -256,7 +256,7 @@ def test_bf16_is_another_model_with_nearly_the_same_scores(go, tmp_path, tiny):
         for cell in file.cells():
             record = cell.read()
             key = record["set"]["name"], record["detector"]["label"]
-            scores.setdefault(key, []).append(cell.scores())
+            scores.setdefault(key, []).append(cell.load().scores)
     for full, half in scores.values():
         assert full == pytest.approx(half, rel=0.1, abs=0.1)
         assert not np.array_equal(full, half)

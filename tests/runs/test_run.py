@@ -8,7 +8,7 @@ import torch
 
 from oodbench import Detector, InputError, Network
 from oodbench.base import registry
-from oodbench.results import rows as measures
+from oodbench.results.opened import open_results
 from oodbench.results.store import Store
 from oodbench.runs import run as benchmark
 
@@ -59,13 +59,13 @@ def contents(folder):
 def test_every_detector_and_set_gets_a_cell(run, tmp_path):
     finished = run(detectors=["msp", "energy"])
     assert (finished.computed, finished.reused) == (4, 0)
-    (group,) = measures.groups(Store(tmp_path / "runs").sets())
-    rows = measures.measure(group)
+    (measured,) = open_results(tmp_path / "runs").measured
+    rows = measured.rows
     assert {(r.detector, r.outside, r.role) for r in rows} == {
         ("msp", "out", "unstated"),
         ("energy", "out", "unstated"),
     }
-    assert measures.fitness(group).images == 30
+    assert measured.fitness.images == 30
 
 
 def test_the_same_run_again_computes_nothing(run, tmp_path):
@@ -103,7 +103,7 @@ def test_changed_weights_are_another_model(run, tiny, tmp_path):
     run(detectors=["msp"])
     tiny.module.head.bias += 1
     assert run(detectors=["msp"]).computed == 2
-    names = [group.model for group in measures.groups(Store(tmp_path / "runs").sets())]
+    names = [group.model for group in open_results(tmp_path / "runs").groups]
     assert len(set(names)) == 2
     assert all(name.startswith("tiny (") for name in names)
 
@@ -128,16 +128,16 @@ def test_fit_names_where_detectors_are_fitted(run, sets):
 
 def test_limit_takes_the_first_images_and_is_flagged(run, tmp_path):
     run(detectors=["msp"], limit=8)
-    (group,) = measures.groups(Store(tmp_path / "runs").sets())
-    (row,) = measures.measure(group)
+    (measured,) = open_results(tmp_path / "runs").measured
+    (row,) = measured.rows
     assert (row.images_in, row.images_out) == (8, 8)
     assert "limit" in row.flags
 
 
 def test_roles_can_be_stated(run, sets, tmp_path):
     run(out=[f"near={sets['out']}"], detectors=["msp"])
-    (group,) = measures.groups(Store(tmp_path / "runs").sets())
-    assert measures.measure(group)[0].role == "near"
+    (measured,) = open_results(tmp_path / "runs").measured
+    assert measured.rows[0].role == "near"
 
 
 def test_made_sets_take_the_shape_of_the_network(run, sets):
@@ -164,8 +164,8 @@ def test_nan_scores_fail_their_cells_and_are_tried_again(run, monkeypatch, tmp_p
         assert len(finished.failed) == 2
         reason = finished.failed["broken of tiny on in"]
         assert "30 of 30 scores are not finite" in reason
-    (group,) = measures.groups(Store(tmp_path / "runs").sets())
-    failures = {row.detector: row.failure for row in measures.measure(group)}
+    (measured,) = open_results(tmp_path / "runs").measured
+    failures = {row.detector: row.failure for row in measured.rows}
     assert "not finite" in failures["broken"]
     assert failures["msp"] == ""
 
@@ -181,8 +181,8 @@ def test_shared_images_are_counted(run, sets, tmp_path):
         mixed = np.concatenate([inside["images"][:3], 255 - inside["images"][3:9]])
     np.savez(tmp_path / "mixed.npz", images=mixed)
     run(out=[f"npz:{tmp_path}/mixed.npz"], detectors=["msp"])
-    (group,) = measures.groups(Store(tmp_path / "runs").sets())
-    assert "overlap" in measures.measure(group)[0].flags
+    (measured,) = open_results(tmp_path / "runs").measured
+    assert "overlap" in measured.rows[0].flags
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def test_bad_input_is_one_sentence_and_stores_nothing(run, tmp_path, options, me
 def test_a_network_that_does_not_fit_the_images_is_given_them_adapted(run, tmp_path):
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 6))
     run(models=[Network(module, (3, 8, 8), "rgb")], detectors=["msp"])
-    (group,) = measures.groups(Store(tmp_path / "runs").sets())
-    rule = group.inside["set"]["adaptation"]
+    (group,) = open_results(tmp_path / "runs").groups
+    rule = group.inside.record["set"]["adaptation"]
     assert rule == "bilinear antialias, centre crop to 8x8; grey to RGB"
 
 

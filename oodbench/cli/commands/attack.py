@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
+from oodbench.cli import show
 from oodbench.cli.options import (
     checkpoint_options,
     device_option,
@@ -213,38 +213,22 @@ def _print(one: Attacked, norm: Norm) -> None:
     model, inside = one.model["name"], one.inside["name"]
     if one.robustness:
         title = f"Accuracy of {model} on {inside} under attack, in %."
-        _print_table(title, *accuracy_rows(one, norm))
+        show.print_listing(title, *accuracy_rows(one, norm))
     if one.worst_cases:
         title = f"AUROC of {model}, {inside} against attacked OOD images, in %."
-        _print_table(title, *auroc_rows(one, norm))
+        show.print_listing(title, *auroc_rows(one, norm))
     if notes := one.notes():
         click.echo("".join(f"- {printable(note)}\n" for note in notes))
 
 
-def _print_table(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[str]]
-) -> None:
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        from oodbench.output.formats import terminal
-
-        click.echo(printable(title))
-        Console(highlight=False).print(terminal.listing(head, rows))
-    else:
-        from oodbench.output.formats.markdown import escape, listing
-
-        click.echo(f"{escape(title)}\n\n{listing(head, rows)}")
-
-
 def _write(plan: Plan, found: Sequence[Attacked], folder: Path) -> None:
     from oodbench.attacks import curves, record
-    from oodbench.output.plots import scores
+    from oodbench.output.plots.draw import save
 
     path = record.write(plan, found, folder)
     if drawn := [one for one in found if one.robustness]:
         images = drawn[0].robustness[0].images
         title = f"Robust accuracy on {plan.inside.name}, {images} images"
         figure = curves.robustness_curves(title, plan.suite.norm, drawn)
-        scores.save(figure, path.with_suffix(""))
+        save(figure, path.with_suffix(""))
     click.echo(f"Written to {path}.", err=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from oodbench.cli import show
 from oodbench.cli.options import (
     checkpoint_options,
     device_option,
@@ -112,19 +112,9 @@ def calibrate(
 
 def _print(found: Sequence[Recalibrated]) -> None:
     from oodbench.base.text import printable
-    from oodbench.output.tables import layout_recalibrated
+    from oodbench.output.layout import layout_recalibrated
 
-    head, rows = layout_recalibrated(found)
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        from oodbench.output.formats import terminal
-
-        Console(highlight=False).print(terminal.listing(head, rows))
-    else:
-        from oodbench.output.formats import markdown
-
-        click.echo(markdown.listing(head, rows))
+    show.print_listing("", *layout_recalibrated(found))
     fitted, graded = (
         f"{sample['images']} {sample['split']} images of {sample['name']}"
         for sample in (found[0].fitted_on, found[0].inside)

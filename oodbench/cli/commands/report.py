@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from oodbench.base.errors import InputError
-from oodbench.base.text import printable
+from oodbench.cli import show
 from oodbench.cli.options import results_argument
 
 
@@ -17,7 +16,7 @@ from oodbench.cli.options import results_argument
     "--to",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the page goes.  [default: report.html beside the results]",
+    help="The HTML file.  [default: report.html beside the results]",
 )
 @click.option(
     "--gallery/--no-gallery",
@@ -26,27 +25,19 @@ from oodbench.cli.options import results_argument
     help="Open the sets again and show the images that detectors get most wrong.",
 )
 def report(results: Path, file: Path | None, gallery: bool) -> None:
-    """Tells what runs have stored in one HTML page that needs nothing else.
+    """Writes all stored results to one self-contained HTML page.
 
-    Tables that sort, all figures, the images that each detector gets most wrong, and
-    what stands behind the numbers. A browser shows it without a network.
+    It holds tables that sort, all figures, the images that each detector gets most
+    wrong, and the provenance of the numbers. A browser shows it without a network.
 
     \b
     oodbench report
     oodbench report results/runs --to report.html --no-gallery
     """
-    from oodbench.base.files import write_atomically
     from oodbench.output.report import page
-    from oodbench.results import rows
-    from oodbench.results.store import Store
 
-    groups = rows.groups(Store(results).sets())
-    if not groups:
-        raise InputError(f"There are no finished results in {results}.")
-    written = page.write(groups, gallery=gallery)
-    content = written.html.encode()
-    place = file or results.parent / "report.html"
-    write_atomically(place, content)
-    for name, reason in written.left_out.items():
-        click.echo(f"No images of {printable(name)}: {printable(reason)}", err=True)
-    click.echo(f"{len(content) / 1e6:.1f} MB written to {place}.", err=True)
+    written = page.report(
+        results, file, gallery=gallery, tell=lambda note: show.print_notes([note])
+    )
+    megabytes = written.stat().st_size / 1e6
+    click.echo(f"{megabytes:.1f} MB written to {written}.", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oodbench.base.text import printable
-from oodbench.cli.commands.plot import draw
+from oodbench.cli import show
 from oodbench.cli.options import (
     checkpoint_options,
     device_option,
@@ -144,12 +144,10 @@ def run(
 
 
 def _show(finished: Finished, results: Path, plots: bool) -> None:
-    from oodbench.cli.commands.table import print_fitness, print_tables
-    from oodbench.results import rows
+    from oodbench.results.opened import of_sets
 
-    groups = rows.groups(finished.sets, finished.methods)
-    print_fitness(groups)
-    print_tables(groups, metrics=["auroc"])
+    found = of_sets(finished.sets, finished.methods, results)
+    show.print_tables(found.measured, format_="terminal")
     _tell("Skipped", finished.skipped)
     _tell("Failed", finished.failed)
     click.echo(
@@ -158,7 +156,9 @@ def _show(finished: Finished, results: Path, plots: bool) -> None:
         err=True,
     )
     if plots:
-        draw(groups, results.parent / "plots")
+        from oodbench.output.plots.draw import plot
+
+        show.print_written(plot(found))
 
 
 def _tell(what: str, reasons: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from oodbench.cli.options import results_argument
 if TYPE_CHECKING:
     from oodbench.base.files import Record
     from oodbench.metrics.threshold import Threshold
-    from oodbench.results.rows import Group
+    from oodbench.results.groups import Group
 
 
 @click.command()
@@ -50,10 +50,10 @@ def threshold(
     oodbench score photo.png --model jem-digits --threshold energy.json
     """
     from oodbench.metrics.threshold import threshold as threshold_of
-    from oodbench.results import rows, thresholds
-    from oodbench.results.store import Store
+    from oodbench.results import thresholds
+    from oodbench.results.opened import open_results
 
-    groups = rows.groups(Store(results).sets())
+    groups = open_results(results).groups
     group = _choose(groups, model, inside)
     cell, record = _cell(group, detector)
     found = threshold_of(cell, rate)
@@ -69,7 +69,7 @@ def _choose(groups: Sequence[Group], model: str, inside: str | None) -> Group:
     models = sorted({group.model for group in groups})
     if model not in models:
         raise InputError(unknown("model in these results", model, models))
-    sets = {g.inside["set"]["name"]: g for g in groups if g.model == model}
+    sets = {g.inside.name: g for g in groups if g.model == model}
     if inside is None and len(sets) > 1:
         raise InputError(
             f"{model} has several in-distribution sets; say --in with one of: "
@@ -84,14 +84,15 @@ def _choose(groups: Sequence[Group], model: str, inside: str | None) -> Group:
 def _cell(group: Group, detector: str) -> tuple[Sequence[float], Record]:
     from oodbench.base.registry import unknown
 
-    if detector not in group.cells:
-        raise InputError(unknown("detector in these results", detector, group.cells))
-    cell = group.cells[detector]
-    record = cell.read()
-    if record is None or "failure" in record:
-        why = record["failure"] if record else "its file is damaged"
-        raise InputError(f"{detector} of {group.model} has no scores: {why}.")
-    return cell.scores().tolist(), record
+    cells = group.inside.cells
+    if detector not in cells:
+        raise InputError(unknown("detector in these results", detector, cells))
+    record, scores = cells[detector]
+    if "failure" in record:
+        raise InputError(
+            f"{detector} of {group.model} has no scores: {record['failure']}."
+        )
+    return scores.tolist(), record
 
 
 def _text(record: Record, found: Threshold) -> str:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
-from dataclasses import fields
 
 from oodbench.base.text import printable
-from oodbench.results.rows import Row
 
 FORMULA = tuple("=+-@＝＋－＠")
 """What begins a formula in a spreadsheet, in either width."""
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Returns every number of every row, one line a detector and pair of sets."""
-    names = sorted({name for row in rows for name in row.values})
-    known = [field.name for field in fields(Row) if field.name != "values"]
+def listing(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str = "",
+    notes: Sequence[str] = (),
+) -> str:
+    """Returns rows under a head, numbers in full; None and NaN leave a cell empty.
+
+    There is no place for a title and notes.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*known, *names])
-    for row in rows:
-        texts = [_cell(getattr(row, name)) for name in known]
-        writer.writerow([*texts, *(row.values.get(name, "") for name in names)])
+    writer.writerow(map(_cell, head))
+    writer.writerows([_cell(value) for value in row] for row in rows)
     return buffer.getvalue()
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, tuple):
-        return " ".join(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
     return escape(value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""Writes tables as HTML without styles, every cell beside the heads that name it."""
+"""Writes tables as HTML without styles, every cell linked to its heads."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import html
 from collections.abc import Iterable, Sequence
 
 from oodbench.base.text import printable, short_name, short_note
-from oodbench.output.formats.head import spans
-from oodbench.output.tables import Block, Field, Table
+from oodbench.output.layout import Block, Field, Table, spans
 
 
 def table(table: Table) -> str:
-    """Returns a table, best in strong type, controls at the end, its notes below."""
+    """Returns a table, the best in bold, controls at the end, its notes below."""
     groups = spans(table.columns)
     bands = "".join(f'<colgroup span="{len(group.labels)}">' for group in groups)
     over = "".join(
@@ -20,23 +19,25 @@ def table(table: Table) -> str:
     )
     labels = ["detector", *(label for group in groups for label in group.labels)]
     bodies = "".join(_block(block, len(labels)) for block in table.blocks)
-    notes = "".join(f"<li>{_note(note)}</li>\n" for note in table.notes)
     return (
         f"<table>\n<caption>{_note(table.title)}</caption>\n<colgroup>{bands}\n"
         f"<thead>\n<tr><td></td>{over}</tr>\n{_heads(labels)}</thead>\n"
-        f"{bodies}</table>\n" + (f"<ul>\n{notes}</ul>\n" if notes else "")
+        f"{bodies}</table>\n{_notes(table.notes)}"
     )
 
 
 def listing(
-    head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = ""
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    notes: Sequence[str] = (),
 ) -> str:
     """Returns rows under a head; the first column names the row."""
     lines = "".join(_row(row[0], map(_name, row[1:])) for row in rows)
-    title = f"<caption>{escape(caption)}</caption>\n" if caption else ""
+    caption = f"<caption>{_note(title)}</caption>\n" if title else ""
     return (
-        f"<table>\n{title}<thead>\n{_heads(head)}</thead>\n"
-        f"<tbody>\n{lines}</tbody>\n</table>\n"
+        f"<table>\n{caption}<thead>\n{_heads(head)}</thead>\n"
+        f"<tbody>\n{lines}</tbody>\n</table>\n{_notes(notes)}"
     )
 
 
@@ -74,6 +75,11 @@ def _number(one: Field) -> str:
     number, bracket, interval = escape(one.text).partition(" [")
     number = f"<strong>{number}</strong>" if one.best else number
     return number + (f" <small>[{interval}</small>" if bracket else "")
+
+
+def _notes(notes: Sequence[str]) -> str:
+    items = "".join(f"<li>{_note(note)}</li>\n" for note in notes)
+    return f"<ul>\n{items}</ul>\n" if items else ""
 
 
 def _note(text: str) -> str:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from oodbench.base.text import printable, short_name, short_note
-from oodbench.output.formats.head import Span, spans
-from oodbench.output.tables import Block, Field, Table
+from oodbench.output.layout import Block, Field, Span, Table, spans
 
 NEEDS = "% \\usepackage{booktabs}\n"
 ESCAPES = {
@@ -36,27 +35,28 @@ ESCAPES = {
 
 
 def table(table: Table) -> str:
-    """Returns a floating table, best in bold, controls apart, its notes below."""
+    """Returns a floating table, the best in bold, controls apart, its notes below."""
     groups = spans(table.columns)
     columns = 1 + len(table.columns)
     body = "\\midrule\n".join(_block(block, columns) for block in table.blocks)
-    notes = "".join(f"{_escape_note(note)}\\par\n" for note in table.notes)
-    return (
-        f"{NEEDS}\\begin{{table}}\n\\centering\n\\caption{{{_escape_note(table.title)}}}\n"
-        f"\\begin{{tabular}}{{l{'r' * (columns - 1)}}}\n\\toprule\n"
-        f"{_head(groups)}\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
-        f"\\par\\medskip\n\\begin{{minipage}}{{\\linewidth}}\n\\footnotesize\n{notes}"
-        "\\end{minipage}\n\\end{table}\n"
-    )
+    tabular = _tabular("l" + "r" * (columns - 1), _head(groups), body)
+    return _floating(tabular, table.title, table.notes)
 
 
-def listing(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns rows under a head; the first two columns are text."""
+def listing(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    notes: Sequence[str] = (),
+) -> str:
+    """Returns rows under a head; the first two columns are text.
+
+    With a title or notes it is a floating table.
+    """
     body = "".join(_row(map(_escape_name, row)) for row in rows)
-    return (
-        f"{NEEDS}\\begin{{tabular}}{{ll{'r' * (len(head) - 2)}}}\n\\toprule\n"
-        f"{_row(map(escape, head))}\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
-    )
+    columns = "ll" + "r" * (len(head) - 2)
+    tabular = _tabular(columns, _row(map(escape, head)), body)
+    return _floating(tabular, title, notes) if title or notes else NEEDS + tabular
 
 
 def escape(text: str) -> str:
@@ -68,6 +68,22 @@ def escape(text: str) -> str:
     line = "".join(ESCAPES.get(letter, letter) for letter in printable(text))
     # Two hyphens would join to a dash.
     return re.sub("-(?=-)", "-{}", line)
+
+
+def _tabular(columns: str, head: str, body: str) -> str:
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n"
+        f"{head}\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
+    )
+
+
+def _floating(tabular: str, title: str, notes: Sequence[str]) -> str:
+    below = "".join(f"{_escape_note(note)}\\par\n" for note in notes)
+    return (
+        f"{NEEDS}\\begin{{table}}\n\\centering\n\\caption{{{_escape_note(title)}}}\n"
+        f"{tabular}\\par\\medskip\n\\begin{{minipage}}{{\\linewidth}}\n"
+        f"\\footnotesize\n{below}\\end{{minipage}}\n\\end{{table}}\n"
+    )
 
 
 def _escape_name(text: str) -> str:

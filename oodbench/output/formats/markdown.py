@@ -8,20 +8,25 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from oodbench.base.text import printable, short_name, short_note
-from oodbench.output.tables import Block, Column, Table
+from oodbench.output.layout import Block, Column, Table
 
 
 def table(table: Table) -> str:
-    """Returns a table, best in bold, its notes below."""
+    """Returns a table, the best in bold, its notes below."""
     head = ["model", "detector", *map(_head, table.columns)]
     rows = [line for block in table.blocks for line in _rows(block)]
-    notes = "\n".join(f"- {_escape_note(note)}" for note in table.notes)
-    return f"{_escape_note(table.title)}\n\n{_pipes(head, rows)}\n\n{notes}\n"
+    return _document(table.title, _pipes(head, rows), table.notes)
 
 
-def listing(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def listing(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    notes: Sequence[str] = (),
+) -> str:
     """Returns rows under a head; the first two columns are text."""
-    return _pipes(head, [list(map(_escape_name, row)) for row in rows]) + "\n"
+    pipes = _pipes(head, [list(map(_escape_name, row)) for row in rows])
+    return _document(title, pipes, notes)
 
 
 def escape(text: str) -> str:
@@ -35,6 +40,12 @@ def escape(text: str) -> str:
     line = re.sub(special, r"\\\1", printable(text))
     # What would begin a list, underline a heading or draw a rule.
     return re.sub(r"^(\d*)([-+=.)])(?=[-+=\s]|$)", r"\1\\\2", line)
+
+
+def _document(title: str, pipes: str, notes: Sequence[str]) -> str:
+    above = f"{_escape_note(title)}\n\n" if title else ""
+    below = "".join(f"- {_escape_note(note)}\n" for note in notes)
+    return f"{above}{pipes}\n" + (f"\n{below}" if below else "")
 
 
 def _escape_name(text: str) -> str:

@@ -10,11 +10,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from oodbench.base.text import short_name, short_note
-from oodbench.output.tables import Column, Field, Table
+from oodbench.output.layout import Column, Field, Table
 
 
 def table(table: Table) -> RenderableType:
-    """Returns a table, best in bold, controls dimmed, its notes below."""
+    """Returns a table, the best in bold, controls dimmed, its notes below."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
     rich.add_column("\ndetector", no_wrap=True)
     for column in table.columns:
@@ -27,18 +27,28 @@ def table(table: Table) -> RenderableType:
         for label, line in block.controls:
             dimmed = [Text(one.text, "dim") for one in line]
             rich.add_row(Text(f"  {short_name(label)} (control)", "dim"), *dimmed)
-    notes = [Text(f"  {short_note(note)}", "dim") for note in table.notes]
-    return Group(Text(short_note(table.title)), rich, *notes)
+    return _document(table.title, rich, table.notes)
 
 
-def listing(head: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
+def listing(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    notes: Sequence[str] = (),
+) -> RenderableType:
     """Returns rows under a head; the first two columns are text."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for index, name in enumerate(head):
         rich.add_column(Text(name), justify="left" if index < 2 else "right")
     for row in rows:
         rich.add_row(*(Text(short_name(text)) for text in row))
-    return rich
+    return _document(title, rich, notes)
+
+
+def _document(title: str, rich: RichTable, notes: Sequence[str]) -> RenderableType:
+    above = [Text(short_note(title))] if title else []
+    below = [Text(f"  {short_note(note)}", "dim") for note in notes]
+    return Group(*above, rich, *below)
 
 
 def _head(column: Column) -> Text:

@@ -17,14 +17,15 @@ from oodbench.metrics.calibration import (
     accuracy_intervals,
     reliability,
 )
-from oodbench.output.plots import scores
+from oodbench.output.numbers import percent
+from oodbench.output.plots.draw import save
 from oodbench.output.plots.sheet import (
     BLACK,
     DARK,
     GREY,
     LINE,
     MARGIN,
-    short_name,
+    label,
     style,
     wrap,
 )
@@ -87,7 +88,7 @@ def draw(one: Recalibrated, folder: Path) -> list[Path]:
     """
     model, inside = one.model["name"], one.inside["name"]
     figure = reliability_diagram(
-        f"{short_name(model)}, {short_name(inside)}, {one.inside['images']} images",
+        f"{label(model)}, {label(inside)}, {one.inside['images']} images",
         {
             "before temperature scaling": one.before,
             f"after, T = {one.temperature:#.4g}": one.after,
@@ -96,7 +97,7 @@ def draw(one: Recalibrated, folder: Path) -> list[Path]:
     # Two networks may share a name.
     key = key_of(one.model["key"], one.inside["key"])
     name = folder_name(f"reliability-{model}-{inside}", key)
-    return scores.save(figure, folder / name)
+    return save(figure, folder / name)
 
 
 def _add_accuracies(ax: Axes, bins: Reliability, *, named: bool) -> None:
@@ -133,5 +134,5 @@ def _add_images(ax: Axes, bins: Reliability, most: int, *, named: bool) -> None:
 
 
 def _errors(graded: Graded) -> str:
-    ece, adaptive = (100 * graded.values[name] for name in ("ece", "adaptive_ece"))
-    return f"ECE {ece:.2f} %, adaptive ECE {adaptive:.2f} %"
+    ece, adaptive = (percent(graded.values[name]) for name in ("ece", "adaptive_ece"))
+    return f"ECE {ece} %, adaptive ECE {adaptive} %"

@@ -18,12 +18,17 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from oodbench.base.text import short_note
+from oodbench.base.text import printable, short_name, short_note
 from oodbench.metrics.ranking import FloatArray
-from oodbench.output.tables import layout
+from oodbench.output.layout import MARKS, layout
+from oodbench.output.numbers import minus, percent
 from oodbench.results.rows import Row
 
 BLACK, DARK, GREY, PALE = "#000000", "#555555", "#AAAAAA", "#E4E4E4"
+# The palette of Okabe and Ito, which colour-blind readers can distinguish, without its
+# yellow, too pale for a line on white; seven colours and six dashes give 42 lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")
+DASHES = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.5), (9, 2), (3, 1, 1, 1, 1, 1))
 FAMILIES = "agg axes figure font hatch lines patch path savefig svg text xtick ytick"
 STYLE = {
     # Not the user's matplotlibrc: the same numbers shall look the same anywhere.
@@ -42,6 +47,8 @@ STYLE = {
 }
 LONGEST, MOST_NOTES = 60, 12
 """Letters of a name, and notes below a figure."""
+ACCEPTED = 0.95
+"""The share of in-distribution images above the threshold that figures show."""
 
 # Inches.
 MARGIN, LINE, GAP, HANDLE, NARROWEST = 0.1, 0.125, 0.12, 0.22, 4.5
@@ -58,7 +65,7 @@ class Sheet:
     def __init__(self, rows: Sequence[Row]) -> None:
         table, names = (
             layout(rows),
-            (short_name(rows[0].model), short_name(rows[0].inside)),
+            (label(rows[0].model), label(rows[0].inside)),
         )
         block, images = table.blocks[0], rows[0].images_in
         self.title = "{}, in-distribution: {}, {} images".format(*names, images)
@@ -74,7 +81,7 @@ class Sheet:
         self.ax.set_axis_off()
 
     def head(self, width: float, what: str, looks: Mapping[str, Look]) -> None:
-        """Sets the width; writes what there is to see, and the key to its looks."""
+        """Sets the width; writes the title, an explanation and the key to the looks."""
         self.width = max(width, NARROWEST)
         self._paragraph(self.title, weight="bold")
         self._paragraph(what)
@@ -123,6 +130,13 @@ class Sheet:
         x, y = corners.mean(axis=0)
         self.ax.text(x, y, text, ha="center", va="center", color=colour)
 
+    def mark_failures(self, boxes: Boxes, size: Point) -> None:
+        """Hatches the cells of a grid that have no scores."""
+        for row in self.failures:
+            box = corners_of(boxes[row.detector, row.outside], size)
+            self.add_polygons([box], facecolor="none", edgecolor=GREY, hatch="////")
+            self.centre(box, "failed")
+
     def add_polygons(self, corners: Sequence[FloatArray], **look: Any) -> None:
         """Fills polygons, `[V, 2]` each."""
         polygons = PolyCollection(corners)
@@ -162,14 +176,14 @@ class Sheet:
     ) -> list[list[str]]:
         names = []
         for detector, control in self.detectors.items():
-            names.append(wrap(short_name(detector), width) + ["(control)"] * control)
+            names.append(wrap(label(detector), width) + ["(control)"] * control)
             if detector in spans:
                 span = "{:.3g} to {:.3g}".format(*spans[detector])
-                names[-1].append(span.replace("-", "−"))
+                names[-1].append(minus(span))
         return names
 
     def _name_sets(self, xs: Sequence[float], width: float) -> None:
-        heads = [wrap(short_name(one.label) + one.marks, width) for one in self.sets]
+        heads = [wrap(label(one.label) + one.marks, width) for one in self.sets]
         role, role_y = "", self.y + LINE
         self.y = role_y + LINE * (max(map(len, heads)) + 0.3)
         for one, x, head in zip(self.sets, xs, heads, strict=True):
@@ -192,20 +206,20 @@ def _starts(kinds: Sequence[object], start: float, size: float) -> list[float]:
     return [start + size * index + float(gap) for index, gap in enumerate(gaps)]
 
 
-def _plain(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+def label(text: str) -> str:
+    """Returns a name as figures show it, cut in its middle where it is long."""
+    return short_name(text, LONGEST)
 
 
-def short_name(text: str) -> str:
-    """Returns a name on one line, cut in its middle where it is long."""
-    plain, half = _plain(text), LONGEST // 2
-    return plain if len(plain) <= LONGEST else f"{plain[:half]}…{plain[1 - half :]}"
+def number_text(row: Row) -> str:
+    """Returns the AUROC of a row in %, with a mark where many scores are tied."""
+    return percent(row.values["auroc"], 1) + MARKS["ties"] * ("ties" in row.flags)
 
 
 def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
     """Returns lines no wider than some inches, broken at spaces and signs if it can."""
     lines = [""]
-    for piece in re.findall(r"[^\s:+_,/-]*[\s:+_,/-]+|[^\s:+_,/-]+", _plain(text)):
+    for piece in re.findall(r"[^\s:+_,/-]*[\s:+_,/-]+|[^\s:+_,/-]+", printable(text)):
         if lines[-1] and _width(lines[-1] + piece.rstrip(), weight) > width:
             lines.append("")
         lines[-1] += piece
@@ -226,8 +240,8 @@ def _width(text: str, weight: str = "normal") -> float:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draws and saves as oodbench does, whatever the user's matplotlibrc says."""
+    """Draws and saves with the same settings, whatever the user's matplotlibrc says."""
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # The SVG holds such letters all the same, for other fonts to show.
+        # The SVG holds such letters too, and another font may show them.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield

@@ -1,4 +1,4 @@
-"""Puts figures into a page as SVG, several without a clash."""
+"""Puts figures into a page as SVG, without a clash of their ids."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from oodbench.output.formats.html import escape
 from oodbench.output.plots.sheet import style
 
 SCALE = 1.5
-"""Pixels of the page a point of the figure."""
+"""Pixels of the page per point of the figure."""
 UNSEEN = ("metadata", "style")
-"""Elements that a page has no use for: what is in them would reach all its figures."""
+"""Elements that are left out: their content would affect all figures of the page."""
 
 
 def inline_svg(figure: Figure, prefix: str, label: str) -> str:
@@ -24,7 +24,7 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
     Args:
         figure: What to draw.
         prefix: Begins every id; no other figure of the page may have it.
-        label: What those hear who cannot see it.
+        label: Its description for screen readers.
     """
     buffer = io.BytesIO()
     with style():
@@ -45,7 +45,7 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
 
 
 def _clean(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
-    """Makes an element one of the page: no name spaces, ids with a prefix."""
+    """Removes an element's name spaces, and gives its ids the prefix."""
     element.tag = _local(element.tag)
     if element.tag != "text":
         element.text = None

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
-from oodbench.base.files import Record
 from oodbench.base.text import printable, short_name
 from oodbench.metrics import ranking
 from oodbench.output.formats.html import escape
+from oodbench.output.layout import ROLE_ORDER
+from oodbench.output.numbers import minus
+from oodbench.output.plots.sheet import ACCEPTED
 from oodbench.output.report.images import data_uri, reopen
-from oodbench.output.tables import ROLE_ORDER
-from oodbench.results.rows import Group, Scores, pairs
-from oodbench.results.store import SetFile
+from oodbench.results.groups import StoredSet
+from oodbench.results.rows import Measured, Scores, by_set
 
 SHOWN = 6
 """Images of a set that are shown for each detector."""
-ACCEPTED = 0.95
-"""Share of the in-distribution images that is accepted."""
 
 
 class Picture(NamedTuple):
@@ -32,7 +31,7 @@ class Picture(NamedTuple):
     """From 0, among the images of its set."""
     score: float
     accepted: bool
-    """Whether it scores no less than 95 % of the in-distribution images do."""
+    """Whether it scores no less than the threshold that accepts 95 % of the ID set."""
 
 
 class Strip(NamedTuple):
@@ -45,39 +44,38 @@ class Strip(NamedTuple):
 
 @dataclass
 class Gallery:
-    """Writes galleries; a set that several models saw is opened once."""
+    """Writes galleries; opens a set that several models scored once."""
 
     left_out: dict[str, str] = field(default_factory=dict)
     """Sets that cannot be shown, each with the reason."""
     _opened: dict[str, dict[int, str]] = field(default_factory=dict)
     """Pictures as data URIs, by a set's key and their places."""
 
-    def write(self, group: Group) -> str:
-        """Returns the gallery of one model beside one in-set as HTML."""
+    def write(self, measured: Measured) -> str:
+        """Returns the gallery of one model and in-set as HTML."""
         inside: dict[str, Strip] = {}
         walls = []
-        for record, file in sorted(group.outside, key=_role):
-            found = pairs(replace(group, outside=[(record, file)]))
-            scored = [pair for pair in found if not pair.row.failure]
+        scores = by_set(measured.scores)
+        for one in sorted(measured.group.outside, key=_role):
+            scored = [pair for pair in scores.get(one.name, []) if not pair.row.failure]
             for pair in scored:
                 inside[pair.row.detector] = lowest_inside(pair)
-            strips = [highest_outside(pair) for pair in scored]
-            walls.append(self._wall(record, file, strips))
-        own = self._wall(group.inside, group.images, inside.values())
+            walls.append(self._wall(one, [highest_outside(pair) for pair in scored]))
+        own = self._wall(measured.group.inside, inside.values())
         return "".join([own, *walls])
 
-    def _wall(self, record: Record, file: SetFile, strips: Iterable[Strip]) -> str:
+    def _wall(self, one: StoredSet, strips: Iterable[Strip]) -> str:
         ordered = sorted(strips, key=lambda strip: (strip.control, strip.detector))
         if not ordered:
             return ""
-        name = record["set"]["name"]
+        name = one.name
         try:
-            uris = self._open(record, file, ordered)
+            uris = self._open(one, ordered)
         except InputError as error:
             self.left_out[name] = str(error)
             reason = f"{short_name(name)} is left out: {printable(str(error))}"
             return f"<p>{escape(reason)}</p>\n"
-        role = record["set"]["role"]
+        role = one.record["set"]["role"]
         if role == "in":
             what, right = "in-distribution, lowest", "accepted"
         else:
@@ -88,19 +86,19 @@ class Gallery:
             f"<dl>\n{body}</dl>\n</details>\n"
         )
 
-    def _open(
-        self, record: Record, file: SetFile, strips: Sequence[Strip]
-    ) -> dict[int, str]:
-        opened = self._opened.setdefault(record["set"]["key"], {})
-        wanted = {one.place for strip in strips for one in strip.pictures}
+    def _open(self, one: StoredSet, strips: Sequence[Strip]) -> dict[int, str]:
+        opened = self._opened.setdefault(one.record["set"]["key"], {})
+        wanted = {picture.place for strip in strips for picture in strip.pictures}
+        if "digests" not in one.arrays:
+            raise InputError("what its images were is not stored")
         if missing := sorted(wanted - opened.keys()):
-            images = reopen(record, file.arrays()["digests"], missing)
+            images = reopen(one.record, one.arrays["digests"], missing)
             opened |= {place: data_uri(image) for place, image in images.items()}
         return opened
 
 
-def _role(stored: tuple[Record, SetFile]) -> int:
-    return ROLE_ORDER.index(stored[0]["set"]["role"])
+def _role(one: StoredSet) -> int:
+    return ROLE_ORDER.index(one.record["set"]["role"])
 
 
 def lowest_inside(pair: Scores) -> Strip:
@@ -132,7 +130,7 @@ def _strip(strip: Strip, uris: dict[int, str], name: str, right: str) -> str:
 
 def _item(one: Picture, uri: str, name: str, right: str) -> str:
     alt = escape(f"image {one.place} of {short_name(name)}")
-    score = escape(f"{one.score:.3g}".replace("-", "−"))
+    score = escape(minus(f"{one.score:.3g}"))
     verdict = "accepted" if one.accepted else "rejected"
     wrong = ' class="wrong"' if verdict != right else ""
     return (

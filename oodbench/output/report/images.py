@@ -1,4 +1,4 @@
-"""Opens the images of a stored set again, and shows small pictures of them."""
+"""Opens the images of a stored set again, and makes small pictures of them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ LARGEST = 48
 def reopen(
     record: Record, digests: NDArray[np.uint64], wanted: Iterable[int]
 ) -> dict[int, NDArray[np.generic]]:
-    """Returns some images `[H, W, C]` of a set, as they were when they were scored.
+    """Returns some images `[H, W, C]` of a set, the same as when they were scored.
 
     Args:
-        record: Of the set, as one model saw it.
-        digests: `[N]`, what its images were then.
+        record: The record of the set.
+        digests: `[N]`, the stored digests of its images.
         wanted: Places of images, from 0.
 
     Raises:
-        InputError: The set cannot be opened any more, or holds other images.
+        InputError: The set cannot be opened any more, or has other images.
     """
     # These bring torch with them.
     from oodbench.data.checked_split import load_split

@@ -1,58 +1,90 @@
-"""Puts tables, figures, galleries and provenance together in one page."""
+"""Writes all stored results to one self-contained HTML page."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
-from itertools import groupby
+from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+from oodbench.base.files import write_atomically
 from oodbench.base.text import short_name
 from oodbench.output.formats import html
 from oodbench.output.formats.html import escape
-from oodbench.output.plots.scores import figures
+from oodbench.output.layout import by_inside, layout_fitness, layouts
+from oodbench.output.plots.draw import figures
+from oodbench.output.plots.sheet import ACCEPTED
 from oodbench.output.report import provenance
 from oodbench.output.report.figures import inline_svg
-from oodbench.output.report.gallery import ACCEPTED, SHOWN, Gallery
+from oodbench.output.report.gallery import SHOWN, Gallery
 from oodbench.output.report.scrolling import scrolling
-from oodbench.output.tables import Metric, layout_fitness, layouts
-from oodbench.results.rows import Group, fitness
+from oodbench.results.fitness import lack
+from oodbench.results.groups import every_record
+from oodbench.results.opened import Source, folder_of, open_results
+from oodbench.results.rows import Measured
 
-METRICS: dict[Metric, str] = {"auroc": "AUROC", "fpr95": "FPR95"}
+METRICS = {"auroc": "AUROC", "fpr95": "FPR95"}
 FIGURES = {"heatmap": "Heat map", "histograms": "Histograms", "roc": "ROC curves"}
 GALLERY = (
-    f"For each detector the {SHOWN} in-distribution images with the lowest scores and "
-    f"the {SHOWN} images of every other set with the highest, the worst first, each "
-    "with its place in the set, from 0, and its score. Accepted images score no less "
-    f"than the threshold that accepts {100 * ACCEPTED:.0f} % of the in-distribution "
-    "images."
+    f"For each detector: the {SHOWN} in-distribution images with the lowest scores and "
+    f"the {SHOWN} images of every other set with the highest scores, the worst first. "
+    "Below each image: its place in the set, from 0, and its score. An image is "
+    "accepted if it scores no less than the threshold that accepts "
+    f"{100 * ACCEPTED:.0f} % of the in-distribution images."
 )
 
 
 class Report(NamedTuple):
-    """A page, and what it could not show."""
+    """A page, and the sets whose images it could not show."""
 
     html: str
     left_out: dict[str, str]
     """Sets without a gallery, each with the reason."""
 
 
-def write(groups: Sequence[Group], *, gallery: bool = True) -> Report:
-    """Writes a page about some models and sets.
+def report(
+    results: Source,
+    to: str | Path | None = None,
+    *,
+    gallery: bool = True,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Path:
+    """Writes all stored results to one self-contained HTML page.
 
     Args:
-        groups: At least one, those of one in-set together.
+        results: The folder, or what `run` returned.
+        to: The file; None for `report.html` beside the results.
+        gallery: Whether to open the sets again and show images.
+        tell: Called with a sentence for each set whose images are left out.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There are no finished results, or the file cannot be written.
+    """
+    place = folder_of(results).parent / "report.html" if to is None else Path(to)
+    written = write(open_results(results).measured, gallery=gallery)
+    write_atomically(place, written.html.encode())
+    for name, reason in written.left_out.items():
+        tell(f"No images of {name}: {reason}")
+    return place
+
+
+def write(measured: Sequence[Measured], *, gallery: bool = True) -> Report:
+    """Returns a page about some models and sets.
+
+    Args:
+        measured: At least one, those of one in-set together.
         gallery: Whether to open the sets again and show images.
     """
     pictures = Gallery() if gallery else None
     chapters = [
-        _chapter(f"s{number}", list(members), pictures)
-        for number, (_, members) in enumerate(
-            groupby(groups, key=lambda group: group.inside["set"]["key"])
-        )
+        _chapter(f"s{number}", members, pictures)
+        for number, members in enumerate(by_inside(measured))
     ]
     script = _resource("report.js")
     digest = hashlib.sha256(script.encode()).digest()
@@ -61,7 +93,7 @@ def write(groups: Sequence[Group], *, gallery: bool = True) -> Report:
         script=script,
         style=_resource("report.css"),
         title="oodbench report",
-        summary=escape(_summary(groups)),
+        summary=escape(_summary(measured)),
         contents="".join(map(_contents, chapters)),
         chapters="".join(map(_body, chapters)),
     )
@@ -69,7 +101,7 @@ def write(groups: Sequence[Group], *, gallery: bool = True) -> Report:
 
 
 class _Chapter(NamedTuple):
-    """All about the models beside one in-set."""
+    """Everything about one in-set and its models."""
 
     anchor: str
     title: str
@@ -77,35 +109,38 @@ class _Chapter(NamedTuple):
     """HTML by titles."""
 
 
-def _chapter(anchor: str, groups: Sequence[Group], gallery: Gallery | None) -> _Chapter:
-    sections = {"Accuracy and calibration": _accuracy(groups)}
-    tables = layouts(groups, list(METRICS), intervals=True)
+def _chapter(
+    anchor: str, measured: Sequence[Measured], gallery: Gallery | None
+) -> _Chapter:
+    sections = {"Accuracy and calibration": _accuracy(measured)}
+    tables = layouts(measured, list(METRICS), intervals=True)
     for name, table in zip(METRICS.values(), tables, strict=False):  # none: all failed
         sections[name] = scrolling(html.table(table), name)
-    for number, group in enumerate(groups):
-        model = short_name(group.model)
-        sections[f"Figures of {model}"] = _figures(group, f"{anchor}-f{number}")
+    for number, one in enumerate(measured):
+        model = short_name(one.group.model)
+        sections[f"Figures of {model}"] = _figures(one, f"{anchor}-f{number}")
         if gallery is not None:
             about = f"<p>{escape(GALLERY)}</p>\n"
-            sections[f"Images of {model}"] = about + gallery.write(group)
-    sections["Provenance"] = provenance.write(groups)
-    name = short_name(groups[0].inside["set"]["name"])
+            sections[f"Images of {model}"] = about + gallery.write(one)
+    sections["Provenance"] = provenance.write([one.group for one in measured])
+    name = short_name(measured[0].group.inside.name)
     return _Chapter(anchor, f"In-distribution: {name}", sections)
 
 
-def _accuracy(groups: Sequence[Group]) -> str:
-    found = [one for group in groups if (one := fitness(group))]
+def _accuracy(measured: Sequence[Measured]) -> str:
+    found = [one.fitness for one in measured if one.fitness is not None]
     if not found:
-        return "<p>The in-distribution set has no labels.</p>\n"
+        why = {f"{one.group.model}: {lack(one.group)}." for one in measured}
+        return f"<p>No accuracies. {escape(' '.join(sorted(why)))}</p>\n"
     return scrolling(html.listing(*layout_fitness(found)), "Accuracy and calibration")
 
 
-def _figures(group: Group, anchor: str) -> str:
-    drawn = figures(group)
+def _figures(measured: Measured, anchor: str) -> str:
+    drawn = figures(measured)
     written = []
     for kind, name in FIGURES.items():
         if kind in drawn:
-            label = f"{name} of {short_name(group.model)}"
+            label = f"{name} of {short_name(measured.group.model)}"
             svg = inline_svg(drawn[kind], f"{anchor}-{kind}", label)
             written.append(f"<h4>{name}</h4>\n{scrolling(svg, label, 'figure')}")
     return "".join(written)
@@ -128,15 +163,12 @@ def _body(chapter: _Chapter) -> str:
     return f"<h2>{escape(chapter.title)}</h2>\n{sections}"
 
 
-def _summary(groups: Sequence[Group]) -> str:
-    models = {group.inside["model"]["key"] for group in groups}
-    sets = {
-        record["set"]["key"]
-        for group in groups
-        for record in [group.inside, *(record for record, _ in group.outside)]
-    }
-    detectors = {label for group in groups for label in group.cells}
-    last = max(group.inside["run"]["finished"] for group in groups)[:10]
+def _summary(measured: Sequence[Measured]) -> str:
+    groups = [one.group for one in measured]
+    models = {group.inside.record["model"]["key"] for group in groups}
+    sets = {record["set"]["key"] for record in every_record(groups)}
+    detectors = {label for group in groups for label in group.inside.cells}
+    last = max(group.inside.record["run"]["finished"] for group in groups)[:10]
     counts = {"model": models, "set": sets, "detector": detectors}
     found = ", ".join(
         f"{len(what)} {noun}{'s' * (len(what) != 1)}" for noun, what in counts.items()

@@ -1,35 +1,35 @@
-"""Writes what stands behind the numbers: models, sets, detectors and runs."""
+"""Writes the provenance of the numbers: models, sets, detectors and runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oodbench.base.files import Record
 from oodbench.base.text import printable
 from oodbench.output.formats.html import escape, listing
 from oodbench.output.report.scrolling import scrolling
-from oodbench.results.rows import Group
+from oodbench.results.groups import Group, every_record
 
 KEY = 12
-"""Digits of a hash that are shown where it is only to be told from others."""
+"""Digits of a hash that are enough to distinguish it from others."""
 RUN = ("device", "precision", "batch_size", "oodbench", "torch", "numpy")
 
 
 def write(groups: Sequence[Group]) -> str:
-    """Returns the provenance of all that is stored of some models beside one in-set."""
-    cells = [record for group in groups for record in _cells(group)]
+    """Returns the provenance of all results of some models and one in-set as HTML."""
+    cells = [cell.record for group in groups for cell in group.inside.cells.values()]
     return "".join(
         [
             *(_model(group) for group in groups),
             *(_table("Sets", *_sets(groups)), _table("Detectors", *_detectors(cells))),
-            _table("Runs", *_runs([*_seen(groups), *cells])),
+            _table("Runs", *_runs([*every_record(groups), *cells])),
         ]
     )
 
 
 def _model(group: Group) -> str:
-    model = group.inside["model"]
+    model = group.inside.record["model"]
     own_head = (
         "a head of its own" if model["density_head"] else "LogSumExp of the logits"
     )
@@ -64,7 +64,7 @@ def _sets(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
             "none" if one["limit"] is None else str(one["limit"]),
             one["key"][:KEY],
         ]
-        for one in (record["set"] for record in _seen(groups))
+        for one in (record["set"] for record in every_record(groups))
     ]
     return head, _unique(rows)
 
@@ -94,18 +94,6 @@ def _runs(records: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
         [f"{max(when)} UTC", f"{min(when)} UTC", *how] for how, when in dates.items()
     ]
     return head, sorted(rows, reverse=True)
-
-
-def _seen(groups: Iterable[Group]) -> Iterator[Record]:
-    for group in groups:
-        yield group.inside
-        yield from (record for record, _ in group.outside)
-
-
-def _cells(group: Group) -> Iterator[Record]:
-    for cell in group.cells.values():
-        if (record := cell.read()) is not None:
-            yield record
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

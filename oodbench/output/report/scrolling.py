@@ -1,4 +1,4 @@
-"""Lets what is wide scroll in its own box, so that the page need not."""
+"""Puts wide content into a box that scrolls, so that the page does not."""
 
 from oodbench.output.formats.html import escape
 
@@ -8,7 +8,7 @@ def scrolling(content: str, label: str, kind: str = "numbers") -> str:
 
     Args:
         content: HTML.
-        label: What those hear who cannot see it.
+        label: Its description for screen readers.
         kind: numbers, texts or figure.
     """
     return (

@@ -1,0 +1,181 @@
+"""Stored sets and scores, read once and sorted by model and in-distribution set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from oodbench.base.files import Record
+from oodbench.results.pair import DistrustedError
+from oodbench.results.schema import CELL, SET, fits
+from oodbench.results.store import Cell, CellFile, SetFile
+
+
+@dataclass
+class StoredSet:
+    """One set as one model sees it, with the scores of detectors on it."""
+
+    name: str
+    """Unique among the sets that stand beside it in a table."""
+    file: SetFile
+    record: Record
+    arrays: dict[str, NDArray[Any]]
+    """`[N]` each, as in `store.Images`."""
+    cells: dict[str, Cell] = field(default_factory=dict)
+    """By the detector's label."""
+
+
+@dataclass
+class Group:
+    """Everything stored of one model and one in-distribution set."""
+
+    model: str
+    """Unique among the models of the results."""
+    inside: StoredSet
+    outside: list[StoredSet]
+    notes: list[str] = field(default_factory=list)
+    """What is left out, each with the reason."""
+
+
+def find(
+    sets: Iterable[SetFile], methods: Collection[str] | None = None
+) -> tuple[list[Group], list[str]]:
+    """Returns the groups of some stored sets, and notes of what belongs to none.
+
+    Args:
+        sets: What to read; each file is read and hashed once.
+        methods: Keys of the detectors that count; None for all, and of two with one
+            label the one that was stored last.
+    """
+    folders: dict[Path, list[StoredSet]] = {}
+    notes: list[str] = []
+    for file in sets:
+        if (found := _read_set(file, notes)) is not None:
+            folders.setdefault(file.path.parent, []).append(found)
+    groups = []
+    for folder, members in folders.items():
+        inside = [one for one in members if one.record["set"]["role"] == "in"]
+        if not inside:
+            names = ", ".join(one.name for one in members)
+            notes.append(
+                f"{folder} is left out ({names}): what is stored of its "
+                "in-distribution set is missing or damaged; run `oodbench run` again."
+            )
+            continue
+        outside = [one for one in members if one.record["set"]["role"] != "in"]
+        groups.append(Group(inside[0].record["model"]["name"], inside[0], outside))
+    _name(groups)
+    for group in groups:
+        _read_cells(group, methods)
+    return sorted(groups, key=_order), notes
+
+
+def _order(group: Group) -> tuple[str, str, str]:
+    # Groups of one in-set stand together even where two in-sets share a name.
+    return group.inside.name, group.inside.record["set"]["key"], group.model
+
+
+def _read_set(file: SetFile, notes: list[str]) -> StoredSet | None:
+    try:
+        found = file.load()
+        if found is None:  # another process has removed it
+            return None
+        if not fits(found.record, SET):
+            raise DistrustedError(
+                f"{file.path} is damaged: the record lacks something."
+            )
+        images = found.record["set"]["images"]
+        if any(len(array) != images for array in found.arrays.values()):
+            raise DistrustedError(
+                f"{file.path} is damaged: it is not of {images} images."
+            )
+    except DistrustedError as error:
+        notes.append(f"Left out: {error}")
+        return None
+    name = found.record["set"]["name"]
+    return StoredSet(name, file, found.record, found.arrays)
+
+
+def _read_cells(group: Group, methods: Collection[str] | None) -> None:
+    """Reads the in-set's cells, and of the others those of the same detectors."""
+    latest: dict[str, tuple[str, Cell]] = {}
+    for file in group.inside.file.cells():
+        cell = _read_cell(file, group.inside, group.notes)
+        if cell is None:
+            continue
+        label, when = cell.record["detector"]["label"], cell.record["run"]["finished"]
+        wanted = methods is None or cell.record["detector"]["key"] in methods
+        if wanted and when >= latest.get(label, ("", cell))[0]:
+            latest[label] = (when, cell)
+    group.inside.cells = {label: cell for label, (_, cell) in sorted(latest.items())}
+    own = {file.path.name for file in group.inside.file.cells()}
+    for one in group.outside:
+        for label, inside in group.inside.cells.items():
+            file = one.file.cell(label, inside.record["detector"]["key"])
+            if (cell := _read_cell(file, one, group.notes)) is not None:
+                one.cells[label] = cell
+        group.notes += [
+            f"Left out: {file.path} has no counterpart on the in-distribution set."
+            for file in one.file.cells()
+            if file.path.name not in own and _is_of(file, methods)
+        ]
+
+
+def _is_of(file: CellFile, methods: Collection[str] | None) -> bool:
+    ends = tuple(f"-{key[:8]}" for key in methods or ())
+    return methods is None or file.path.stem.endswith(ends)
+
+
+def _read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
+    try:
+        cell = file.load()
+        if cell is None:
+            return None
+        if not fits(cell.record, CELL):
+            raise DistrustedError(
+                f"{file.path} is damaged: the record lacks something."
+            )
+        images = of.record["set"]["images"]
+        if "failure" not in cell.record and len(cell.scores) != images:
+            raise DistrustedError(
+                f"{file.path} is damaged: it has {len(cell.scores)} scores for "
+                f"{images} images; remove it and run again."
+            )
+    except DistrustedError as error:
+        notes.append(f"Left out: {error}")
+        return None
+    return cell
+
+
+def _name(groups: Iterable[Group]) -> None:
+    """Gives models, in-sets and the other sets of a group names of their own."""
+    groups = list(groups)
+    models = _unique_names(group.inside.record["model"] for group in groups)
+    insides = _unique_names(group.inside.record["set"] for group in groups)
+    for group in groups:
+        group.model = models[group.inside.record["model"]["key"]]
+        group.inside.name = insides[group.inside.record["set"]["key"]]
+        names = _unique_names(one.record["set"] for one in group.outside)
+        for one in group.outside:
+            one.name = names[one.record["set"]["key"]]
+
+
+def _unique_names(things: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Maps keys to names; names that several keys share get the key's beginning."""
+    names = {thing["key"]: thing["name"] for thing in things}
+    taken = list(names.values())
+    return {
+        key: name if taken.count(name) == 1 else f"{name} ({key[:8]})"
+        for key, name in names.items()
+    }
+
+
+def every_record(groups: Iterable[Group]) -> Iterator[Record]:
+    """Yields the records of all sets of some groups, the in-sets' first."""
+    for group in groups:
+        yield group.inside.record
+        yield from (one.record for one in group.outside)
