@@ -1,4 +1,4 @@
-"""Finds stored cells that a later run of the same things has made stale."""
+"""Finds stored cells that a later run has made stale: same names, other contents."""
 
 from __future__ import annotations
 
@@ -19,42 +19,43 @@ WHY = {
     "source": "another version of the detector",
     "key": "fitted on other images",
 }
-"""By what differs from the later cell, the first that does."""
+"""Reasons, by the first part of the record that differs from the later cell."""
 
 
 @dataclass(frozen=True)
 class Stale:
-    """A cell that is not what the same command would compute today."""
+    """A cell whose scores the same command would not compute today."""
 
     file: SetFile
     cell: CellFile
     record: Record
     why: str
     latest: SetFile
-    """Where its latest twin is; its own place where only the detector has changed."""
+    """The set of the later cell; the own set where only the detector has changed."""
 
 
 def stale_cells(
     sets: Iterable[SetFile], sources: Mapping[str, str] = MappingProxyType({})
 ) -> list[Stale]:
-    """Returns the cells that have a later twin: of the same names, with other keys.
+    """Returns the cells for which a later cell has the same names and other keys.
 
-    Cells are of the same names where the model's file, the sets, their limit and the
-    detector with its given parameters are called alike.
+    Two cells have the same names if these agree: the model's name and file, the specs
+    of both sets (`npz:a/test.npz` and `npz:b/test.npz` are two sets), their limit, the
+    detector with its parameters, and the spec of the set that it is fitted on.
 
     Args:
         sets: Where to look.
-        sources: Hashes of detectors as they are installed now, by name; cells of
-            others are stale too.
+        sources: Hashes of the installed detectors by name; a cell of another version
+            of its detector is stale too.
     """
-    twins: dict[tuple[Any, ...], list[tuple[SetFile, CellFile, Record]]] = {}
+    alike: dict[tuple[Any, ...], list[tuple[SetFile, CellFile, Record]]] = {}
     for file in sets:
         for cell in file.cells():
             record = cell.read()
             if record is not None and fits(record, TWIN):
-                twins.setdefault(_names(record), []).append((file, cell, record))
+                alike.setdefault(_names(record), []).append((file, cell, record))
     found = []
-    for cells in twins.values():
+    for cells in alike.values():
         *earlier, (file, cell, latest) = sorted(
             cells, key=lambda one: one[2]["run"]["finished"]
         )
@@ -73,11 +74,19 @@ def _names(record: Record) -> tuple[Any, ...]:
     return (
         model["name"],
         model["source"].get("place"),
-        record["inside"]["name"],
-        record["set"]["name"],
+        _spec(record["inside"]),
+        _spec(record["set"]),
         record["set"]["limit"],
         detector["label"],
+        _spec(detector.get("fitted_on")),
     )
+
+
+def _spec(images: object) -> tuple[object, ...]:
+    """Returns what identifies a set; its name may be the last name of others too."""
+    if not isinstance(images, dict):
+        return ()
+    return str(images.get("name")), str(images.get("spec"))
 
 
 def _why(old: Record, latest: Record) -> str:
