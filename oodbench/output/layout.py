@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from oodbench.base.text import short_name
+from oodbench.metrics.intervals import FEW_IMAGES
 from oodbench.metrics.table import METRICS
 from oodbench.output.numbers import interval, percent
 from oodbench.results import clusters
@@ -25,9 +26,18 @@ INTERVAL_METHODS = {
     "fpr95": " (bootstrap)",
     "fpr95_openood": " (bootstrap)",
 }
-ROW_FLAGS = ("ties", "even")
+ROW_FLAGS = ("ties", "few", "even")
 """Flags of one detector on a set; the other flags belong to the set."""
-MARKS = {"control": "†", "overlap": "‡", "limit": "§", "ties": "¶", "even": "≈"}
+AUROC_FLAGS = ("few", "even")
+"""Flags that are about the AUROC only."""
+MARKS = {
+    "control": "†",
+    "overlap": "‡",
+    "limit": "§",
+    "ties": "¶",
+    "few": "◊",
+    "even": "≈",
+}
 FLAG_NOTES = {
     "control": "a control reaches an AUROC of "
     f"{100 * CONTROL_SEPARATES:.0f} %: pixels alone separate these images from the "
@@ -35,6 +45,8 @@ FLAG_NOTES = {
     "overlap": "shares images with the in-distribution set",
     "limit": "cut by --limit: for trying out, not for reporting",
     "ties": f"more than {100 * MANY_TIES:.0f} % of the scores are tied",
+    "few": f"fewer than {FEW_IMAGES} images or origins decide this AUROC: another "
+    "sample may give quite another one",
     "even": "not significantly different from the model's best detector (paired "
     "DeLong test, Holm-corrected, 5 %)",
 }
@@ -278,8 +290,9 @@ class _Model:
             return Field("failed" if row and row.failure else "–")
         text, best = percent(value), value == top
         if row is not None:
-            # Only AUROCs are compared, and the best is not compared with itself.
-            hidden = () if self._metric == "auroc" and not best else ("even",)
+            hidden = set(AUROC_FLAGS) if self._metric != "auroc" else set()
+            if best:
+                hidden.add("even")  # it is not compared with itself
             flags = [flag for flag in row.flags if flag not in hidden]
             text += "".join(MARKS[flag] for flag in ROW_FLAGS if flag in flags)
             if self._ends:
@@ -333,7 +346,7 @@ def _notes(
         )
     flags = {flag for row in rows for flag in row.flags}
     if metric != "auroc":
-        flags.discard("even")
+        flags -= set(AUROC_FLAGS)
     if intervals or "even" in flags:
         notes += clusters.notes({row.outside: row.clusters_out for row in rows})
     roles = {column.role for column in columns}

@@ -196,6 +196,11 @@ def _row(one: Scores) -> Row:
         if metric.interval is not None:
             low, high = metric.interval(one.sample)
             values |= {f"{name}_low": low, f"{name}_high": high}
-    tied = ranking.tie_share(np.concatenate([one.inside, one.outside])) > MANY_TIES
-    flags = (*one.row.flags, "ties") if tied else one.row.flags
-    return replace(one.row, values=values, flags=flags)
+    deciding = intervals.few_decide(one.sample.placements, one.clusters)
+    flags = {
+        "ties": ranking.tie_share(np.concatenate([one.inside, one.outside]))
+        > MANY_TIES,
+        "few": deciding < intervals.FEW_IMAGES,
+    }
+    raised = tuple(flag for flag, is_raised in flags.items() if is_raised)
+    return replace(one.row, values=values, flags=one.row.flags + raised)

@@ -48,16 +48,23 @@ def stale_cells(
         sources: Hashes of the installed detectors by name; a cell of another version
             of its detector is stale too.
     """
+    read = ((file, cell, cell.read()) for file in sets for cell in file.cells())
+    return stale_among(read, sources)
+
+
+def stale_among(
+    cells: Iterable[tuple[SetFile, CellFile, Record | None]],
+    sources: Mapping[str, str] = MappingProxyType({}),
+) -> list[Stale]:
+    """Returns the stale ones of some cells that are read already; see `stale_cells`."""
     alike: dict[tuple[Any, ...], list[tuple[SetFile, CellFile, Record]]] = {}
-    for file in sets:
-        for cell in file.cells():
-            record = cell.read()
-            if record is not None and fits(record, TWIN):
-                alike.setdefault(_names(record), []).append((file, cell, record))
+    for file, cell, record in cells:
+        if record is not None and fits(record, TWIN):
+            alike.setdefault(_names(record), []).append((file, cell, record))
     found = []
-    for cells in alike.values():
+    for same in alike.values():
         *earlier, (file, cell, latest) = sorted(
-            cells, key=lambda one: one[2]["run"]["finished"]
+            same, key=lambda one: one[2]["run"]["finished"]
         )
         found += [
             Stale(own, old_cell, old, _why(old, latest), file)

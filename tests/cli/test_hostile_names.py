@@ -123,7 +123,7 @@ def test_latex_rows_have_a_cell_a_column(made):
 def test_latex_has_no_special_that_is_not_escaped(name):
     known = (
         r"\\[{}$&#%_]|\\(?:text[a-z]+|char34|dag|ddag|S|P|dots)\{\}|\{[*\[\]]\}|\{\}"
-        r"|\$(?:-|\\pm|\\times|\\approx)\$"
+        r"|\$(?:-|\\pm|\\times|\\approx|\\diamond)\$"
     )
     rest = re.sub(known, "", latex.escape(name))
     assert not set(rest) & set('\\{}$&#%_~^`<>|"[]*')

@@ -121,8 +121,8 @@ def test_flags_of_limit_overlap_ties_and_a_control_that_separates(store):
     out = {"a": NEAR, "tied": tied[:40], "pixels": NEAR}
     write_set(store, "near", "near", out, limit=40, shared_images=3)
     rows = {r.detector: r for r in rows_of(store)}
-    assert rows["a"].flags == ("limit", "overlap", "control")
-    assert rows["tied"].flags == ("limit", "overlap", "ties", "control")
+    assert rows["a"].flags == ("limit", "overlap", "few", "control")
+    assert rows["tied"].flags == ("limit", "overlap", "ties", "few", "control")
 
 
 def test_only_the_methods_asked_for_are_grouped(store):
@@ -189,6 +189,15 @@ def test_detectors_that_do_not_differ_from_the_best_are_flagged(store):
     assert sorted(["even" in flags["a"], "even" in flags["b"]]) == [False, True]
     assert "even" not in flags["c"]
     assert "even" not in flags["pixels"]
+
+
+def test_an_auroc_that_few_images_decide_is_flagged(store):
+    many = np.linspace(0, 1, 200)
+    few = np.where(np.arange(200) < 190, 9, 0.5)
+    write_set(store, "in", "in", {"many": many, "few": few, "none": many + 9})
+    write_set(store, "far", "far", {"many": many, "few": many, "none": many})
+    flagged = {row.detector for row in rows_of(store) if "few" in row.flags}
+    assert flagged == {"few", "none"}
 
 
 def test_the_role_of_a_set_is_that_of_its_record(store):

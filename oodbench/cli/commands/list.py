@@ -10,6 +10,7 @@ import click
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
 from oodbench.base.text import printable
 from oodbench.cli.options import results_option
 
@@ -18,9 +19,9 @@ from oodbench.cli.options import results_option
 @click.argument("kind", type=click.Choice([*registry.KINDS, "runs"]), required=False)
 @results_option
 def list_(kind: registry.Kind | Literal["runs"] | None, results: Path) -> None:
-    """Lists plug-ins; with a kind, loads each and says what it is or what ails it.
+    """Lists plug-ins; with a kind, loads each and shows what it is or its fault.
 
-    `runs` lists what is stored: failed cells, and stale ones with the reason.
+    `runs` lists stored results: failed, damaged and stale scores with the reason.
     """
     if kind == "runs":
         _list_runs(results)
@@ -34,31 +35,41 @@ def list_(kind: registry.Kind | Literal["runs"] | None, results: Path) -> None:
 
 
 def _list_runs(results: Path) -> None:
-    from oodbench.results.stale import stale_cells
-    from oodbench.results.store import Store
+    from oodbench.results.pair import DistrustedError
+    from oodbench.results.stale import stale_among
+    from oodbench.results.store import CellFile, SetFile, Store
     from oodbench.scoring.spec import installed_sources
 
-    sets = list(Store(results).sets())
-    stale = {one.cell: one.why for one in stale_cells(sets, installed_sources())}
-    for file in sets:
-        record = file.read()
+    def look(file: SetFile | CellFile) -> tuple[Record | None, str]:
+        """Returns the record, or the reason why there is none."""
+        try:
+            found = file.load()
+        except DistrustedError as error:
+            return None, str(error)
+        return (None, f"{file.path} is gone.") if found is None else (found.record, "")
+
+    sets = {file: look(file) for file in Store(results).sets()}
+    cells = {file: {cell: look(cell) for cell in file.cells()} for file in sets}
+    read = [(f, c, record) for f in sets for c, (record, _) in cells[f].items()]
+    stale = {one.cell: one.why for one in stale_among(read, installed_sources())}
+    for file, (record, why) in sets.items():
         if record is None:
-            click.echo(f"{file.path}: damaged; it will be computed again.")
+            click.echo(printable(why))
             continue
-        cells = list(file.cells())
-        names = (record[part]["name"] for part in ("model", "inside", "set"))
-        model, inside, name = map(printable, names)
-        click.echo(f"{model}, in {inside}, on {name}: {len(cells)} cells")
-        for cell in cells:
-            what = cell.read()
-            if what is None:
-                click.echo(f"  {cell.path.stem}: damaged; it will be computed again")
-            elif cell in stale:
-                label = printable(what["detector"]["label"])
-                click.echo(f"  {label}: stale: {printable(stale[cell])}")
-            elif "failure" in what:
-                label = printable(what["detector"]["label"])
-                click.echo(f"  {label}: failed: {printable(what['failure'])}")
+        names = (record[part].get("name") for part in ("model", "inside", "set"))
+        model, inside, name = (printable(str(each)) for each in names)
+        click.echo(f"{model}, in {inside}, on {name}: {len(cells[file])} cells")
+        for cell, (what, why) in cells[file].items():
+            if text := why or _state(what or {}, stale.get(cell)):
+                click.echo(f"  {printable(text)}")
+
+
+def _state(record: Record, stale: str | None) -> str:
+    """Returns what is to be said of a cell; empty for one that is as it should be."""
+    label = record["detector"].get("label", "")
+    if stale is not None:
+        return f"{label}: stale: {stale}"
+    return f"{label}: failed: {record['failure']}" if "failure" in record else ""
 
 
 def _print(lines: list[tuple[str, str]]) -> None:
