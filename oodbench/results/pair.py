@@ -133,7 +133,9 @@ class Pair:
                 )
             sound = schema == SCHEMA and isinstance(record.get("failure", ""), str)
             if "failure" not in record:
-                sound &= record["arrays"]["file"] == self._array.name
+                arrays = record["arrays"]
+                sound &= arrays["file"] == self._array.name
+                sound &= isinstance(arrays["sha256"], str)
             in_place = self._is_in_place(record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             sound = in_place = False

@@ -107,6 +107,13 @@ def test_an_array_elsewhere_is_not_read(store, file):
     assert far(store).read() is None
 
 
+@pytest.mark.parametrize("name", ["file", "sha256"])
+def test_a_record_that_says_too_little_of_its_array_is_not_believed(store, name):
+    rewrite(far(store).path, lambda record: record["arrays"].pop(name))
+    assert far(store).read() is None
+    assert "far-far.json is damaged" in notes(store)
+
+
 def test_a_reason_that_is_no_text_is_not_believed(store):
     cell = far(store).cell("a", "a")
     rewrite(cell.path, lambda record: record.update(failure={"a": 1}))
