@@ -71,7 +71,7 @@ def scores(network: Network, split: Split) -> tuple[dict[str, np.ndarray], float
 def trial(activation: str, recipe: Recipe, seed: int) -> list[float]:
     """Returns accuracy and AUROCs of one candidate trained from one seed."""
     trained = train(
-        KNOWN, replace(recipe, seed=seed), arch_args={"activation": activation}
+        KNOWN, None, recipe=recipe, seed=seed, arch_args={"activation": activation}
     )
     assert trained is not None
     card = trained.card

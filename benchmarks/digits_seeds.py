@@ -65,9 +65,7 @@ def make(folder: Path, kind: str, seed: int) -> Network:
     path = folder / name / f"{name}.safetensors"
     if not path.exists():
         recipe = replace(PRESETS[kind], seed=seed)
-        trained = train(INSIDE, recipe, folder=folder / name)
-        assert trained is not None
-        trained.write(path)
+        train(INSIDE, folder / name, recipe=recipe)
     return load_network(path)
 
 

@@ -30,16 +30,12 @@ benchmark.run(["ce-digits"], out=["digits:8-9", "photos", "noise:uniform"],
 """
 TRAIN = """
 import sys
-from pathlib import Path
 import torch
-from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training import folder, run
 folder.SAVE_SECONDS = -1.0
 torch.set_num_threads(1)
 print("ready", flush=True)
-where = Path(sys.argv[1])
-recipe = Recipe(epochs=40, snapshot_every=20)
-run.train("digits:0-7", recipe, folder=where).write(where / "model.safetensors")
+run.train("digits:0-7", sys.argv[1], epochs=40, snapshot_every=20)
 """
 WRITE = """
 import sys

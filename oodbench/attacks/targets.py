@@ -11,8 +11,7 @@ from torch import Tensor
 from oodbench.attacks.images import Images
 from oodbench.attacks.objective import Aim
 from oodbench.base.errors import InputError
-from oodbench.jem.density import log_density
-from oodbench.jem.energy import of_class
+from oodbench.jem.energy import log_density, of_class, to_pixels, to_states
 from oodbench.jem.sampler import SGLD, Noise
 from oodbench.networks.network import Network
 
@@ -99,10 +98,10 @@ class Refined:
     def logits(self, pixels: Tensor, noise: Noise) -> Tensor:
         """Returns the duplicates' mean logits `[N, K]`."""
         drawn = for_copies(noise, self.duplicates)
-        states = (2 * pixels - 1).repeat_interleave(self.duplicates, 0)
+        states = to_states(pixels).repeat_interleave(self.duplicates, 0)
         if self.input_noise:
             states = states + self.input_noise * drawn(states)
-        logits = self.network((self._refine(states, drawn) + 1) / 2).logits
+        logits = self.network(to_pixels(self._refine(states, drawn))).logits
         return logits.unflatten(0, (-1, self.duplicates)).mean(1)
 
     def _refine(self, states: Tensor, noise: Noise) -> Tensor:

@@ -2,8 +2,8 @@
 
 A `Joint` holds logits f(x) `[N, K]` and unnormalised log p(x) `[N]`, which is
 LogSumExp_y f(x)[y] in a conditional model and a head of its own in an unconditional
-one. With log p(x, y) = log p(x) + log p(y|x), every identity holds in both. All that
-contains p(x) is known up to log Z, a constant that no image changes.
+one. With log p(x, y) = log p(x) + log p(y|x), every identity holds in both. Whatever
+contains p(x) is known up to log Z, a constant that is the same for all images.
 
 Grathwohl, Wang, Jacobsen, Duvenaud, Norouzi and Swersky, Your Classifier is Secretly an
 Energy Based Model and You Should Treat it Like One, ICLR 2020, arXiv 1912.03263.
@@ -16,10 +16,44 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from oodbench.networks.network import Joint
+from oodbench.networks.network import Joint, Network
 
 Density = Callable[[Tensor], Tensor]
 """Maps images `[N, …]` to one number each, `[N]`, such as log p(x)."""
+
+
+def to_states(pixels: Tensor) -> Tensor:
+    """Returns pixels in [0, 1] as SGLD states, which are pixels in [-1, 1]."""
+    return 2 * pixels - 1
+
+
+def to_pixels(states: Tensor) -> Tensor:
+    """Returns SGLD states in [-1, 1] as pixels in [0, 1]; neither is clamped.
+
+    A gradient by states is half of the gradient by pixels.
+    """
+    return (states + 1) / 2
+
+
+def log_density(network: Network, labels: Tensor | None = None) -> Density:
+    """Returns log p(x) as a function of states, or log p(x|y) with equal p(y).
+
+    Both are known up to a constant. The function maps states `[N, C, H, W]`, pixels in
+    [-1, 1] and beyond, to `[N]`.
+
+    Args:
+        network: On the states' device.
+        labels: `[N]`, the class y of each state; None for log p(x).
+    """
+
+    def density(states: Tensor) -> Tensor:
+        result = network(to_pixels(states))
+        if labels is None:
+            return result.log_px
+        joint = Joint(result.logits, result.log_px)
+        return of_class(log_p_x_given_y(joint), labels)
+
+    return density
 
 
 def log_p_y_given_x(joint: Joint) -> Tensor:
@@ -41,8 +75,8 @@ def log_p_x_given_y(joint: Joint, log_p_y: Tensor | None = None) -> Tensor:
     """Returns log p(x|y) = log p(x, y) − log p(y), `[N, K]`, up to log Z.
 
     Args:
-        joint: What the model says.
-        log_p_y: `[K]`, the classes' shares; None for equal ones.
+        joint: The model's output.
+        log_p_y: `[K]`, log prior of the classes; None for equal priors.
     """
     classes = joint.logits.shape[1]
     if log_p_y is None:
@@ -56,7 +90,10 @@ def energy_x(joint: Joint) -> Tensor:
 
 
 def energy_xy(joint: Joint) -> Tensor:
-    """Returns E(x, y) = −log p(x, y) − log Z, `[N, K]`; mostly −f(x)[y]."""
+    """Returns E(x, y) = −log p(x, y) − log Z, `[N, K]`.
+
+    In a conditional model it is −f(x)[y].
+    """
     return -log_p_xy(joint)
 
 
@@ -69,15 +106,15 @@ def free_energy(logits: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def of_class(values: Tensor, labels: Tensor) -> Tensor:
-    """Returns from `[N, K]` the value of each image's class, `[N]`."""
+    """Returns the value of each image's class, `[N]`, from `[N, K]`."""
     return values.gather(1, labels[:, None]).squeeze(1)
 
 
 def gradient(density: Density, images: Tensor) -> Tensor:
-    """Returns ∂ density / ∂ images, each image's own, in the shape of the images.
+    """Returns ∂ density / ∂ images in the shape of the images.
 
-    The sum over the batch holds it, since in evaluation mode no image influences
-    another.
+    It differentiates the sum over the batch. In evaluation mode no image influences
+    another, so this gives the gradient of each image.
     """
     with torch.enable_grad():
         images = images.detach().requires_grad_(True)

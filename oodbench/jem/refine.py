@@ -1,9 +1,10 @@
-"""Images moved up log p(x), and the detectors that look at what became of them."""
+"""Detectors that follow SGLD chains from images up log p(x)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oodbench.jem.energy import to_pixels, to_states
 from oodbench.jem.sampler import SGLD, ChainNoise
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.outputs import Need, Outputs, log_px
@@ -11,34 +12,35 @@ from oodbench.scoring.outputs import Need, Outputs, log_px
 
 @dataclass(frozen=True)
 class Refinement:
-    """Starts an SGLD chain at every image and leads to its last state.
+    """Runs an SGLD chain from every image and evaluates the network on its last state.
 
-    The chain is that of `sampler` on pixels in [-1, 1]. Its noise depends on the seed
-    and the image's number alone. It takes as many runs of the network as steps, since
-    the shared pass has the first gradient.
+    The sampler works on pixels in [-1, 1]. A chain's noise depends only on the seed and
+    the image's number. It takes as many runs of the network as steps, since the shared
+    pass has the first gradient.
     """
 
     sampler: SGLD
     seed: int
 
     def __call__(self, batch: Outputs) -> Outputs:
-        """Returns what the network gives of the last states."""
+        """Returns the network's outputs on the last states."""
         noise = ChainNoise(self.seed, batch.numbers.tolist())
-        states = 2 * batch.inputs - 1
+        states = to_states(batch.inputs)
         for _ in range(self.sampler.steps):
-            # Pixels in [-1, 1] span twice the range of those in [0, 1].
+            # The gradient by states is half of that by pixels in [0, 1].
             states = self.sampler.step(states, batch.gradient(log_px) / 2, noise)
-            batch = batch.run((states + 1) / 2, log_px)
+            batch = batch.run(to_pixels(states), log_px)
         return batch
 
 
 @dataclass
 class RefiningDetector(Detector):
-    """Compares images with themselves after `steps` SGLD steps up log p(x).
+    """Base of detectors that compare images before and after SGLD steps up log p(x).
 
-    It costs `steps` more forward and backward passes, once for all such detectors of
-    equal parameters. `refine` is the name of the JEM paper's code, whose step size and
-    noise are the defaults; 10 is the longest chain of the paper's robust JEMs.
+    The chains cost `steps` more forward and backward passes, shared by all such
+    detectors with equal parameters. The name `refine` and the defaults of step size and
+    noise are those of the JEM paper's code; 10 is the longest chain of the paper's
+    robust JEMs.
 
     Grathwohl, Wang, Jacobsen, Duvenaud, Norouzi and Swersky, Your Classifier is
     Secretly an Energy Based Model and You Should Treat it Like One, ICLR 2020,
@@ -53,9 +55,9 @@ class RefiningDetector(Detector):
 
     steps: int = 10
     step_size: float = 1.0
-    """Of the gradient by pixels in [-1, 1]."""
+    """Multiplies the gradient by pixels in [-1, 1]."""
     noise: float | None = 0.01
-    """Deviation a step, of pixels in [-1, 1]; None for √(2 · step_size)."""
+    """Standard deviation per step, of pixels in [-1, 1]; None for √(2 · step_size)."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,5 +67,5 @@ class RefiningDetector(Detector):
         self._refinement = Refinement(sampler, self.seed)
 
     def refined(self, batch: Outputs) -> Outputs:
-        """Returns what the network gives of the chains' last states."""
+        """Returns the network's outputs on the last states of the chains."""
         return batch.after(self._refinement)

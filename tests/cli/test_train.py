@@ -79,4 +79,4 @@ def test_an_export_never_replaces_what_is_no_card(tmp_path, oodbench):
     (tmp_path / "keep.json").write_text('{"mine": 1}')
     code, _, errors = oodbench("train", "--to", "run", "--export", "keep.safetensors")
     assert code == 3
-    assert "keep.json is no card" in errors
+    assert "keep.json is not a card" in errors

@@ -15,7 +15,7 @@ def generator(seed=0):
 
 def test_an_epoch_holds_every_image_once_and_the_next_in_another_order():
     stream = Shuffled(torch.arange(5, 25), 5, generator())
-    epochs = [torch.cat([stream.draw() for _ in range(4)]) for _ in range(2)]
+    epochs = [torch.cat([stream.next_batch() for _ in range(4)]) for _ in range(2)]
     assert all(sorted(each.tolist()) == list(range(5, 25)) for each in epochs)
     assert not torch.equal(*epochs)
 
@@ -23,7 +23,7 @@ def test_an_epoch_holds_every_image_once_and_the_next_in_another_order():
 def test_what_is_left_of_an_epoch_makes_no_batch():
     stream = Shuffled(torch.arange(11), 4, generator())
     assert stream.per_epoch == 2
-    assert all(len(stream.draw()) == 4 for _ in range(5))
+    assert all(len(stream.next_batch()) == 4 for _ in range(5))
 
 
 def test_processes_share_each_batch():
@@ -33,20 +33,20 @@ def test_processes_share_each_batch():
         for rank in range(3)
     ]
     for _ in range(4):
-        shares = torch.cat([each.draw() for each in fellows])
-        assert sorted(shares.tolist()) == sorted(alone.draw().tolist())
+        shares = torch.cat([each.next_batch() for each in fellows])
+        assert sorted(shares.tolist()) == sorted(alone.next_batch().tolist())
 
 
 def test_a_stream_goes_on_from_its_state():
     random = generator()
     stream = Shuffled(torch.arange(20), 3, random)
-    stream.draw()
+    stream.next_batch()
     state, numbers = stream.state(), random.get_state()
-    ahead = [stream.draw() for _ in range(9)]
+    ahead = [stream.next_batch() for _ in range(9)]
     other = Shuffled(torch.arange(20), 3, random)
     random.set_state(numbers)
     other.load(state)
-    assert all(torch.equal(other.draw(), batch) for batch in ahead)
+    assert all(torch.equal(other.next_batch(), batch) for batch in ahead)
 
 
 @pytest.mark.parametrize(

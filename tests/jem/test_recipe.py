@@ -1,12 +1,13 @@
 """Recipes: their schedules, their way through a card, and values that cannot be."""
 
+import json
 import math
 from dataclasses import asdict, replace
 
 import pytest
 
 from oodbench import InputError
-from oodbench.jem.training.recipe import PRESETS, Recipe, read
+from oodbench.jem.training.recipe import PRESETS, Recipe, read_recipe
 
 
 def test_rate_warms_up_linearly_and_goes_to_zero():
@@ -24,10 +25,26 @@ def test_step_decay_multiplies_the_rate_at_its_epochs():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_recipe_comes_back_from_its_card(name):
-    values = asdict(PRESETS[name])
-    values["decay_epochs"] = list(values["decay_epochs"])  # as JSON has it
-    assert read(values) == PRESETS[name]
+def test_a_recipe_comes_back_from_its_card(name, tmp_path):
+    card = {"recipe": asdict(PRESETS[name]), "architecture": {"name": "mlp"}}
+    card["trained_on"] = {"spec": "digits"}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    found, read = read_recipe(tmp_path / "card.json", {})
+    assert found == PRESETS[name]
+    assert read["trained_on"] == card["trained_on"]
+
+
+def test_a_field_can_be_changed_and_the_rest_stays():
+    found, card = read_recipe("ce", {"epochs": 3, "decay_epochs": [1, 2]})
+    assert found == replace(PRESETS["ce"], epochs=3, decay_epochs=(1, 2))
+    assert card == {}
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"architecture": {}}', "no JSON"])
+def test_a_file_that_is_no_card_is_one_sentence(content, tmp_path):
+    (tmp_path / "card.json").write_text(content)
+    with pytest.raises(InputError, match=r"card\.json is not a card of"):
+        read_recipe(str(tmp_path / "card.json"), {})
 
 
 @pytest.mark.parametrize(
@@ -40,7 +57,7 @@ def test_a_recipe_comes_back_from_its_card(name):
         ({"decay_epochs": (5.0, -1.0)}, "decay_epochs must be at least 0, got -1.0"),
         ({"learning_rate": math.nan}, "learning_rate must be positive, got nan"),
         ({"weight_y_given_x": 0, "weight_x": 0}, "All weights of the loss are 0"),
-        ({"iterations": 5}, "no field 'iterations'"),
+        ({"epoch": 5}, "no field of a recipe 'epoch'; did you mean 'epochs'"),
         ({"optimiser": "lion"}, "optimiser cannot be 'lion'"),
         ({"epochs": "ten"}, "epochs cannot be 'ten'"),
         ({"sgld_noise": "much"}, "sgld_noise cannot be 'much'"),
@@ -49,4 +66,4 @@ def test_a_recipe_comes_back_from_its_card(name):
 )
 def test_a_recipe_that_cannot_be_is_one_sentence(values, message):
     with pytest.raises(InputError, match=message):
-        read(values)
+        read_recipe("jem", values)

@@ -7,7 +7,7 @@ import torch
 
 from oodbench import InputError
 from oodbench.jem.sampler import SGLD, ChainNoise, shared_noise
-from oodbench.jem.training.buffer import ReplayBuffer
+from oodbench.jem.training.chains import ReplayBuffer
 
 
 def generator(seed=0):
@@ -153,7 +153,7 @@ def test_buffer_starts_uniform_between_minus_one_and_one():
 def test_only_drawn_places_change():
     chains = buffer()
     before = chains.states.clone()
-    drawn, places = chains.draw(8)
+    drawn, places = chains.starts(8)
     assert torch.equal(drawn, before[places])
     chains.keep(torch.full_like(drawn, 9.0), places)
     untouched = torch.ones(50, dtype=torch.bool)
@@ -166,14 +166,14 @@ def test_only_drawn_places_change():
 def test_reinitialisation_never_and_always(reinit, kept):
     chains = buffer(reinit=reinit)
     chains.states[:] = 5.0
-    drawn, _ = chains.draw(64)
+    drawn, _ = chains.starts(64)
     assert int((drawn == 5).all(dim=(1, 2, 3)).sum()) == kept
 
 
 def test_reinitialisation_happens_as_often_as_said():
     chains = buffer(reinit=0.25)
     chains.states[:] = 5.0
-    drawn, _ = chains.draw(4000)
+    drawn, _ = chains.starts(4000)
     share = (drawn != 5).all(dim=(1, 2, 3)).double().mean().item()
     assert share == pytest.approx(0.25, abs=0.03)
 
@@ -181,7 +181,7 @@ def test_reinitialisation_happens_as_often_as_said():
 def test_chains_of_a_class_stay_in_its_block():
     chains = buffer(size=43, classes=4)  # blocks of 10, three places unused
     labels = torch.arange(4).repeat(100)
-    _, places = chains.draw(400, labels)
+    _, places = chains.starts(400, labels)
     assert torch.equal(places // 10, labels)
     assert set(places.tolist()) == set(range(40))
 

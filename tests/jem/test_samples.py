@@ -13,14 +13,19 @@ from torch import nn
 
 from oodbench import Dataset, InputError, Network, Shape, Split
 from oodbench.data.spec import open_dataset
-from oodbench.jem.density import log_density
-from oodbench.jem.energy import gradient
+from oodbench.jem.energy import gradient, log_density
 from oodbench.jem.sampler import SGLD
 from oodbench.jem.samples import neighbours, pictures
-from oodbench.jem.samples.draw import FILMED, film_steps, pick, read_buffer, sample
-from oodbench.jem.samples.neighbours import compare, draw_training, nearest_images
+from oodbench.jem.samples.draw import (
+    FILMED,
+    draw_samples,
+    film_steps,
+    pick,
+    read_buffer,
+)
+from oodbench.jem.samples.neighbours import compare, nearest_images, open_training
 from oodbench.jem.samples.record import of_sampler, of_states
-from oodbench.jem.samples.run import Request, draw_samples
+from oodbench.jem.samples.run import sample
 from oodbench.networks.architectures.jem_wrn import JEMWideResNet
 from oodbench.scoring.nearest import nearest
 
@@ -64,25 +69,25 @@ def dataset(splits):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_a_sample_depends_on_seed_and_number_alone(tiny, batch_size):
-    seven = sample(tiny, SHORT, 7, seed=5)
-    others = sample(tiny, SHORT, 9, seed=5, batch_size=batch_size)
+    seven = draw_samples(tiny, SHORT, 7, seed=5)
+    others = draw_samples(tiny, SHORT, 9, seed=5, batch_size=batch_size)
     torch.testing.assert_close(others.states[:7], seven.states)
     torch.testing.assert_close(others.film.states[:7], seven.film.states)
-    assert not torch.allclose(sample(tiny, SHORT, 7, seed=6).states, seven.states)
+    assert not torch.allclose(draw_samples(tiny, SHORT, 7, seed=6).states, seven.states)
 
 
 def test_no_step_leaves_chains_where_they_begin(tiny):
     still = replace(SHORT, steps=0)
-    noise = sample(tiny, still, 500).states
+    noise = draw_samples(tiny, still, 500).states
     assert noise.abs().max() <= 1
     assert noise.var().item() == pytest.approx(1 / 3, rel=0.05)
     starts = torch.full((3, 1, 4, 4), 1.5)
-    assert torch.equal(sample(tiny, still, 3, starts=starts).states, starts)
-    assert torch.equal(sample(tiny, SHORT, 500).film.states[:, 0], noise[:FILMED])
+    assert torch.equal(draw_samples(tiny, still, 3, starts=starts).states, starts)
+    assert torch.equal(draw_samples(tiny, SHORT, 500).film.states[:, 0], noise[:FILMED])
 
 
 def test_a_film_shows_each_chain_from_its_start_to_its_end(tiny):
-    drawn = sample(tiny, SHORT, 20, batch_size=3)
+    drawn = draw_samples(tiny, SHORT, 20, batch_size=3)
     assert drawn.film.steps == (0, 1, 2, 3, 4, 5, 6)
     assert drawn.film.states.shape == (FILMED, 7, 1, 4, 4)
     assert torch.equal(drawn.film.states[:, -1], drawn.states[:FILMED])
@@ -102,7 +107,7 @@ def test_samples_of_a_mixture_have_its_mean_and_variance():
     network = mixture([[-centre] * 4, [centre] * 4], deviation, shares)
     rate = 0.05
     sampler = SGLD(steps=150, step_size=rate * deviation**2, noise=None)
-    states = sample(network, sampler, 1500).states
+    states = draw_samples(network, sampler, 1500).states
     mean = (shares[1] - shares[0]) * centre
     between = centre**2 - mean**2
     # Steps of this length make a Gaussian's variance larger by 1 / (1 − rate / 2).
@@ -116,7 +121,7 @@ def test_chains_on_a_class_come_to_its_gaussian():
     centres = [[-0.5, 0.5, 0.0, 0.25], [0.5, -0.5, 0.25, 0.0]]
     network = mixture(centres, deviation, (0.9, 0.1))
     sampler = SGLD(steps=120, step_size=rate * deviation**2, noise=None)
-    drawn = sample(network, sampler, 600, classes=(1, 0))
+    drawn = draw_samples(network, sampler, 600, classes=(1, 0))
     assert drawn.labels.tolist() == [1, 0] * 300
     for label, centre in enumerate(centres):
         states = drawn.states[drawn.labels == label].flatten(1)
@@ -152,7 +157,7 @@ def test_the_nearest_is_the_naive_one(k):
 
 def test_nearest_images_read_in_parts_are_those_of_the_whole(monkeypatch):
     splits = {"train": random_images(40), "test": random_images(9, seed=1)}
-    training = draw_training(dataset(splits), Shape(1, 4, 4))
+    training = open_training(dataset(splits), Shape(1, 4, 4))
     pixels = torch.from_numpy(splits["test"]).permute(0, 3, 1, 2) / 255
     bank = torch.from_numpy(splits["train"]).permute(0, 3, 1, 2) / 255
     whole = nearest(pixels.flatten(1).double(), bank.flatten(1).double())
@@ -165,7 +170,7 @@ def test_nearest_images_read_in_parts_are_those_of_the_whole(monkeypatch):
 
 def test_a_training_image_is_its_own_nearest_at_distance_0():
     images = random_images(30)
-    training = draw_training(dataset({"train": images}), Shape(1, 4, 4))
+    training = open_training(dataset({"train": images}), Shape(1, 4, 4))
     found = compare(torch.from_numpy(images).permute(0, 3, 1, 2) / 255, training)
     assert found.nearest.distances.tolist() == [0.0] * 30
     assert found.nearest.places.tolist() == list(range(30))
@@ -174,7 +179,7 @@ def test_a_training_image_is_its_own_nearest_at_distance_0():
 
 def test_test_images_are_the_yardstick_as_many_as_samples():
     splits = {"test": random_images(50, seed=1), "train": random_images(20)}
-    training = draw_training(dataset(splits), Shape(1, 4, 4))
+    training = open_training(dataset(splits), Shape(1, 4, 4))
     assert training.stage == "train"
     found = compare(torch.rand(6, 1, 4, 4), training)
     assert found.held_out.count == len(found.yardstick.distances) == 6
@@ -234,8 +239,9 @@ def test_a_buffer_can_be_shown_as_it_lies(oodbench, checkpoint):
 def test_chains_from_a_buffer_begin_there(checkpoint):
     network = Network(JEMWideResNet(depth=10, width=1), (3, 32, 32))
     buffer = read_buffer(checkpoint, network)
-    request = Request(count=2, sampler=replace(SHORT, steps=1), buffer=checkpoint)
-    film = draw_samples(network, request).drawn.film
+    film = sample(
+        checkpoint, None, count=2, steps=1, step_size=0.1, start="buffer"
+    ).samples.film
     assert torch.equal(film.states[:, 0], pick(buffer, 2, seed=0))
     assert not torch.equal(film.states[:, 1], film.states[:, 0])
 
@@ -307,8 +313,8 @@ def test_classes_stand_in_rows_of_equal_length():
 
 def test_chains_that_run_away_are_one_sentence():
     network = mixture([[0.0] * 4, [0.0] * 4], 0.1)
-    with pytest.raises(InputError, match=r"3 of 3 chains hold values that are not"):
-        sample(network, SGLD(steps=60, step_size=1.0), 3)
+    with pytest.raises(InputError, match=r"3 of 3 chains have values that are not"):
+        draw_samples(network, SGLD(steps=60, step_size=1.0), 3)
 
 
 def test_a_batch_that_does_not_fit_is_one_sentence(tiny, monkeypatch):
@@ -317,7 +323,7 @@ def test_a_batch_that_does_not_fit_is_one_sentence(tiny, monkeypatch):
 
     monkeypatch.setattr(tiny.module, "forward", fail)
     with pytest.raises(InputError, match=r"5 chains at once do not fit"):
-        sample(tiny, SHORT, 9, batch_size=5)
+        draw_samples(tiny, SHORT, 9, batch_size=5)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +331,7 @@ def test_a_batch_that_does_not_fit_is_one_sentence(tiny, monkeypatch):
     [
         (["--class", "7-9"], "--class '7-9' must name classes of jem-digits, 0 to 7"),
         (["--class", "x"], "--class 'x' must name classes of jem-digits, 0 to 7"),
-        (["--class", "1", "--steps", "0"], "Without a step no chain comes to a class"),
+        (["--class", "1", "--steps", "0"], "Chains without steps do not reach a class"),
         (["--noise", "much"], "--noise must be a number or coupled, not 'much'"),
         (["--noise", "-1"], "The SGLD noise -1.0 must be at least 0"),
         (["--temperature", "2"], "A temperature is for noise that is coupled"),
@@ -345,8 +351,8 @@ def test_bad_options_are_one_sentence(oodbench, options, told):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--count", "9"], "has 8 states, of which 9 different ones cannot be drawn"),
-        (["--arch", "nets.py:net"], "With --arch the size of the images is read off"),
+        (["--count", "9"], "has only 8 states for 9 chains"),
+        (["--arch", "nets.py:net"], "With --arch the size of the images comes from"),
     ],
 )
 def test_bad_options_for_a_checkpoint_are_one_sentence(
@@ -379,5 +385,5 @@ def test_a_buffer_of_another_kind_is_refused(tmp_path, buffer, told):
 def test_a_buffer_with_nan_is_refused():
     buffer = torch.zeros(4, 1, 2, 2)
     buffer[1] = math.nan
-    with pytest.raises(InputError, match="1 of 4 states of the replay buffer hold"):
+    with pytest.raises(InputError, match="1 of 4 states of the replay buffer have"):
         pick(buffer, 4, seed=0)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from oodbench.jem.training.batches import Shuffled
-from oodbench.jem.training.chains import Samples
+from oodbench.jem.training.chains import Ends
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.trainer import Trainer
 
@@ -48,13 +48,13 @@ def weights(module):
 @pytest.fixture
 def drawn(monkeypatch):
     """What image numbers each stream drew, by the stream's id."""
-    seen, draw = {}, Shuffled.draw
+    seen, next_batch = {}, Shuffled.next_batch
 
     def recording(stream):
-        seen.setdefault(id(stream), []).append(numbers := draw(stream))
+        seen.setdefault(id(stream), []).append(numbers := next_batch(stream))
         return numbers
 
-    monkeypatch.setattr(Shuffled, "draw", recording)
+    monkeypatch.setattr(Shuffled, "next_batch", recording)
     return seen
 
 
@@ -69,7 +69,7 @@ class StillChains:
         random = generator(100 + self.number)
         states = torch.rand(count, *self.shape, generator=random, dtype=torch.float64)
         self.calls.append((states, labels))
-        return Samples(states, torch.zeros(()), torch.zeros(()))
+        return Ends(states, torch.zeros(()), torch.zeros(()))
 
 
 # --- the loss and the update

@@ -243,7 +243,7 @@ def test_a_state_whose_own_loss_is_bad_is_given_up_at_once():
     told = []
     with pytest.raises(InputError, match=r"gone back 0 times before.* gap limit"):
         trainer(hopeless).run(report=lambda *fault: told.append(fault))
-    assert [iteration for iteration, _ in told] == [0]
+    assert told == []
 
 
 @pytest.mark.parametrize("form", ["view", "reshape"])

@@ -23,7 +23,7 @@ SMALL = {"hidden": "8"}
 
 
 def run(folder, recipe=SHORT, **options):
-    return train("digits:0-7", recipe, arch_args=SMALL, folder=folder, **options)
+    return train("digits:0-7", folder, recipe=recipe, arch_args=SMALL, **options)
 
 
 def read_log(folder):
@@ -149,8 +149,7 @@ from oodbench.jem.training import folder, run
 folder.SAVE_SECONDS = -1.0
 torch.set_num_threads(1)
 recipe = Recipe(epochs=400, buffer_size=70, sgld_steps=3, snapshot_every=10)
-run.train("digits:0-7", recipe, arch_args={"hidden": "8"}, folder=__import__(
-    "pathlib").Path(sys.argv[1]))
+run.train("digits:0-7", sys.argv[1], recipe=recipe, arch_args={"hidden": "8"})
 """
 
 
@@ -203,7 +202,7 @@ def test_a_folder_with_another_run_is_one_sentence(tmp_path):
 
 def test_a_foreign_or_damaged_checkpoint_is_one_sentence(tmp_path):
     torch.save({"weight": torch.zeros(2)}, tmp_path / "checkpoint.pt")
-    with pytest.raises(InputError, match="no checkpoint of `oodbench train`"):
+    with pytest.raises(InputError, match="not a checkpoint of `oodbench train`"):
         run(tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(InputError, match=r"checkpoint\.pt"):
@@ -245,8 +244,8 @@ def test_a_checkpoint_of_a_wide_resnet_keeps_its_activation(tmp_path):
     arguments = {"depth": "10", "width": "1", "activation": "silu"}
     recipe = Recipe(epochs=1, batch_size=8, buffer_size=8, sgld_steps=1)
     trained = train(
-        f"npz:{tmp_path / 'set.npz'}", recipe, arch="jem_wrn", arch_args=arguments,
-        folder=tmp_path / "run",
+        f"npz:{tmp_path / 'set.npz'}", tmp_path / "run", recipe=recipe, arch="jem_wrn",
+        arch_args=arguments,
     )  # fmt: skip
     pixels = torch.rand(2, 3, 32, 32)
     found = load_network(tmp_path / "run" / "checkpoint.pt")(pixels).logits
@@ -290,7 +289,7 @@ def test_two_processes_train_what_one_does():
     code = (
         "import torch; from oodbench.jem.training.run import train; "
         "from oodbench.jem.training.recipe import Recipe; torch.set_num_threads(1); "
-        f"trained = train('digits:0-7', {recipe!r}, arch_args={SMALL!r}); "
+        f"trained = train('digits:0-7', None, recipe={recipe!r}, arch_args={SMALL!r}); "
         "print(torch.cat([w.flatten() for w in "
         "trained.module.parameters()]).double().sum().item())"
     )
@@ -319,7 +318,7 @@ def test_classes_with_a_gap_are_one_sentence(tmp_path, labels, message):
 
 
 def test_images_of_a_test_set_with_other_classes_are_one_sentence(one_split):
-    with pytest.raises(InputError, match=r"labels up to 7, and .* 2 classes"):
+    with pytest.raises(InputError, match=r"have the label \d, but .* 2 classes"):
         gather(one_split, test="digits:0-7")
 
 

@@ -1,4 +1,4 @@
-"""Draws samples from a network's p(x) or p(x|y) by SGLD chains."""
+"""Draws samples from p(x) or p(x|y) of a network by SGLD chains."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from torch import Tensor
 
 from oodbench.base.errors import InputError
 from oodbench.base.progress import Tell, silent
-from oodbench.jem.density import log_density
-from oodbench.jem.energy import Density
+from oodbench.jem.energy import Density, log_density
 from oodbench.jem.sampler import SGLD, ChainNoise
 from oodbench.networks import weights_file
 from oodbench.networks.hardware import first_batch_size, is_out_of_memory
@@ -23,30 +22,30 @@ from oodbench.networks.network import Network
 from oodbench.scoring.batches import cut
 
 FILMED, FRAMES = 8, 10
-"""How many chains are kept on their way, and at how many steps at most."""
+"""Chains on a film, and the largest number of their states on it."""
 
 
 class Film(NamedTuple):
-    """The first chains on their way."""
+    """States of the first chains at some of their steps."""
 
     steps: tuple[int, ...]
-    """`[T]`, from 0 to the last, geometrically spaced."""
+    """`[T]`, from 0 to the last step, geometrically spaced."""
     states: Tensor
     """`[R, T, C, H, W]`, of R chains."""
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """The ends of SGLD chains, on the host."""
+class Samples:
+    """The last states of SGLD chains, on the host."""
 
     states: Tensor
-    """`[N, C, H, W]`, pixels in [-1, 1] and, unless clamped, beyond."""
+    """`[N, C, H, W]`, pixels in [-1, 1] and beyond, unless clamped."""
     labels: Tensor | None
     """`[N]`, the y of each chain on log p(x|y); None for chains on log p(x)."""
     film: Film
 
 
-def sample(
+def draw_samples(
     network: Network,
     sampler: SGLD,
     count: int,
@@ -56,18 +55,18 @@ def sample(
     starts: Tensor | None = None,
     batch_size: int | None = None,
     tell: Tell = silent,
-) -> Drawn:
-    """Runs chains, of which chain i depends on the seed and i alone, but for rounding.
+) -> Samples:
+    """Runs `count` chains. Up to rounding, chain i depends only on the seed and i.
 
     Args:
         network: On its device.
         sampler: The dynamics.
-        count: How many chains.
+        count: The number of chains.
         seed: At least 0.
-        classes: The chains climb log p(x|y) of these in turn; none for log p(x).
-        starts: `[count, C, H, W]`, where they begin; None for U(-1, 1).
-        batch_size: Chains at once; by default some that mostly fit in memory.
-        tell: Is told of the steps done, `count * sampler.steps` in all.
+        classes: Chain i samples p(x|y) of class i modulo their number; none for p(x).
+        starts: `[count, C, H, W]`, the first states; None for U(-1, 1).
+        batch_size: Chains at once; by default a number that mostly fits in memory.
+        tell: Receives the steps done, `count * sampler.steps` in all.
 
     Raises:
         InputError: The network lacks a class, chains run away, or memory runs out.
@@ -91,11 +90,11 @@ def sample(
         )
         ends.append(end)
         films.append(frames[: max(0, FILMED - first)])
-    return Drawn(torch.cat(ends), labels, Film(steps, torch.cat(films)))
+    return Samples(torch.cat(ends), labels, Film(steps, torch.cat(films)))
 
 
 def film_steps(steps: int) -> tuple[int, ...]:
-    """Returns the steps of a film of so many.
+    """Returns the steps that a film of `steps` steps shows.
 
     >>> film_steps(400)
     (0, 1, 2, 4, 9, 20, 42, 89, 189, 400)
@@ -110,14 +109,14 @@ def read_buffer(path: Path, network: Network) -> Tensor:
     """Returns a JEM checkpoint's replay buffer, `[N, C, H, W]`, states in [-1, 1].
 
     Raises:
-        InputError: The file has none, or one that is not of the network's images.
+        InputError: The file has none, or its states do not fit the network.
     """
     content = weights_file.read(path).content
     buffer = content.get("replay_buffer") if isinstance(content, Mapping) else None
     if not isinstance(buffer, Tensor):
         raise InputError(
-            f"{path} has no replay buffer, which a JEM's training checkpoint holds "
-            "under the key 'replay_buffer'; use --start noise."
+            f"{path} has no replay buffer; a JEM's training checkpoint has one under "
+            "the key 'replay_buffer'. Use --start noise."
         )
     if tuple(buffer.shape[1:]) != network.shape or not buffer.is_floating_point():
         raise InputError(
@@ -128,15 +127,15 @@ def read_buffer(path: Path, network: Network) -> Tensor:
 
 
 def pick(buffer: Tensor, count: int, seed: int) -> Tensor:
-    """Returns `count` states of a buffer, none twice, in an order by the seed.
+    """Returns `count` different states of a buffer, chosen at random by the seed.
 
     Raises:
         InputError: The buffer has fewer, or holds values that are not finite.
     """
     if count > len(buffer):
         raise InputError(
-            f"The replay buffer has {len(buffer)} states, of which {count} different "
-            "ones cannot be drawn; lower --count."
+            f"The replay buffer has only {len(buffer)} states for {count} chains; "
+            "lower --count."
         )
     order = torch.randperm(len(buffer), generator=torch.Generator().manual_seed(seed))
     return _finite(buffer[order[:count]], "states of the replay buffer")
@@ -149,13 +148,12 @@ def _labels(
         return None
     if not all(0 <= each < network.classes for each in classes):
         raise InputError(
-            f"The classes of {network.name} are 0 to {network.classes - 1}; it has not "
-            f"all of {', '.join(map(str, classes))}."
+            f"The classes of {network.name} are 0 to {network.classes - 1}, not "
+            f"{', '.join(map(str, classes))}."
         )
     if not sampler.steps:
         raise InputError(
-            "Without a step no chain comes to a class; give --steps, or leave --class "
-            "away."
+            "Chains without steps do not reach a class; raise --steps, or omit --class."
         )
     return torch.tensor(list(itertools.islice(itertools.cycle(classes), count)))
 
@@ -168,7 +166,7 @@ def _run(
     filmed: Collection[int],
     tell: Tell,
 ) -> tuple[Tensor, Tensor]:
-    """Returns the ends `[N, …]` of a batch of chains and their film `[N, T, …]`."""
+    """Returns the last states `[N, …]` of some chains and their film `[N, T, …]`."""
     frames = [start.cpu()]
     try:
         for step, state in enumerate(sampler.chain(density, start, noise), start=1):
@@ -189,7 +187,7 @@ def _finite(states: Tensor, what: str) -> Tensor:
     lost = len(states) - int(states.isfinite().flatten(1).all(dim=1).sum())
     if lost:
         raise InputError(
-            f"{lost} of {len(states)} {what} hold values that are not finite; a lower "
-            "--step-size, or --clip or --clamp, keeps chains from running away."
+            f"{lost} of {len(states)} {what} have values that are not finite; lower "
+            "--step-size, or use --clip or --clamp."
         )
     return states

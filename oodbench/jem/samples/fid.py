@@ -20,57 +20,58 @@ from oodbench.data.image_set import ImageSet
 from oodbench.networks import weights_file
 
 EXTRACTOR = "inception-v3-compat"
-"""torch-fidelity's name of the Inception network of the first FID code."""
+"""torch-fidelity's name of the Inception network of the original FID code."""
 PUBLISHED = "weights-inception-2015-12-05-6726825d.pth"
 
 
 @dataclass(frozen=True)
 class FID:
-    """torch-fidelity, ready to measure the distance of images from others.
+    """Measures the Fréchet Inception distance of two sets of images.
 
     Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter, GANs Trained by a Two
     Time-Scale Update Rule Converge to a Local Nash Equilibrium, NeurIPS 2017, arXiv
-    1706.08500. It falls as the number of images grows: compare equal numbers only. All
-    images count here; JEM++ and SADA-JEM report it of the most confident ones.
+    1706.08500. The distance falls as the number of images grows, so compare equal
+    numbers only. All images count here; JEM++ and SADA-JEM report the distance of their
+    most confident samples.
 
     Raises:
         InputError: torch-fidelity is not installed, or the weights cannot be read.
     """
 
     weights: Path | None = None
-    """A file of the Inception network's weights; None to have them downloaded."""
+    """A file of the Inception network's weights; None downloads them."""
     extractor: str = EXTRACTOR
-    """Another of the feature extractors that torch-fidelity knows."""
+    """A feature extractor of torch-fidelity."""
     sha256: str | None = field(init=False, default=None)
     """Of the weights."""
 
     def __post_init__(self) -> None:
         try:
-            import torch_fidelity  # noqa: F401 - to know before anything is computed
+            import torch_fidelity  # noqa: F401 - fail before anything is computed
         except ImportError as error:
             raise InputError(
                 "FID needs torch-fidelity; pip install 'oodbench[fid]'."
             ) from error
         if self.weights is not None:
-            # torch-fidelity would run what a hostile pickle asks for; this refuses it.
+            # torch-fidelity would run code in a pickle; this refuses such a file.
             sha256 = weights_file.read(self.weights).sha256
             object.__setattr__(self, "sha256", sha256)
 
     def measure(self, samples: Images, real: ImageSet, device: torch.device) -> Record:
-        """Returns the distance, and what it was measured on.
+        """Returns the distance and a description of the images.
 
         Args:
             samples: Images of the network's shape.
-            real: Those that they should resemble. Both are shown in colour.
-            device: CUDA is used if that is it, else the CPU.
+            real: The images to compare with. Grey images are converted to RGB.
+            device: CUDA is used if it is a CUDA device, else the CPU.
 
         Raises:
-            InputError: There is only one image on a side, or no download.
+            InputError: One of the two has a single image, or the download fails.
         """
         if min(len(samples), real.count) < 2:
             raise InputError(
-                f"FID needs two images at least on either side, not {len(samples)} and "
-                f"{real.count}."
+                f"FID needs at least two samples and two real images, got "
+                f"{len(samples)} and {real.count}."
             )
         shape = real.shape._replace(channels=3)
         found = self._distance(
@@ -108,15 +109,15 @@ class FID:
             except OSError as error:
                 raise InputError(
                     f"torch-fidelity cannot download the weights of {self.extractor} "
-                    f"({error}); take {PUBLISHED} from its releases on GitHub and name "
-                    "the file with --fid-weights."
+                    f"({error}); download {PUBLISHED} from its releases on GitHub and "
+                    "give the file as --fid-weights."
                 ) from error
         return float(found["frechet_inception_distance"])
 
 
 @dataclass(frozen=True)
 class _Pixels(Dataset[Tensor]):
-    """Images one by one as torch-fidelity takes them, uint8 `[3, H, W]`."""
+    """Images one by one in the form for torch-fidelity, uint8 `[3, H, W]`."""
 
     images: Images
     shape: Shape

@@ -1,4 +1,4 @@
-"""Finds the training image nearest to each sample, so that copying would show."""
+"""Finds the training image nearest to each sample, to detect copies."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Shape, SplitName, chunks
 from oodbench.data.feed import feed
 from oodbench.data.image_set import ImageSet, open_images
+from oodbench.data.spec import open_dataset
 from oodbench.scoring.batches import cut
 from oodbench.scoring.nearest import nearest
 
 BATCH = 1024
-"""Training images that are compared at once."""
+"""Training images per comparison."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,30 +27,36 @@ class Nearest:
     distances: Tensor
     """`[N]`, float64, Euclidean, of pixels in [0, 1]."""
     places: Tensor
-    """`[N]`, int64, its number in the split."""
+    """`[N]`, int64, the number of that image in the split."""
     pixels: Tensor
-    """`[N, C, H, W]`, itself, in [0, 1]."""
+    """`[N, C, H, W]`, that image, in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Samples beside a training set, and its test images beside it likewise.
+    """Distances of samples, and of test images, to the training images.
 
-    Test images were copied from nobody: samples that lie closer to the training images
-    than they do are suspicious.
+    Test images are no copies. Samples that lie closer to the training images than test
+    images do are suspicious.
     """
 
     training: ImageSet
     nearest: Nearest
     """Of the samples."""
     held_out: ImageSet | None
-    """As many test images as samples; None where the set has no split for training."""
+    """As many test images as samples; None if the set has no train split."""
     yardstick: Nearest | None
     """Of the test images."""
 
 
-def draw_training(dataset: Dataset, shape: Shape) -> ImageSet:
-    """Opens the train split or, of a set that has no such split, the first."""
+def opened(name: str | Dataset) -> Dataset:
+    """Returns a set that is given by its name or as it is."""
+    return name if isinstance(name, Dataset) else open_dataset(name)
+
+
+def open_training(name: str | Dataset, shape: Shape) -> ImageSet:
+    """Opens the train split of a set, or its first split if it has none."""
+    dataset = opened(name)
     stage: SplitName = "train" if "train" in dataset.splits else dataset.splits[0]
     return open_images(dataset, stage, shape)
 
@@ -57,12 +64,12 @@ def draw_training(dataset: Dataset, shape: Shape) -> ImageSet:
 def compare(
     pixels: Tensor, training: ImageSet, *, watch: Watch = unwatched
 ) -> Comparison:
-    """Sets samples beside a training set.
+    """Compares samples with a training set.
 
     Args:
         pixels: `[N, C, H, W]` in [0, 1], on the host.
-        training: What `draw_training` gives.
-        watch: Is told of the progress.
+        training: From `open_training`.
+        watch: Receives the progress.
     """
 
     def find(images: Tensor, what: str) -> Nearest:
@@ -72,7 +79,7 @@ def compare(
     found, dataset = find(pixels, "samples"), training.dataset
     if training.stage != "train" or "test" not in dataset.splits:
         return Comparison(training, found, None, None)
-    # As many, since the least of more distances is a smaller one.
+    # As many: the least of more distances would be smaller.
     held_out = open_images(dataset, "test", training.shape, limit=len(pixels))
     images = [adapt(few, training.shape) for few in chunks(held_out.split.images)]
     yardstick = find(torch.cat(images), "test images")
@@ -80,12 +87,12 @@ def compare(
 
 
 def nearest_images(pixels: Tensor, training: ImageSet, tell: Tell = silent) -> Nearest:
-    """Returns the training images nearest to some, by exact distances.
+    """Returns the training image nearest to each image, by exact distances.
 
     Args:
         pixels: `[N, C, H, W]` in [0, 1], on the host, as are the results.
-        training: Read through once, and never held whole.
-        tell: Is told of the training images done.
+        training: Read once, batch by batch.
+        tell: Receives the number of training images done.
     """
     # In single precision the search could miss the nearest by a little.
     queries = pixels.flatten(1).double()

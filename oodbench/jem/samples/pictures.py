@@ -1,4 +1,4 @@
-"""Draws samples, chains on their way, and samples beside training images, as PNG."""
+"""PNG pictures of samples, of chains, and of samples with training images."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 
 from oodbench.data.image_png import png_grid, png_rows
+from oodbench.jem.energy import to_pixels
 from oodbench.jem.samples.draw import Film
 from oodbench.jem.samples.neighbours import Nearest
 
 SHOWN, PAIRS, PAIRS_A_ROW = 256, 40, 8
-"""Samples on a grid and beside training images, at most."""
+"""Most samples on a grid, most pairs with training images, and pairs per row."""
 
 
 def samples_png(pixels: Tensor, labels: Tensor | None) -> bytes:
-    """Returns a grid of the first samples, each class on rows of its own.
+    """Returns a grid of the first samples; each class begins a new row.
 
     Args:
         pixels: `[N, C, H, W]` in [0, 1].
-        labels: `[N]`, the class that each was drawn from; None for log p(x).
+        labels: `[N]`, the class that each was drawn from; None for p(x).
     """
     pixels = pixels[:SHOWN]
     if labels is None:
@@ -37,18 +38,18 @@ def samples_png(pixels: Tensor, labels: Tensor | None) -> bytes:
 
 
 def film_png(film: Film) -> bytes:
-    """Returns film strips: a chain a row, its states at the steps written above."""
-    rows = list((film.states + 1) / 2)
+    """Returns one row per chain: its states at the steps in the heading."""
+    rows = list(to_pixels(film.states))
     return png_rows(rows, heads=[str(step) for step in film.steps])
 
 
 def nearest_png(pixels: Tensor, found: Nearest, title: str) -> bytes:
-    """Returns samples beside their nearest training images, the closest pairs first.
+    """Returns pairs of a sample and its nearest training image, the closest first.
 
     Args:
         pixels: `[N, C, H, W]` in [0, 1].
-        found: Their nearest training images; the distances stand below the pairs.
-        title: What to write above.
+        found: Their nearest training images; distances are written below the pairs.
+        title: The heading.
     """
     order = found.distances.argsort(stable=True)[:PAIRS]
     samples, nearest = pixels[order], found.pixels[order]

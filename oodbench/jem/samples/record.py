@@ -1,4 +1,4 @@
-"""What the record says of samples: numbers of them and of real images beside them."""
+"""Numbers about samples, and about real images for comparison, for the record."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from oodbench.base.files import Record
 from oodbench.data.dataset import Images
 from oodbench.data.feed import feed
+from oodbench.jem.energy import to_pixels
 from oodbench.jem.sampler import SGLD
 from oodbench.jem.samples.neighbours import Comparison
 from oodbench.networks.network import Network
@@ -21,7 +22,7 @@ from oodbench.scoring.batches import cut
 
 
 class Seen(NamedTuple):
-    """What the network says of some images; all of it on the host."""
+    """The network's outputs on some images, on the host."""
 
     log_px: Tensor
     """`[N]`, unnormalised."""
@@ -32,14 +33,14 @@ class Seen(NamedTuple):
 
 
 def see(network: Network, images: Images, batch_size: int) -> Seen:
-    """Shows images to the network."""
+    """Returns the network's outputs on images."""
     spans = list(cut(0, len(images), batch_size))
     fed = feed(images, spans, network.shape, device=network.device)
     return _see(network, (batch.pixels for batch in fed))
 
 
 def of_sampler(sampler: SGLD) -> Record:
-    """Returns the dynamics, and the temperature that they amount to."""
+    """Returns the settings of the sampler, and its effective temperature."""
     warmth = sampler.effective_temperature
     return asdict(sampler) | {
         "effective_temperature": warmth if math.isfinite(warmth) else None
@@ -47,12 +48,14 @@ def of_sampler(sampler: SGLD) -> Record:
 
 
 def of_states(network: Network, states: Tensor, batch_size: int) -> Record:
-    """Returns how far states `[N, C, H, W]` have left [-1, 1], and their log p(x).
+    """Returns how far states `[N, C, H, W]` are outside [-1, 1], and their log p(x).
 
-    `farthest` is in pixels from 0 to 1.
+    `farthest` is the largest such distance on the scale of pixels in [0, 1].
     """
     beyond = (states.abs() - 1).clamp(min=0) / 2
-    batches = ((batch.to(network.device) + 1) / 2 for batch in states.split(batch_size))
+    batches = (
+        to_pixels(batch.to(network.device)) for batch in states.split(batch_size)
+    )
     return {
         "log_px": spread(_see(network, batches).log_px),
         "images_outside": float((beyond.flatten(1).amax(1) > 0).double().mean()),
@@ -62,10 +65,10 @@ def of_states(network: Network, states: Tensor, batch_size: int) -> Record:
 
 
 def of_images(seen: Seen, labels: Tensor | None) -> Record:
-    """Returns what the network says of samples.
+    """Returns log p(x), confidences and predictions of samples.
 
     Args:
-        seen: Of the samples.
+        seen: The network's outputs on the samples.
         labels: `[N]`, the classes that they were drawn from; None for p(x).
     """
     counts = Counter(seen.predictions.tolist())
@@ -86,7 +89,7 @@ def of_images(seen: Seen, labels: Tensor | None) -> Record:
 def of_comparison(network: Network, found: Comparison, batch_size: int) -> Record:
     """Returns the distances to the training set, and the log p(x) of real images.
 
-    `training` says of the samples how far they are, `held_out` of the test images.
+    `distances` are those of the samples, `held_out` has those of test images.
     """
     count = len(found.nearest.distances)
     shown = found.training.split.spread(count)
@@ -107,7 +110,7 @@ def of_comparison(network: Network, found: Comparison, batch_size: int) -> Recor
 
 
 def spread(values: Tensor) -> dict[str, float]:
-    """Returns the least, the middle and the largest of `[N]` values.
+    """Returns the least, the median and the largest of `[N]` values.
 
     >>> spread(torch.tensor([3.0, 1.0, 2.0, 9.0]))
     {'least': 1.0, 'median': 2.5, 'most': 9.0}
@@ -127,3 +130,46 @@ def _see(network: Network, batches: Iterable[Tensor]) -> Seen:
     log_px = torch.cat([result.log_px for result in results]).cpu()
     confidences, predictions = logits.softmax(1).max(1)
     return Seen(log_px, predictions, confidences)
+
+
+def summary(record: Record) -> list[str]:
+    """Returns what the record says about the samples, line by line."""
+    chains, states, images = record["chains"], record["states"], record["images"]
+    favourite = max(images["predicted"], key=images["predicted"].__getitem__)
+    lines = [
+        f"{chains['count']} samples of {record['model']['name']}: "
+        f"{chains['sampler']['steps']} steps from {chains['start']}.",
+        f"Predicted: {len(images['predicted'])} of {record['model']['classes']} "
+        f"classes, most often {favourite} ({images['predicted'][favourite]:.0%}).",
+        f"Outside [0, 1]: {states['pixels_outside']:.1%} of the pixels, by "
+        f"{states['farthest']:.3g} at most.",
+    ]
+    if chains["classes"]:
+        lines.append(f"Predicted as drawn: {images['predicted_as_drawn']:.0%}.")
+    lines += _comparison(images, record["beside"]) if "beside" in record else []
+    if "fid" in record:
+        real = record["fid"]["set"]
+        lines.append(
+            f"FID {record['fid']['value']:.4g} between {record['fid']['samples']} "
+            f"samples and the {real['images']} {real['split']} images of "
+            f"{real['name']}, none filtered."
+        )
+    return lines
+
+
+def _comparison(images: Record, beside: Record) -> list[str]:
+    densities = {"samples": images, "training images": beside}
+    distances = {"samples": beside}
+    if beside["held_out"] is not None:
+        densities["test images"] = distances["test images"] = beside["held_out"]
+    medians = ", ".join(
+        f"{name} {each['log_px']['median']:.4g}" for name, each in densities.items()
+    )
+    nearest = "; ".join(
+        f"{name} {each['distances']['least']:.3g}, {each['distances']['median']:.3g}"
+        for name, each in distances.items()
+    )
+    return [
+        f"log p(x), median: {medians}.",
+        f"Distance to the nearest training image, least and median: {nearest}.",
+    ]

@@ -1,73 +1,63 @@
-"""Draws samples from a model, sets them beside its training set, and writes them down.
+"""Draws samples from a model, compares them with its training set, and writes both.
 
 samples.png, samples.npz   the images; the latter with classes, for `npz:PATH`
-chain.png                  some chains on their way
-nearest.png                samples beside their nearest training images
-samples.json               how they were made, and what they are like
+chain.png                  some chains at some of their steps
+nearest.png                samples with their nearest training images
+samples.json               how the samples were made, and numbers about them
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from oodbench.base import registry
+from oodbench.base.errors import InputError
 from oodbench.base.files import Record, json_bytes, npz_bytes, write_atomically
 from oodbench.base.progress import Watch, unwatched
 from oodbench.base.text import short_name
+from oodbench.data.dataset import Dataset, parse_classes
 from oodbench.data.image_png import to_bytes
-from oodbench.data.spec import open_dataset
+from oodbench.data.image_set import ImageSet, native_shape
+from oodbench.jem.energy import to_pixels
 from oodbench.jem.sampler import SGLD
 from oodbench.jem.samples import record as sample_record
-from oodbench.jem.samples.draw import Drawn, pick, read_buffer, sample
+from oodbench.jem.samples.draw import Samples, draw_samples, pick, read_buffer
 from oodbench.jem.samples.fid import FID
-from oodbench.jem.samples.neighbours import Nearest, compare, draw_training
+from oodbench.jem.samples.neighbours import Nearest, compare, open_training, opened
 from oodbench.jem.samples.pictures import film_png, nearest_png, samples_png
-from oodbench.networks.hardware import first_batch_size, fitting_threads
+from oodbench.networks.hardware import first_batch_size, fitting_threads, pick_device
+from oodbench.networks.load import load_network
 from oodbench.networks.network import Network
 from oodbench.scoring import provenance
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to draw, and what to set it beside."""
-
-    count: int = 64
-    sampler: SGLD = field(default_factory=lambda: SGLD(steps=400))
-    seed: int = 0
-    classes: Sequence[int] = ()
-    """Chains climb log p(x|y) of these in turn; none for log p(x)."""
-    buffer: Path | None = None
-    """A JEM's checkpoint in whose replay buffer the chains begin; None for noise."""
-    beside: str | None = None
-    """The training set, such as `digits:0-7`."""
-    fid: str | None = None
-    """The set to measure the Fréchet Inception distance from."""
-    fid_weights: Path | None = None
-    """A file of the Inception network's weights."""
-    batch_size: int | None = None
-    """Images at once; by default some that mostly fit in memory."""
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sampling:
-    """Samples with what is known of them."""
+    """Samples of a model, with measurements."""
 
-    drawn: Drawn
+    samples: Samples
     images: NDArray[np.uint8]
-    """`[N, H, W, C]`, the states cut to pixels in [0, 1], in 8 bits."""
+    """`[N, H, W, C]`, the states clamped to pixels in [0, 1], in 8 bits."""
     labels: NDArray[np.int64]
-    """`[N]`, the class that each was drawn from or, of p(x), that is predicted."""
+    """`[N]`, the class that each was drawn from; for p(x), the predicted class."""
     nearest: Nearest | None
-    """Their nearest training images, where a training set was named."""
+    """Their nearest training images, if a training set was given."""
     record: Record
+
+    def __repr__(self) -> str:
+        return f"<Sampling: {sample_record.summary(self.record)[0]}>"
+
+    def __str__(self) -> str:
+        return "\n".join(sample_record.summary(self.record))
 
     def write(self, folder: Path) -> None:
         """Writes files into a folder, the record last.
@@ -79,7 +69,7 @@ class Sampling:
         for name, content in self._pictures().items():
             write_atomically(folder / name, content)
         if self.nearest is None:
-            # One of earlier samples would stand beside these.
+            # It would be a picture of earlier samples.
             (folder / "nearest.png").unlink(missing_ok=True)
         write_atomically(folder / "samples.json", json_bytes(self.record))
 
@@ -93,8 +83,8 @@ class Sampling:
     def _pictures(self) -> dict[str, bytes]:
         pixels = _pixels(self.images)
         pictures = {
-            "samples.png": samples_png(pixels, self.drawn.labels),
-            "chain.png": film_png(self.drawn.film),
+            "samples.png": samples_png(pixels, self.samples.labels),
+            "chain.png": film_png(self.samples.film),
         }
         if self.nearest is not None:
             title = _title(self.record["beside"])
@@ -102,79 +92,164 @@ class Sampling:
         return pictures
 
 
-def draw_samples(
-    network: Network, request: Request, *, watch: Watch = unwatched
+def sample(
+    model: str | Path | Network,
+    to: str | Path | None = "results/samples",
+    *,
+    count: int = 64,
+    classes: str | Sequence[int] = (),
+    start: Literal["noise", "buffer"] = "noise",
+    steps: int = 400,
+    step_size: float = 1.0,
+    noise: float | None = 0.01,
+    temperature: float = 1.0,
+    clip: float | None = None,
+    clamp: float | None = None,
+    beside: str | Dataset | None = None,
+    fid: str | Dataset | None = None,
+    fid_weights: str | Path | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    device: str = "auto",
+    watch: Watch = unwatched,
+    **checkpoint: Any,
 ) -> Sampling:
-    """Draws samples and measures them.
+    """Draws samples from a model's p(x) or p(x|y) by SGLD, and measures them.
 
     Args:
-        network: On its device.
-        request: What to draw.
-        watch: Is told of the progress.
+        model: A bundled name, the path of a file, or a network.
+        to: Folder for pictures, samples and record; None writes nothing.
+        count: The number of samples.
+        classes: Chains sample p(x|y) of these in turn, as in `"0-3+7"` or `[0, 1]`;
+            none for p(x).
+        start: noise, or buffer for the replay buffer in a JEM's checkpoint.
+        steps: Steps of each chain.
+        step_size: Factor of ∇ log p(x), for pixels in [-1, 1].
+        noise: Standard deviation per step; None for that of Langevin dynamics at
+            `temperature`.
+        temperature: Of coupled noise.
+        clip: Largest magnitude of an entry of ∇ log p(x).
+        clamp: Largest magnitude of a pixel; 1 keeps images in [-1, 1].
+        beside: The training set, to find copies and to compare log p(x) with.
+        fid: The set from whose training images to measure the Fréchet Inception
+            distance; needs `oodbench[fid]` and thousands of samples.
+        fid_weights: A file of the Inception network; None downloads it.
+        seed: At least 0.
+        batch_size: Chains at once; changes samples by rounding only.
+        device: auto, cpu, cuda or mps.
+        watch: Receives the progress.
+        **checkpoint: What describes a file, as in `load_network`.
 
     Raises:
-        InputError: The request cannot be met by this network, these sets or this
-            machine.
+        InputError: An option does not fit the model, the sets or this machine.
     """
-    started = time.monotonic()
-    size = request.batch_size or first_batch_size(network.shape, network.device)
+    if fid_weights and fid is None:
+        raise InputError("--fid-weights is for --fid, and there is no --fid.")
+    if count < 1:
+        raise InputError(f"The count must be at least 1, got {count}.")
+    sampler = SGLD(steps, step_size, noise, temperature, clamp, clip)
+    network = _network(model, beside, checkpoint).to(pick_device(device))
+    labels, starts = _classes(classes, network), None
+    if start == "buffer":
+        starts = pick(read_buffer(_file(model), network), count, seed)
+    size = batch_size or first_batch_size(network.shape, network.device)
     # Before the chains run: a misspelt name must not cost their time.
-    beside, real = (
-        None if spec is None else draw_training(open_dataset(spec), network.shape)
-        for spec in (request.beside, request.fid)
+    training, real = (
+        None if name is None else open_training(name, network.shape)
+        for name in (beside, fid)
     )
-    distance = None if real is None else FID(request.fid_weights)
+    distance = None if fid is None else FID(Path(fid_weights) if fid_weights else None)
+    began = time.monotonic()
     with fitting_threads(network):
-        drawn = _run_chains(network, request, size, watch)
-        images = to_bytes((drawn.states + 1) / 2)
-        seen = sample_record.see(network, images, size)
-        states = sample_record.of_states(network, drawn.states, size)
+        samples = draw_samples(
+            network,
+            sampler,
+            count,
+            seed=seed,
+            classes=labels,
+            starts=starts,
+            batch_size=size,
+            tell=watch("SGLD steps", count * steps),
+        )
+    found = _measured(network, samples, size, training, watch)
+    if distance is not None and real is not None:
+        found.record["fid"] = distance.measure(found.images, real, network.device)
+    buffer = f"replay buffer of {network.source.get('file')}"
+    found.record["chains"] = {
+        "count": count,
+        "seed": seed,
+        "classes": list(labels),
+        "start": "noise" if starts is None else buffer,
+        "sampler": sample_record.of_sampler(sampler),
+    }
+    found.record["run"] = provenance.of_run(network, size, time.monotonic() - began)
+    if to is not None:
+        found.write(Path(to))
+    return found
+
+
+def _network(
+    model: str | Path | Network, beside: str | Dataset | None, options: dict[str, Any]
+) -> Network:
+    if isinstance(model, Network):
+        return model
+    if options.get("arch") is None:
+        return load_network(model, **options)
+    if beside is None:
+        raise InputError(
+            "With --arch the size of the images comes from the training set; name it "
+            "with --beside."
+        )
+    return load_network(model, shape=native_shape(opened(beside)), **options)
+
+
+def _file(model: str | Path | Network) -> Path:
+    """Returns the checkpoint whose buffer to read."""
+    if isinstance(model, Network) or model in registry.names("models"):
+        name = model.name if isinstance(model, Network) else model
+        raise InputError(
+            f"The model {name!r} comes without a replay buffer; use --start noise."
+        )
+    return Path(model)
+
+
+def _classes(classes: str | Sequence[int], network: Network) -> Sequence[int]:
+    if not isinstance(classes, str):
+        return classes
+    if not classes:
+        return ()
+    try:
+        return parse_classes(classes, network.classes, dataset=network.name)
+    except InputError:
+        raise InputError(
+            f"--class {classes!r} must name classes of {network.name}, 0 to "
+            f"{network.classes - 1}, as in 0-3+7."
+        ) from None
+
+
+def _measured(
+    network: Network,
+    samples: Samples,
+    batch_size: int,
+    training: ImageSet | None,
+    watch: Watch,
+) -> Sampling:
+    images = to_bytes(to_pixels(samples.states))
+    with fitting_threads(network):
+        seen = sample_record.see(network, images, batch_size)
+        states = sample_record.of_states(network, samples.states, batch_size)
     record: Record = {
         "model": provenance.of_model(network, network.fingerprint()),
-        "chains": _chains(request),
         "states": states,
-        "images": sample_record.of_images(seen, drawn.labels),
+        "images": sample_record.of_images(seen, samples.labels),
     }
     nearest = None
-    if beside is not None:
-        found = compare(_pixels(images), beside, watch=watch)
+    if training is not None:
+        found = compare(_pixels(images), training, watch=watch)
         nearest = found.nearest
-        record["beside"] = sample_record.of_comparison(network, found, size)
-    if distance is not None and real is not None:
-        record["fid"] = distance.measure(images, real, network.device)
-    record["run"] = provenance.of_run(network, size, time.monotonic() - started)
-    labels = seen.predictions if drawn.labels is None else drawn.labels
-    return Sampling(drawn, images, labels.numpy(), nearest, record)
-
-
-def _run_chains(
-    network: Network, request: Request, batch_size: int, watch: Watch
-) -> Drawn:
-    starts = None
-    if request.buffer is not None:
-        buffer = read_buffer(request.buffer, network)
-        starts = pick(buffer, request.count, request.seed)
-    return sample(
-        network,
-        request.sampler,
-        request.count,
-        seed=request.seed,
-        classes=request.classes,
-        starts=starts,
-        batch_size=batch_size,
-        tell=watch("SGLD steps", request.count * request.sampler.steps),
-    )
-
-
-def _chains(request: Request) -> Record:
-    buffer = request.buffer
-    return {
-        "count": request.count,
-        "seed": request.seed,
-        "classes": list(request.classes),
-        "start": "noise" if buffer is None else f"replay buffer of {buffer.name}",
-        "sampler": sample_record.of_sampler(request.sampler),
-    }
+        record["beside"] = sample_record.of_comparison(network, found, batch_size)
+    labels = seen.predictions if samples.labels is None else samples.labels
+    return Sampling(samples, images, labels.numpy(), nearest, record)
 
 
 def _pixels(images: NDArray[np.uint8]) -> Tensor:
@@ -182,7 +257,7 @@ def _pixels(images: NDArray[np.uint8]) -> Tensor:
 
 
 def _title(beside: Record) -> str:
-    """Returns what stands above samples beside their nearest training images."""
+    """Returns the heading of the samples and their nearest training images."""
     text = f"Samples beside their nearest images of {short_name(beside['set']['name'])}"
     text += f" ({beside['set']['split']}), and the distance"
     if beside["held_out"] is None:

@@ -19,9 +19,10 @@ PAD = 4
 
 @dataclass
 class Shuffled:
-    """Yields image numbers batch by batch, every epoch in a new order, without a rest.
+    """Yields image numbers batch by batch, each epoch in a new order.
 
-    All processes draw the same order and take their share of each batch.
+    An incomplete last batch is left out. All processes have the same order and take
+    their share of each batch.
 
     Raises:
         InputError: There are fewer images than a batch holds, or the processes cannot
@@ -55,7 +56,7 @@ class Shuffled:
         """Whole batches in an epoch."""
         return len(self.numbers) // self.batch_size
 
-    def draw(self) -> Tensor:
+    def next_batch(self) -> Tensor:
         """Returns this process's share of the next batch, `[batch_size / count]`."""
         if self._next + self.batch_size > len(self._order):
             self._shuffle()
@@ -64,11 +65,11 @@ class Shuffled:
         return batch[self.processes.rank :: self.processes.count]
 
     def state(self) -> dict[str, Any]:
-        """Returns where it is, to be given to `load`."""
+        """Returns the position in the epoch, for `load`."""
         return {"order": self._order.cpu(), "next": self._next}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Goes back to where it was."""
+        """Restores a position."""
         self._order = state["order"].to(self.numbers.device)
         self._next = state["next"]
 
@@ -81,9 +82,9 @@ class Shuffled:
 
 
 def augmented(images: Tensor, kind: Augment, generator: torch.Generator) -> Tensor:
-    """Returns images `[N, C, H, W]`, each cropped, and maybe mirrored, at random.
+    """Returns images `[N, C, H, W]` cropped, and perhaps mirrored, at random.
 
-    A crop moves an image by up to 4 pixels each way; what comes in is its reflection.
+    A crop moves an image by up to 4 pixels each way; reflection fills the border.
     """
     if kind == "none":
         return images
@@ -104,7 +105,7 @@ def augmented(images: Tensor, kind: Augment, generator: torch.Generator) -> Tens
 
 
 def noised(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
-    """Returns images plus Gaussian noise of a standard deviation."""
+    """Returns images plus Gaussian noise of the given standard deviation."""
     if not deviation:
         return images
     noise = torch.empty_like(images).normal_(generator=generator)

@@ -1,33 +1,100 @@
-"""Persistent SGLD chains on the log p(x) of a module in training."""
+"""SGLD chains of a network in training, and the replay buffer that stores them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from oodbench.base.errors import InputError
 from oodbench.jem.energy import log_p_x, log_p_xy, of_class
 from oodbench.jem.sampler import SGLD, shared_noise
-from oodbench.jem.training.buffer import ReplayBuffer
 from oodbench.networks.network import Joint, Precision, autocast
 
 
-class Samples(NamedTuple):
-    """Where chains came to."""
+@dataclass
+class ReplayBuffer:
+    """Last states of chains, from which later iterations continue.
+
+    A chain restarts from U(-1, 1) with probability `reinit`. With labels, the places of
+    class y begin at y · (size // classes). All states stay on the generator's device.
+
+    Du and Mordatch, Implicit Generation and Modeling with Energy-Based Models, NeurIPS
+    2019, arXiv 1903.08689.
+
+    Raises:
+        InputError: There are fewer places than classes.
+    """
+
+    size: int
+    shape: tuple[int, ...]
+    reinit: float
+    generator: torch.Generator
+    classes: int = 1
+    states: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.size < self.classes:
+            raise InputError(
+                f"The buffer has {self.size} places for {self.classes} classes; give "
+                "each at least one."
+            )
+        self.states = self._fresh(self.size)
+
+    def starts(self, count: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns `count` first states `[count, *shape]` and their places `[count]`.
+
+        Args:
+            count: How many chains.
+            labels: `[count]`, the classes whose places to use; None for all places.
+        """
+        device = self.generator.device
+        blocks = 1 if labels is None else self.classes
+        if labels is None:
+            labels = torch.zeros(count, dtype=torch.int64, device=device)
+        places = self._places(labels, blocks)
+        anew = torch.rand(count, generator=self.generator, device=device) < self.reinit
+        anew = anew.view(-1, *[1] * len(self.shape))
+        return torch.where(anew, self._fresh(count), self.states[places]), places
+
+    def _places(self, labels: Tensor, blocks: int) -> Tensor:
+        """Returns a place for each label in its block, all different if possible.
+
+        On a GPU two chains written to one place would mix.
+        """
+        size = self.size // blocks
+        order = torch.rand(
+            blocks, size, generator=self.generator, device=labels.device
+        ).argsort(1)
+        kinds = torch.arange(blocks, device=labels.device)
+        turn = (labels[:, None] == kinds).cumsum(0).gather(1, labels[:, None])[:, 0] - 1
+        return labels * size + order[labels, turn % size]
+
+    def keep(self, states: Tensor, places: Tensor) -> None:
+        """Stores the last states of chains at their places."""
+        self.states[places] = states
+
+    def _fresh(self, count: int) -> Tensor:
+        states = torch.empty(count, *self.shape, device=self.generator.device)
+        return states.uniform_(-1, 1, generator=self.generator)
+
+
+class Ends(NamedTuple):
+    """The last states of chains."""
 
     states: Tensor
     """`[N, …]`."""
     moved: Tensor
-    """Mean distance from where they started, a scalar."""
+    """Mean distance from their starts, a scalar."""
     outside: Tensor
     """Share of the pixels outside [-1, 1], a scalar."""
 
 
 @dataclass
 class Chains:
-    """A module's chains, which go on where they stopped; nothing leaves the device."""
+    """Chains on log p(x) of a module, from a buffer and back to it."""
 
     module: nn.Module
     buffer: ReplayBuffer
@@ -45,28 +112,30 @@ class Chains:
             mode = "reduce-overhead" if device.type == "cuda" else "default"
             self._density = torch.compile(self._log_p, mode=mode)
 
-    def run(self, count: int, labels: Tensor | None = None) -> Samples:
-        """Takes the sampler's steps with `count` chains; frees the module again after.
+    def run(self, count: int, labels: Tensor | None = None) -> Ends:
+        """Returns the last states of `count` chains after the sampler's steps.
+
+        The module is in evaluation mode afterwards.
 
         Args:
             count: How many chains.
             labels: `[count]`, the y of log p(x|y); None for log p(x).
         """
-        # No image influences another, and no gradient is wanted of the weights.
+        # In evaluation mode no image influences another.
         self.module.eval()
-        self._free(False)
-        start, places = self.buffer.draw(count, labels)
+        self._require_grad(False)
+        start, places = self.buffer.starts(count, labels)
         noise = shared_noise(self.buffer.generator)
         states = self.sampler(lambda x: self._density(x, labels), start, noise)
-        self._free(True)
+        self._require_grad(True)
         self.buffer.keep(states, places)
-        return Samples(
+        return Ends(
             states,
             (states - start).flatten(1).norm(dim=1).mean(),
             (states.abs() > 1).float().mean(),
         )
 
-    def _free(self, wanted: bool) -> None:
+    def _require_grad(self, wanted: bool) -> None:
         for weight in self._trainable:
             weight.requires_grad_(wanted)
 

@@ -1,8 +1,9 @@
-"""Weights alone in a file, with the card that says what they are."""
+"""Trained weights, and their export to a file with a card."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,22 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import Record, write_atomically
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
-    """A trained module with all that is needed to build and trust it."""
+    """A trained module, and the card that describes it and builds it again."""
 
     module: nn.Module
     card: Record
+    path: Path | None = None
+    """Where `oodbench train` wrote the weights."""
+
+    def __repr__(self) -> str:
+        return f"<Trained {self}>"
+
+    def __str__(self) -> str:
+        measured = self.card.get("accuracy", {}).items()
+        values = ", ".join(f"{value:.4f} on {stage}" for stage, value in measured)
+        return f"{self.path or 'not written'}: accuracy {values or 'not measured'}"
 
     def write(self, path: Path) -> None:
         """Writes the weights with the card inside, and the card beside them.
@@ -28,7 +39,6 @@ class Trained:
             InputError: The file cannot be written.
         """
         card = json.dumps(self.card, indent=1, sort_keys=True)
-        check_export(path)
         # Copies, since tied weights share their memory.
         weights = {
             name: weight.cpu().clone(memory_format=torch.contiguous_format)
@@ -40,13 +50,21 @@ class Trained:
 
 
 def check_export(path: Path) -> None:
-    """Holds a path to what an export needs, before hours are spent on it.
+    """Checks that weights can be written to a path, before hours of training.
 
     Raises:
-        InputError: It has another ending, or a file that is no card lies beside it.
+        InputError: Its folder cannot be written to, or a file that is no card would be
+            overwritten.
     """
-    if path.suffix != ".safetensors":
-        raise InputError(f"--export must end in .safetensors, got {path}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(path.parent, os.W_OK) else "Permission denied"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if path.is_dir():
+        reason = "Is a directory"
+    if reason:
+        raise InputError(f"Cannot write {path}: {reason}. Name another --export.")
     card = path.with_suffix(".json")
     try:
         is_card = not card.exists() or "recipe" in json.loads(card.read_bytes())
@@ -54,6 +72,6 @@ def check_export(path: Path) -> None:
         is_card = False
     if not is_card:
         raise InputError(
-            f"{card} is no card of a model, and would be overwritten; name another "
+            f"{card} is not a card of a model, and would be overwritten; name another "
             "--export."
         )

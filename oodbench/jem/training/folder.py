@@ -1,34 +1,100 @@
-"""The folder of a training run: its checkpoint, its log and pictures of its chains."""
+"""The folder of a training run: lock, checkpoint, log and pictures of its chains."""
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import logging
+import os
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record, write_atomically
+from oodbench.base.processes import Processes
 from oodbench.data.image_png import png_grid
+from oodbench.jem.energy import to_pixels
 from oodbench.jem.training.guard import State
 from oodbench.networks import weights_file
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+logger = logging.getLogger(__name__)
+
+CHECKPOINT, LOG, LOCK = "checkpoint.pt", "log.jsonl", ".lock"
 SAVE_SECONDS = 60.0
-"""Between two checkpoints on disk, at least."""
+"""Least time between two checkpoints on disk."""
 SHOWN = 64
-"""Chains in a picture."""
+"""Number of chains in a picture."""
 DECIDES = ("architecture", "shape", "mean", "std", "trained_on", "recipe")
-"""What of a card makes another run of it."""
+"""Entries of a card in which two runs that share a checkpoint must agree."""
+
+
+@contextmanager
+def locked(folder: Path | None, processes: Processes) -> Iterator[None]:
+    """Makes a folder, and keeps other trainings out of it while the context lasts.
+
+    The first process holds the lock for all. The operating system releases it when that
+    process ends, even by SIGKILL.
+
+    Raises:
+        InputError: Another training uses the folder, or it cannot be made.
+    """
+    file, fault = None, ""
+    if folder is not None and processes.is_first:
+        try:
+            file = _lock(folder)
+        except InputError as error:
+            fault = str(error)
+    if fault := processes.agree(fault):
+        raise InputError(fault)
+    try:
+        yield
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _lock(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a+")
+    except OSError as error:
+        raise InputError(
+            f"Cannot train in {folder}: {error.strerror}; name another folder with "
+            "--to."
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "an unknown process"
+        file.close()
+        raise InputError(
+            f"{folder} is in use by another training ({holder}); wait for it, stop it, "
+            "or name another folder with --to."
+        ) from None
+    except OSError as error:  # some network file systems have no locks
+        logger.warning(
+            "%s cannot be locked (%s): do not start a second training in it.",
+            folder,
+            error.strerror,
+        )
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file
 
 
 @dataclass
 class TrainingFolder:
-    """What a run leaves while it lasts; a run of the same card goes on from it."""
+    """The files of a run in progress; a run with the same card continues from them."""
 
     path: Path
     card: Record
@@ -36,7 +102,7 @@ class TrainingFolder:
     _saved_at: float = field(default=-SAVE_SECONDS)
 
     def read(self) -> list[State]:
-        """Returns the states to go on from, the older first; none for a new run.
+        """Returns the states to continue from, the older first; none for a new run.
 
         Raises:
             InputError: The checkpoint is damaged, or of another run.
@@ -47,31 +113,32 @@ class TrainingFolder:
         try:
             content = weights_file.read(place).content
         except InputError as error:
-            raise InputError(f"{error} Or start anew with --overwrite.") from error
+            raise InputError(f"{error} Or start again with --overwrite.") from error
         try:
-            assert isinstance(content, dict)
+            if not isinstance(content, dict):
+                raise TypeError("no dictionary")
             card = json.loads(content.pop("card"))
             before = content.pop("before")
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{place} is no checkpoint of `oodbench train`; name another --to."
+                f"{place} is not a checkpoint of `oodbench train`; name another --to."
             ) from error
         self._compare(card)
         return [content] if before is None else [before, content]
 
     def clear(self) -> None:
-        """Removes what an earlier run left."""
+        """Removes log and pictures of an earlier run."""
         for path in [*self.path.glob("buffer-*.png"), self.path / LOG]:
             path.unlink(missing_ok=True)
 
     def save(self, states: list[State]) -> None:
-        """Writes the last states, unless others were written a moment ago."""
+        """Writes the last states, at most once per minute."""
         self._unsaved = states
         if time.monotonic() - self._saved_at > SAVE_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is not yet on disk."""
+        """Writes the last states if they are not yet on disk."""
         if not self._unsaved:
             return
         *before, last = self._unsaved
@@ -81,7 +148,7 @@ class TrainingFolder:
         torch.save(whole, buffer)
         write_atomically(self.path / CHECKPOINT, buffer.getvalue())
         if self.card["recipe"]["weight_x"] or self.card["recipe"]["weight_xy"]:
-            self._draw(last)
+            self._save_picture(last)
         self._unsaved, self._saved_at = [], time.monotonic()
 
     def log(self, **values: Any) -> None:
@@ -96,7 +163,7 @@ class TrainingFolder:
             ) from error
 
     def cut_log(self, iteration: int) -> None:
-        """Takes out of the log what will be done again, from an iteration on."""
+        """Removes the log lines after an iteration, which will be done again."""
         place = self.path / LOG
         if not place.is_file():
             return
@@ -104,8 +171,8 @@ class TrainingFolder:
         kept = [line for line in lines if _iteration(line) <= iteration]
         write_atomically(place, "".join(kept).encode())
 
-    def _draw(self, state: State) -> None:
-        pixels = (state["replay_buffer"][:SHOWN] + 1) / 2
+    def _save_picture(self, state: State) -> None:
+        pixels = to_pixels(state["replay_buffer"][:SHOWN])
         if pixels.ndim == 4 and pixels.shape[1] in (1, 3):
             name = f"buffer-{state['iteration']:07}.png"
             write_atomically(self.path / name, png_grid(pixels))
@@ -118,12 +185,12 @@ class TrainingFolder:
                     raise InputError(
                         f"{self.path} holds a run with {key} {found.get(key)}, and "
                         f"this one has {own.get(key)}; name another folder with --to, "
-                        "or start anew with --overwrite."
+                        "or start again with --overwrite."
                     )
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:
-    """Returns a card's entry as JSON keeps it, a value a name."""
+    """Returns an entry of a card as JSON stores it, one value per name."""
     value = json.loads(json.dumps(value))
     return value if isinstance(value, dict) else {name: value}
 
@@ -132,4 +199,4 @@ def _iteration(line: str) -> float:
     try:
         return float(json.loads(line)["iteration"])
     except (ValueError, KeyError, TypeError):
-        return float("inf")  # half a line, of a run that was killed
+        return float("inf")  # an incomplete line of a run that was killed

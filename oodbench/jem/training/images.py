@@ -1,4 +1,4 @@
-"""The images that a network is trained on and measured with."""
+"""The images and labels of a training, and those that measure its accuracy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Picked, Shape, Split, SplitName, chunks
 from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
+from oodbench.jem.energy import to_states
 
 CENTRE = 0.5
-"""Mean and deviation of the normalisation, which maps pixels to [-1, 1]."""
+"""Mean and standard deviation of the normalisation, which is `to_states`."""
 SEED = 0
-"""Of the images that are held out: the same for all seeds of a recipe."""
+"""Chooses the images that are held out: the same for all seeds of a recipe."""
 
 
 @dataclass(frozen=True)
@@ -37,100 +38,114 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Material:
-    """What a model is made of."""
+    """All images of a training."""
 
+    name: str
+    """Of the set."""
     shape: Shape
     train: Labelled
+    classes: int
     measured: dict[str, Labelled]
     """`val` and `test`, as far as there are any."""
     record: Record
-    """Says what it is trained on."""
-
-    @property
-    def classes(self) -> int:
-        """How many there are, from 0."""
-        return int(self.train.labels.max()) + 1
+    """Describes the training set."""
 
 
 def gather(
-    inside: str,
+    inside: str | Dataset,
     *,
-    test: str | None = None,
+    test: str | Dataset | None = None,
     size: tuple[int, int] | None = None,
     held_out: int = 0,
 ) -> Material:
-    """Reads a labelled set.
+    """Reads a labelled set into memory.
 
     Args:
-        inside: The set, such as `digits:0-7`; of one with a single split, such as
-            `npz:FILE`, that one is trained on.
+        inside: The set, such as `digits:0-7`. Of one with a single split, such as
+            `npz:FILE`, that split is trained on.
         test: Another set to measure accuracy on; None for the set's own test split.
-        size: Height and width that images are brought to; None for the first one's.
-        held_out: Images to keep for validation where there is no val split.
+        size: Height and width to which images are adapted; None for the first one's.
+        held_out: Number of images to keep for validation if there is no val split.
 
     Raises:
         InputError: A set cannot be used, or too many images are held out.
     """
-    dataset = open_dataset(inside)
+    dataset = _opened(inside)
     shape = native_shape(dataset)
     if size is not None:
         shape = Shape(shape.channels, *size)
     alone = len(dataset.splits) == 1
     stage: SplitName = dataset.splits[0] if alone else "train"
-    sample = open_images(dataset, stage, shape)
+    found = open_images(dataset, stage, shape)
+    train, kept = found.split, None
+    if held_out and (alone or "val" not in dataset.splits):
+        train, kept = _hold_out(train, held_out, dataset.name)
+    known = _tensors(train, shape, f"{dataset.name} has no labels to train with.")
+    classes = _count_classes(known.labels, dataset.name)
     measured = {}
-    train = whole = sample.split
-    if "val" in dataset.splits and not alone:
-        measured["val"] = _labelled(dataset, "val", shape)
-    elif held_out:
-        train, kept = _hold_out(whole, held_out, dataset.name)
-        measured["val"] = _tensors(kept, shape, dataset.name)
+    if kept is not None:
+        measured["val"] = _tensors(kept, shape, "")
+    elif "val" in dataset.splits and not alone:
+        measured["val"] = _measured(dataset, "val", shape, classes)
     if test is not None:
-        other = open_dataset(test)
-        measured["test"] = _labelled(other, "test", shape)
+        measured["test"] = _measured(_opened(test), "test", shape, classes)
     elif "test" in dataset.splits and not alone:
-        measured["test"] = _labelled(dataset, "test", shape)
-    record = {**sample.record(), "held_out": len(whole.images) - len(train.images)}
-    known = _tensors(train, shape, dataset.name)
-    _check_classes(known, measured, dataset.name)
-    return Material(shape, known, measured, record)
+        measured["test"] = _measured(dataset, "test", shape, classes)
+    record = {**found.record(), "held_out": 0 if kept is None else held_out}
+    return Material(dataset.name, shape, known, classes, measured, record)
 
 
-def _check_classes(train: Labelled, measured: dict[str, Labelled], name: str) -> None:
-    """Holds labels to the numbers from 0 on, each with an image."""
-    kinds = train.labels.unique().tolist()
+def _opened(name: str | Dataset) -> Dataset:
+    return name if isinstance(name, Dataset) else open_dataset(name)
+
+
+def _count_classes(labels: Tensor, name: str) -> int:
+    """Returns the number of classes, which must be 0, 1, 2 and so on."""
+    kinds = labels.unique().tolist()
+    if kinds[0] < 0:
+        raise InputError(
+            f"{name} has the label {kinds[0]}; number the classes from 0, and remove "
+            "images without a class."
+        )
     if kinds != list(range(len(kinds))):
         missing = next(i for i in range(len(kinds)) if i not in kinds)
         raise InputError(
             f"{name} has labels up to {kinds[-1]} and no training image of class "
             f"{missing}; number the classes from 0, without a gap."
         )
-    for stage, images in measured.items():
-        if int(images.labels.max()) >= len(kinds):
-            raise InputError(
-                f"The {stage} images have labels up to {int(images.labels.max())}, and "
-                f"{name} has {len(kinds)} classes (0-{len(kinds) - 1})."
-            )
+    return len(kinds)
 
 
-def _labelled(dataset: Dataset, stage: SplitName, shape: Shape) -> Labelled:
-    return _tensors(open_images(dataset, stage, shape).split, shape, dataset.name)
+def _measured(
+    dataset: Dataset, stage: SplitName, shape: Shape, classes: int
+) -> Labelled:
+    split = open_images(dataset, stage, shape).split
+    found = _tensors(
+        split, shape, f"{dataset.name} has no labels to measure accuracy with."
+    )
+    wrong = found.labels[(found.labels < 0) | (found.labels >= classes)]
+    if len(wrong):
+        raise InputError(
+            f"The {stage} images of {dataset.name} have the label {int(wrong[0])}, but "
+            f"the network is trained on {classes} classes (0-{classes - 1})."
+        )
+    return found
 
 
-def _tensors(split: Split, shape: Shape, name: str) -> Labelled:
+def _tensors(split: Split, shape: Shape, unlabelled: str) -> Labelled:
     if split.labels is None:
-        raise InputError(f"{name} has no labels to train a classifier with.")
+        raise InputError(unlabelled)
     pixels = torch.cat([adapt(images, shape) for images in chunks(split.images)])
-    return Labelled((pixels - CENTRE) / CENTRE, torch.as_tensor(split.labels))
+    return Labelled(to_states(pixels), torch.as_tensor(split.labels))
 
 
 def _hold_out(split: Split, count: int, name: str) -> tuple[Split, Split]:
-    """Returns the images to train on and those to keep, drawn at random."""
+    """Returns the images to train on, and those to keep, chosen at random."""
     total = len(split.images)
     if count >= total:
         raise InputError(
-            f"{name} has {total} images, of which {count} cannot be held out; keep "
-            "fewer."
+            f"{name} has {total} images, of which {count} cannot be held out; lower "
+            "--held-out."
         )
     order = np.random.default_rng(SEED).permutation(total)
     return _pick(split, np.sort(order[count:])), _pick(split, np.sort(order[:count]))

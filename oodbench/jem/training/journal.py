@@ -1,4 +1,4 @@
-"""Says how a training run goes: lines of a log, a word of progress, TensorBoard."""
+"""Reports a training run: log lines, notes for the progress bar, TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from typing import Protocol
 from oodbench.base.errors import InputError
 from oodbench.base.progress import Tell
 from oodbench.jem.training.folder import TrainingFolder
-from oodbench.jem.training.step import Step
+from oodbench.jem.training.loss import Step
 from oodbench.jem.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 EVERY = 50
-"""Iterations that a line of the log sums up."""
+"""Iterations per line of the log."""
 MEASURED = 10
-"""How often in a run accuracy on the validation split is measured."""
+"""Times per run that accuracy on the validation split is measured."""
 
 
 class Writer(Protocol):
-    """What TensorBoard's writer does."""
+    """The part of TensorBoard's writer that is used."""
 
     def add_scalar(self, tag: str, value: float, step: int) -> object:
-        """Takes a number."""
+        """Writes a number."""
 
 
 @dataclass
 class Journal:
-    """Sums iterations up."""
+    """Averages iterations and reports them."""
 
     trainer: Trainer
     tell: Tell
@@ -42,7 +42,7 @@ class Journal:
     board: Writer | None = None
     _steps: list[Step] = field(init=False, default_factory=list)
     _told: int = field(init=False, default=0)
-    """Iterations that progress was told of."""
+    """Iterations that the progress bar has counted."""
     _note: str = field(init=False, default="")
     _since: float = field(init=False, default_factory=time.perf_counter)
 
@@ -50,7 +50,7 @@ class Journal:
         self._tell(self.trainer.iteration)
 
     def add(self, step: Step) -> None:
-        """Takes an iteration."""
+        """Adds an iteration."""
         done, total = step.iteration + 1, self.trainer.iterations
         self._steps.append(step)
         if len(self._steps) == EVERY or done == total:
@@ -63,8 +63,9 @@ class Journal:
             self._since += time.perf_counter() - began
 
     def fault(self, iteration: int, fault: str) -> None:
-        """Notes that training diverged and went back to an iteration, or gave up."""
-        logger.warning("%s", fault)
+        """Reports that training diverged and went back to an iteration."""
+        if self.trainer.processes.is_first:
+            logger.warning("%s", fault)
         if self.folder is not None:
             self.folder.cut_log(iteration)
             self.folder.log(iteration=iteration, fault=fault)
@@ -99,7 +100,7 @@ class Journal:
 
 
 def _note(means: Mapping[str, float]) -> str:
-    """Returns in a few words how training goes."""
+    """Returns the state of training in a few words."""
     words = [f"loss {means['loss']:.3f}", f"accuracy {means['accuracy']:.3f}"]
     if means["moved"]:
         words.append(f"log p(x) {means['log_px']:.2f}, gap {means['gap']:+.2f}")
@@ -109,7 +110,7 @@ def _note(means: Mapping[str, float]) -> str:
     return ", ".join(words)
 
 
-def tensorboard(folder: Path) -> Writer:
+def tensorboard_writer(folder: Path) -> Writer:
     """Returns a writer into a folder.
 
     Raises:

@@ -1,14 +1,16 @@
-"""What decides how a model is trained: the recipe, and some that are known to work.
+"""Recipes: all settings of a training, by name, from a model's card, or one by one.
 
-Nothing here needs torch, so that the command line can offer a recipe's fields, with
-what is said of them, as options without waiting for it.
+Nothing here needs torch, so that `oodbench train --help` can show every field with its
+help text at once.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -20,6 +22,7 @@ from typing import (
 )
 
 from oodbench.base.errors import InputError
+from oodbench.base.registry import unknown
 
 if TYPE_CHECKING:
     from oodbench.jem.sampler import SGLD
@@ -46,62 +49,88 @@ class Recipe:
         InputError: A value is out of its range.
     """
 
-    weight_y_given_x: Annotated[float, "Of −log p(y|x), the cross-entropy."] = 1.0
-    weight_x: Annotated[float, "Of −log p(x); 0 trains a plain classifier."] = 1.0
-    weight_xy: Annotated[float, "Of −log p(x, y)."] = 0.0
+    weight_y_given_x: Annotated[float, "Weight of −log p(y|x), the cross-entropy."] = (
+        1.0
+    )
+    weight_x: Annotated[float, "Weight of −log p(x); 0 trains a plain classifier."] = (
+        1.0
+    )
+    weight_xy: Annotated[float, "Weight of −log p(x, y)."] = 0.0
     class_conditional: Annotated[
-        bool, "Samples for −log p(x) come from p(x|y), with y drawn uniformly."
+        bool, "Draw the samples for −log p(x) from p(x|y) with uniform y."
     ] = False
-    energy_l2: Annotated[float, "Of log p(x)², which keeps it near 0."] = 0.0
+    energy_l2: Annotated[float, "Weight of the penalty log p(x)²."] = 0.0
 
-    epochs: Annotated[float, "Passes over the images, each in a new order."] = 80.0
-    batch_size: Annotated[int, "Images of each term in an iteration, of all GPUs."] = 64
-    labels_per_class: Annotated[int, "Labels that are used; 0 for all."] = 0
+    epochs: Annotated[float, "Passes over the training images."] = 80.0
+    batch_size: Annotated[
+        int, "Images per iteration and term of the loss, over all GPUs."
+    ] = 64
+    labels_per_class: Annotated[int, "Labels to use per class; 0 uses all."] = 0
     held_out: Annotated[
-        int, "Images kept for validation where the set has no val split."
+        int, "Training images to keep for validation if the set has no val split."
     ] = 0
-    augment: Annotated[Augment, "crop reflects 4 pixels at each border."] = "none"
+    augment: Annotated[
+        Augment, "crop: random crops, 4 pixels reflected at each border."
+    ] = "none"
     augment_density: Annotated[
-        bool, "Whether images of −log p(x) are augmented and noised as well."
+        bool, "Augment and noise the images of −log p(x) as well."
     ] = True
-    input_noise: Annotated[float, "Deviation of Gaussian noise on all images."] = 0.03
+    input_noise: Annotated[
+        float, "Standard deviation of Gaussian noise on all images."
+    ] = 0.03
 
     optimiser: Annotated[Optimiser, "sgd has momentum 0.9."] = "adam"
-    learning_rate: Annotated[float, "After the warm-up."] = 1e-3
-    warmup: Annotated[int, "Iterations in which the rate rises to it."] = 100
-    decay: Annotated[Decay, "cosine ends at 0."] = "none"
-    decay_epochs: Annotated[tuple[float, ...], "Of the step decay."] = (160.0, 180.0)
-    decay_rate: Annotated[float, "Factor of each step."] = 0.3
-    weight_decay: Annotated[float, "L2 on the weights."] = 0.0
-    clip_norm: Annotated[float, "Longest gradient of the weights; 0 for any."] = 0.0
-    ema: Annotated[float, "Averages the weights with this decay; 0 does not."] = 0.99
-    precision: Annotated[Precision, "Of the network; states and losses are fp32."] = (
-        "fp32"
+    learning_rate: Annotated[float, "Learning rate after the warm-up."] = 1e-3
+    warmup: Annotated[int, "Iterations of linear warm-up."] = 100
+    decay: Annotated[Decay, "Schedule of the rate; cosine ends at 0."] = "none"
+    decay_epochs: Annotated[tuple[float, ...], "Epochs of the step decay."] = (
+        160.0,
+        180.0,
     )
+    decay_rate: Annotated[float, "Factor of each step of the step decay."] = 0.3
+    weight_decay: Annotated[float, "L2 penalty on the weights."] = 0.0
+    clip_norm: Annotated[
+        float, "Largest norm of the gradient by the weights; 0 does not clip."
+    ] = 0.0
+    ema: Annotated[
+        float, "Decay of the moving average of the weights; 0 does not average."
+    ] = 0.99
+    precision: Annotated[
+        Precision, "Precision of the network; SGLD states and losses are fp32."
+    ] = "fp32"
 
-    sgld_steps: Annotated[int, "Of a chain in an iteration."] = 20
-    sgld_step_size: Annotated[float, "On ∇ log p(x), pixels in [-1, 1]."] = 1.0
+    sgld_steps: Annotated[int, "Steps of each chain per iteration."] = 20
+    sgld_step_size: Annotated[float, "Factor of ∇ log p(x), for pixels in [-1, 1]."] = (
+        1.0
+    )
     sgld_noise: Annotated[
-        float | None, "Deviation a step; coupled is √(2 · step size · temperature)."
+        float | None,
+        "Standard deviation per step; coupled is √(2 · step size · temperature).",
     ] = 0.01
-    sgld_temperature: Annotated[float, "Of coupled noise."] = 1.0
-    sgld_clip: Annotated[float | None, "Largest entry of ∇ log p(x)."] = None
-    sgld_clamp: Annotated[float | None, "Largest pixel."] = None
-    buffer_size: Annotated[int, "Chains that are kept, of all GPUs."] = 2000
-    reinit: Annotated[float, "Chance of a chain to begin anew."] = 0.05
+    sgld_temperature: Annotated[float, "Temperature of coupled noise."] = 1.0
+    sgld_clip: Annotated[
+        float | None, "Clip each entry of ∇ log p(x) to this magnitude."
+    ] = None
+    sgld_clamp: Annotated[float | None, "Clamp pixels to this magnitude."] = None
+    buffer_size: Annotated[int, "Chains in the replay buffer, over all GPUs."] = 2000
+    reinit: Annotated[float, "Probability that a chain restarts from noise."] = 0.05
 
     gap_limit: Annotated[
-        float, "|log p(x) of data − of samples| from which training has diverged."
+        float, "Training has diverged if log p(x) of data and samples differ by more."
     ] = 50.0
-    snapshot_every: Annotated[int, "Iterations between states to go back to."] = 100
-    most_rollbacks: Annotated[int, "Training gives up at the next one."] = 10
-    seed: Annotated[int, "Of weights, order, noise and chains."] = 0
+    snapshot_every: Annotated[
+        int, "Iterations between the states that training can go back to."
+    ] = 100
+    most_rollbacks: Annotated[
+        int, "Times that training may go back before it gives up."
+    ] = 10
+    seed: Annotated[int, "Seed of weights, order, noise and chains."] = 0
 
     def __post_init__(self) -> None:
         for one in fields(self):
             _check(one.name, getattr(self, one.name))
         if not (self.weight_y_given_x or self.weight_x or self.weight_xy):
-            raise InputError("All weights of the loss are 0; give one of them another.")
+            raise InputError("All weights of the loss are 0; set at least one.")
 
     @property
     def by_class(self) -> bool:
@@ -109,7 +138,7 @@ class Recipe:
         return bool(self.weight_xy or (self.weight_x and self.class_conditional))
 
     def sampler(self) -> SGLD:
-        """Returns the sampler of an iteration."""
+        """Returns the sampler that each iteration uses."""
         from oodbench.jem.sampler import SGLD
 
         return SGLD(
@@ -138,19 +167,53 @@ class Recipe:
         return self.learning_rate * warm * factor
 
 
-def read(values: Mapping[str, Any]) -> Recipe:
-    """Returns the recipe that a card's JSON holds.
+def read_recipe(
+    recipe: str | Path | Recipe, changes: Mapping[str, Any]
+) -> tuple[Recipe, Mapping[str, Any]]:
+    """Returns a recipe, and the whole card that it comes from, if any, else {}.
+
+    Args:
+        recipe: One of `PRESETS`, the path of a model's .json card, or a recipe itself.
+        changes: Values of fields that differ.
 
     Raises:
-        InputError: A field is unknown or of another type.
+        InputError: There is no such recipe or field, or a value does not fit its field.
     """
+    card: Mapping[str, Any] = {}
+    if isinstance(recipe, Recipe):
+        base = recipe
+    elif recipe in PRESETS:
+        base = PRESETS[str(recipe)]
+    else:
+        base, card = _read_card(Path(recipe))
+    return _checked({**asdict(base), **changes}) if changes else base, card
+
+
+def _read_card(path: Path) -> tuple[Recipe, Mapping[str, Any]]:
+    if path.suffix != ".json":
+        raise InputError(
+            f"{unknown('recipe', str(path), PRESETS)} A card ends in .json."
+        )
+    try:
+        card = json.loads(path.read_bytes())
+        if not isinstance(card["architecture"], dict):
+            raise TypeError("no network")
+        if not isinstance(card["trained_on"]["spec"], str):
+            raise TypeError("no set")
+        return _checked(card["recipe"]), card
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a card of `oodbench train`.") from error
+
+
+def _checked(values: Mapping[str, Any]) -> Recipe:
+    """Returns the recipe with the given values, whose types it checks."""
     kinds = get_type_hints(Recipe)
     given: dict[str, Any] = {}
     for name, value in values.items():
         if name not in kinds:
-            raise InputError(
-                f"The recipe has no field {name!r}; it is of another version."
-            )
+            raise InputError(unknown("field of a recipe", name, kinds))
         given[name] = tuple(value) if isinstance(value, list) else value
         if not _is_of(given[name], kinds[name]):
             raise InputError(f"The recipe's {name} cannot be {value!r}.")
@@ -158,7 +221,7 @@ def read(values: Mapping[str, Any]) -> Recipe:
 
 
 def _is_of(value: object, kind: Any) -> bool:
-    """Tells whether a value may stand in a field of this type."""
+    """Returns whether a value fits a field of this type."""
     if get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(_is_of(each, float) for each in value)
     choices = get_args(kind)
@@ -177,7 +240,7 @@ _SGLD = "sgld_"
 
 
 def _check(name: str, value: object) -> None:
-    """Holds a field to its range; the sampler checks its own."""
+    """Checks the range of a field; the sampler checks its own."""
     if isinstance(value, tuple):
         for each in value:
             _check(name, each)

@@ -1,14 +1,16 @@
-"""Trains a network on a data set, from its first iteration or from where it was."""
+"""Trains a network on a data set, from its first iteration or from a checkpoint."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,61 +18,71 @@ from torch import nn
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.processes import Processes, join
-from oodbench.base.progress import Watch, unwatched
+from oodbench.base.progress import Watch, silent, unwatched
+from oodbench.data.dataset import Dataset
 from oodbench.jem.training.architecture import build
-from oodbench.jem.training.export import Trained
-from oodbench.jem.training.folder import TrainingFolder
+from oodbench.jem.training.export import Trained, check_export
+from oodbench.jem.training.folder import TrainingFolder, locked
+from oodbench.jem.training.guard import DivergedError
 from oodbench.jem.training.images import CENTRE, Labelled, Material, gather
-from oodbench.jem.training.journal import Journal, tensorboard
-from oodbench.jem.training.recipe import Recipe
+from oodbench.jem.training.journal import Journal, tensorboard_writer
+from oodbench.jem.training.recipe import Recipe, read_recipe
 from oodbench.jem.training.trainer import Trainer
-from oodbench.networks.hardware import pick_device, threads_for
+from oodbench.networks.hardware import is_out_of_memory, pick_device, threads_for
 from oodbench.networks.network import Joint
 
+INSIDE, ARCH = "digits:0-7", "mlp"
 MEASURED_AT_ONCE = 500
 
 
 def train(
-    inside: str,
-    recipe: Recipe,
+    inside: str | Dataset | None = None,
+    to: str | Path | None = "my-jem",
     *,
-    arch: str = "mlp",
+    recipe: str | Path | Recipe = "jem",
+    arch: str | None = None,
     arch_args: Mapping[str, str] = MappingProxyType({}),
-    test: str | None = None,
+    test: str | Dataset | None = None,
     size: tuple[int, int] | None = None,
-    folder: Path | None = None,
+    export: str | Path | None = None,
     overwrite: bool = False,
     minutes: float | None = None,
     device: str = "auto",
-    compiled: bool = False,
-    board: bool = False,
-    command: str = "",
+    compile: bool = False,
+    tensorboard: bool = False,
     note: str = "",
+    command: str = "",
     watch: Watch = unwatched,
+    **changes: Any,
 ) -> Trained | None:
-    """Trains a network on a labelled set; returns None where time ran out.
+    """Trains a classifier, plain or as a JEM; returns None where time ran out.
 
-    The same call again goes on from the folder's checkpoint; on a CPU it comes to the
-    same weights, bit for bit, as a run without a break. Processes that torchrun started
+    The same call again continues from the folder's checkpoint. On a CPU it comes to the
+    same weights as a run without a break, bit for bit. Processes that torchrun started
     share the run.
 
     Args:
-        inside: The set, such as `digits:0-7`.
-        recipe: How to train.
-        arch: `mlp`, `cnn`, `jem_wrn`, or a factory such as `file.py:factory`.
-        arch_args: Its arguments, read as literals.
+        inside: The labelled set; by default the one of the recipe's card, or
+            `digits:0-7`.
+        to: Folder for checkpoint, log, pictures of chains and weights; None writes
+            nothing.
+        recipe: `jem`, `ce`, `jem-paper`, `jem-fast`, a `Recipe`, or the path of a
+            model's .json card, which also names set and network.
+        arch: `mlp`, `cnn`, `jem_wrn`, or a factory such as `file.py:factory`; by
+            default the one of the recipe's card, or `mlp`.
+        arch_args: Its arguments as text, such as `{"hidden": "256,256"}`.
         test: Another set to measure accuracy on.
-        size: Height and width of the images that the network takes; None for those of
-            the set.
-        folder: Where checkpoint and log are kept; None keeps none.
-        overwrite: Whether to begin anew where the folder has a checkpoint.
-        minutes: Stop at the next checkpoint after so many.
+        size: Height and width of the network's images; None for those of the set.
+        export: File for the weights, `*.safetensors`; by default in `to`.
+        overwrite: Whether to start again if the folder has a checkpoint.
+        minutes: Stop at the first checkpoint after this time.
         device: auto, cpu, cuda or mps.
-        compiled: Whether torch.compile makes the gradient of log p(x).
-        board: Whether to write for TensorBoard, too.
-        command: What to type for the same again, for the card.
-        note: What else the card shall say.
-        watch: Is told of the iterations.
+        compile: Whether torch.compile makes the gradient of log p(x).
+        tensorboard: Whether to write for TensorBoard, too.
+        note: Text for the card.
+        command: The shell command of this run, for the card.
+        watch: Receives the progress.
+        **changes: Fields of the recipe that differ, such as `epochs=20`.
 
     Raises:
         InputError: The set, the network or the folder cannot be used, or training
@@ -78,47 +90,47 @@ def train(
     """
     if minutes is not None and not minutes > 0:
         raise InputError(f"The minutes must be positive, got {minutes}.")
+    settings, made = read_recipe(recipe, changes)
+    inside = inside or (made["trained_on"]["spec"] if made else INSIDE)
+    arch, arch_args = _network(arch, arch_args, made)
+    folder = None if to is None else Path(to)
+    target = _target(export, folder)
     processes, place = join(pick_device(device))
-    material = gather(inside, test=test, size=size, held_out=recipe.held_out)
-    built = build(arch, arch_args, material.shape, material.classes, recipe.seed)
-    card = _card(
-        built.card,
-        material,
-        recipe,
-        command=command,
-        note=note,
-        processes=processes.count,
-        compiled=compiled,
-    )
-    kept = TrainingFolder(folder, card) if folder is not None else None
-    states = kept.read() if kept and not overwrite else []
-    if kept and not states and processes.is_first:
-        kept.clear()
-    trainer = Trainer(
-        built.module.to(place),
-        material.train.images.to(place),
-        material.train.labels.to(place),
-        recipe,
-        processes=processes,
-        compiled=compiled,
-    )
-    if states:
-        trainer.resume(states)
-    with threads_for(trainer.module, material.shape):
-        journal = _journal(trainer, material, kept, board, processes, inside, watch)
-        if not _run(trainer, journal, kept, minutes):
-            return None
-        accuracy = {
-            stage: measure(trainer.trained, images)
-            for stage, images in material.measured.items()
-        }
-    card |= {"accuracy": accuracy, "faults": trainer.guard.faults}
-    return Trained(trainer.trained, card)
+    material = gather(inside, test=test, size=size, held_out=settings.held_out)
+    built = build(arch, arch_args, material.shape, material.classes, settings.seed)
+    card = _card(built.card, material, settings)
+    card |= {"command": command, "note": note, "compiled": compile}
+    card |= {"processes": processes.count}
+    with locked(folder, processes), _faults_in_words(settings, processes):
+        if target is not None:
+            check_export(target)
+        trainer = Trainer(
+            built.module.to(place),
+            material.train.images.to(place),
+            material.train.labels.to(place),
+            settings,
+            processes=processes,
+            compiled=compile,
+        )
+        kept = _resumed(trainer, folder, card, overwrite)
+        with threads_for(trainer.module, material.shape):
+            journal = _journal(trainer, material, kept, tensorboard, watch)
+            if not _run(trainer, journal, kept, minutes):
+                return None
+            card["accuracy"] = {
+                stage: measure(trainer.trained, images)
+                for stage, images in material.measured.items()
+            }
+        card["faults"] = trainer.guard.faults
+        trained = Trained(trainer.trained, card, target)
+        if target is not None and processes.is_first:
+            trained.write(target)
+    return trained
 
 
 @torch.no_grad()
 def measure(module: nn.Module, data: Labelled) -> float:
-    """Returns a module's accuracy, from 0 to 1; leaves it in evaluation mode."""
+    """Returns a module's accuracy in [0, 1]; puts it into evaluation mode."""
     module.eval()
     device = next(module.parameters()).device
     right = 0
@@ -132,8 +144,64 @@ def measure(module: nn.Module, data: Labelled) -> float:
     return right / len(data.labels)
 
 
-def _unheard(iteration: int, fault: str) -> None:
-    """Says nothing: the first process speaks."""
+def _target(export: str | Path | None, folder: Path | None) -> Path | None:
+    """Returns the file for the weights; None for none."""
+    if export is None:
+        return folder and folder / f"{folder.resolve().name}.safetensors"
+    if Path(export).suffix != ".safetensors":
+        raise InputError(f"--export must end in .safetensors, got {export}.")
+    return Path(export)
+
+
+def _network(
+    arch: str | None, arch_args: Mapping[str, str], card: Mapping[str, Any]
+) -> tuple[str, Mapping[str, str]]:
+    """Returns what builds the network: as given, else the card's, else the default."""
+    if arch is not None or not card:
+        return arch or ARCH, arch_args
+    known = dict(card["architecture"])
+    if "name" not in known:
+        raise InputError(
+            f"The card's network is built by {known.get('factory')}; name it again "
+            "with --arch and --arg."
+        )
+    filled = {"name", "inputs", "channels", "classes"}  # by the set
+    texts = {key: _text(value) for key, value in known.items() if key not in filled}
+    return str(known["name"]), {**texts, **arch_args}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) + ","
+    return str(value)
+
+
+@contextmanager
+def _faults_in_words(recipe: Recipe, processes: Processes) -> Iterator[None]:
+    """Turns the faults of torch that a user can mend into one sentence."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise InputError(
+                f"Training with batches of {recipe.batch_size} does not fit in memory; "
+                "lower --batch-size, or take a smaller network."
+            ) from error
+        raise
+
+
+def _resumed(
+    trainer: Trainer, path: Path | None, card: Record, overwrite: bool
+) -> TrainingFolder | None:
+    """Returns the folder after loading its checkpoint, if any, into the trainer."""
+    if path is None:
+        return None
+    folder = TrainingFolder(path, card)
+    if states := [] if overwrite else folder.read():
+        trainer.resume(states)
+    elif trainer.processes.is_first:
+        folder.clear()
+    return folder
 
 
 def _run(
@@ -143,19 +211,21 @@ def _run(
     minutes: float | None,
 ) -> bool:
     ends = float("inf") if minutes is None else time.monotonic() + 60 * minutes
-    writes = folder is not None and trainer.processes.is_first
-    save = folder.save if folder is not None and writes else lambda states: None
+    writer = folder if trainer.processes.is_first else None
     try:
-        done = trainer.run(
+        return trainer.run(
             journal.add,
-            save=save,
+            save=writer.save if writer else lambda states: None,
             stop=lambda: time.monotonic() > ends,
-            report=journal.fault if trainer.processes.is_first else _unheard,
+            report=journal.fault,
         )
-    finally:  # also when it is interrupted, or diverges
-        if folder is not None and writes:
-            folder.flush()
-    return done
+    except DivergedError:
+        if writer:
+            writer.log(iteration=trainer.iteration, fault=trainer.guard.faults[-1])
+        raise
+    finally:  # also when it is interrupted
+        if writer:
+            writer.flush()
 
 
 def _journal(
@@ -163,32 +233,23 @@ def _journal(
     material: Material,
     folder: TrainingFolder | None,
     board: bool,
-    processes: Processes,
-    inside: str,
     watch: Watch,
 ) -> Journal:
-    show = watch if processes.is_first else unwatched
-    tell = show(f"training on {inside}", trainer.iterations)
-    if not processes.is_first:
-        return Journal(trainer, tell)
+    if not trainer.processes.is_first:
+        return Journal(trainer, silent)
     if folder is not None:
         folder.cut_log(trainer.iteration)
     val = material.measured.get("val")
     return Journal(
         trainer,
-        tell,
+        watch(f"training on {material.name}", trainer.iterations),
         None if val is None else partial(measure, trainer.trained, val),
         folder,
-        tensorboard(folder.path) if board and folder is not None else None,
+        tensorboard_writer(folder.path) if board and folder is not None else None,
     )
 
 
-def _card(
-    architecture: Record,
-    material: Material,
-    recipe: Recipe,
-    **others: str | int,
-) -> Record:
+def _card(architecture: Record, material: Material, recipe: Recipe) -> Record:
     return {
         "architecture": architecture,
         "shape": list(material.shape),
@@ -197,5 +258,4 @@ def _card(
         "trained_on": material.record,
         "recipe": asdict(recipe),
         "versions": {name: version(name) for name in ("oodbench", "torch", "numpy")},
-        **others,
     }

@@ -8,36 +8,35 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oodbench.base import random_numbers
-from oodbench.base.errors import InputError
+from oodbench.base.errors import InputError, reason
 from oodbench.base.processes import ALONE, Processes
-from oodbench.jem.energy import log_p_xy, log_p_y_given_x, of_class
+from oodbench.jem.energy import log_p_xy, of_class
 from oodbench.jem.training.batches import PAD, Shuffled, augmented, noised
-from oodbench.jem.training.buffer import ReplayBuffer
-from oodbench.jem.training.chains import Chains, Samples
-from oodbench.jem.training.contrast import Contrast
+from oodbench.jem.training.chains import Chains, Ends, ReplayBuffer
 from oodbench.jem.training.guard import Guard, State
-from oodbench.jem.training.layout import lay_out_alike, takes_channels_last
-from oodbench.jem.training.optimiser import new_average, new_optimiser
+from oodbench.jem.training.loss import Contrast, Loss, Step, loss_of
 from oodbench.jem.training.recipe import Recipe
-from oodbench.jem.training.step import Step
 from oodbench.networks.network import Joint, autocast
+
+MOMENTUM = 0.9
 
 
 class Trainer:
     """One training run: everything that an iteration reads and changes.
 
-    Of several processes each has its share of every batch and of the buffer; gradients
-    are averaged. On a CPU, a run that is loaded from its own state goes on to the same
-    weights, bit for bit.
+    With several processes, each one has its share of every batch and of the buffer, and
+    gradients are averaged. On a CPU, a run that is resumed from its own state comes to
+    the same weights as without a break, bit for bit.
 
     Args:
         module: Maps images to logits `[N, K]` or a `Joint`; on the images' device.
         images: `[N, …]` on the network's own scale, mostly [-1, 1].
-        labels: `[N]`.
+        labels: `[N]`, classes from 0.
         recipe: How to train.
-        processes: Who shares the work.
+        processes: The processes that share the work.
         compiled: Whether torch.compile makes the gradient of log p(x).
 
     Raises:
@@ -55,7 +54,7 @@ class Trainer:
         compiled: bool = False,
     ) -> None:
         _check_sides(images, recipe)
-        if images.ndim == 4 and takes_channels_last(module, images):
+        if images.ndim == 4 and _takes_channels_last(module, images):
             images = images.contiguous(memory_format=torch.channels_last)
         processes.spread([*module.parameters(), *module.buffers()])
         self.module = module
@@ -66,9 +65,9 @@ class Trainer:
         self.iteration = 0
         self.seconds = 0.0
         self.guard = Guard(recipe)
-        self.optimiser = new_optimiser(module, recipe)
-        self.average = new_average(module, recipe)
-        # All processes shuffle alike; noise and chains are each one's own.
+        self.optimiser = _optimiser(module, recipe)
+        self.average = _average(module, recipe)
+        # All processes shuffle alike; noise and chains differ.
         order = random_numbers.generator(images.device, recipe.seed, 0)
         self.generator = random_numbers.generator(
             images.device, recipe.seed, 1 + processes.rank
@@ -97,12 +96,12 @@ class Trainer:
 
     @property
     def iterations(self) -> int:
-        """Of the whole run."""
+        """The number of iterations of the whole run."""
         return max(1, round(self.recipe.epochs * self.unlabelled.per_epoch))
 
     @property
     def trained(self) -> nn.Module:
-        """The module to use: the average of the weights where there is one."""
+        """The module to use: the averaged one if the recipe averages weights."""
         return self.module if self.average is None else self.average.module
 
     def run(
@@ -113,17 +112,17 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
         report: Callable[[int, str], None] = lambda iteration, fault: None,
     ) -> bool:
-        """Trains to the end; returns whether it came there.
+        """Trains to the end; returns False where `stop` ended the training early.
 
         Args:
-            tell: Is told of every iteration.
-            save: Is given the last states, the younger last, when there is a new one.
-            stop: Is asked at each new state whether to stop there.
-            report: Is told when training diverged: the iteration to which it went
-                back, and a sentence.
+            tell: Receives every iteration.
+            save: Receives the last states, the youngest last, at each new state.
+            stop: Returns whether to stop; called at each new state.
+            report: Receives each return to an earlier state: the iteration of that
+                state, and a sentence about the fault.
 
         Raises:
-            InputError: It diverged more often than the recipe allows.
+            DivergedError: Training diverged more often than the recipe allows.
         """
         devices = [self.images.device] if self.images.is_cuda else []
         with torch.random.fork_rng(devices):
@@ -139,48 +138,42 @@ class Trainer:
     ) -> bool:
         while True:
             done = self.iteration == self.iterations
-            fault, step = "", None
             if done or self.guard.is_due(self.iteration):
-                fault = self._lost()
-                if not fault:
-                    self._keep(save)
-                    self.module.eval()
-                    if done or (self.iteration and self.processes.agree(stop())):
-                        return done
-            if not fault:
-                began = time.perf_counter()
-                step = self.step()
-                self.seconds += time.perf_counter() - began
-                fault = self.guard.fault(step)
-            if fault or step is None:
+                if not self._weights_are_finite():
+                    self._go_back("some weights are not finite", report)
+                    continue
+                self._keep_state(save)
+                if done or (self.iteration and self.processes.agree(stop())):
+                    return done
+            began = time.perf_counter()
+            step = self.step()
+            self.seconds += time.perf_counter() - began
+            if fault := self.guard.fault(step):
                 self._go_back(fault, report)
                 continue
             self.iteration += 1
             tell(step)
 
-    def _keep(self, save: Callable[[list[State]], None]) -> None:
+    def _weights_are_finite(self) -> bool:
+        weights = [*self.trained.parameters(), *self.module.parameters()]
+        finite = torch.stack([one.isfinite().all() for one in weights]).all()
+        return bool(finite.item())
+
+    def _keep_state(self, save: Callable[[list[State]], None]) -> None:
         self._global = random_numbers.read(self.images.device)
         self.guard.keep(self.state())
         save(self.guard.states)
+        self.module.eval()
 
     def _go_back(self, fault: str, report: Callable[[int, str], None]) -> None:
-        iteration = self.iteration
-        try:
-            self._load(self.guard.go_back(iteration, fault))
-        finally:  # also when it gives up
-            report(self.iteration, self.guard.faults[-1])
+        self._load(self.guard.go_back(self.iteration, fault))
         random_numbers.write(self._global)
-
-    def _lost(self) -> str:
-        """Returns whether weights are no numbers any more, in words."""
-        weights = [*self.trained.parameters(), *self.module.parameters()]
-        finite = torch.stack([one.isfinite().all() for one in weights]).all()
-        return "" if finite.item() else "some weights are not finite"
+        report(self.iteration, self.guard.faults[-1])
 
     def state(self) -> State:
-        """Returns copies of all that the run is, on the host.
+        """Returns copies of everything that the run needs to continue, on the host.
 
-        The names are those of the JEM paper's checkpoints, where they have one.
+        Keys are those of the JEM paper's checkpoints where these have one.
         """
         buffers = self.processes.gather(self.chains.buffer.states.cpu())
         average = {} if self.average is None else self.average.state_dict()
@@ -201,21 +194,28 @@ class Trainer:
         }
 
     def resume(self, states: list[State]) -> None:
-        """Goes on from states that `run` saved, the last of them.
+        """Continues from the last of the states that `run` saved.
 
         Raises:
-            InputError: Another number of processes made them.
+            InputError: They are of another number of processes, or of a network whose
+                code has changed.
         """
         made_by = len(states[-1]["generators"])
         if made_by != self.processes.count:
             raise InputError(
-                f"The checkpoint is of {made_by} processes, and there are "
-                f"{self.processes.count}; start as many."
+                f"The checkpoint is of a training with {made_by} processes, but "
+                f"{self.processes.count} are running; start {made_by}."
             )
         self.guard.states = list(states)
         self.guard.rate_factor = states[-1]["rate_factor"]
         self.guard.faults = list(states[-1]["faults"])
-        self._load(states[-1])
+        try:
+            self._load(states[-1])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError(
+                "The checkpoint does not fit the network, whose code has changed "
+                f"({reason(error)}); start again with --overwrite."
+            ) from error
 
     def _load(self, state: State) -> None:
         self.module.load_state_dict(state["model_state_dict"])
@@ -223,7 +223,7 @@ class Trainer:
             self.average.load_state_dict(state["state_dict_ema"])
         # A copy, since the optimiser takes the tensors themselves.
         self.optimiser.load_state_dict(_copy(state["optimiser"]))
-        lay_out_alike(self.optimiser)
+        _lay_out_alike(self.optimiser)
         parts = state["replay_buffer"].chunk(self.processes.count)
         self.chains.buffer.states.copy_(parts[self.processes.rank])
         self._order.set_state(state["order"])
@@ -235,14 +235,14 @@ class Trainer:
         self.seconds = state["seconds"]
 
     def step(self) -> Step:
-        """Takes one iteration; its number stays for `run` to raise."""
+        """Trains for one iteration; `run` counts it."""
         rate = self.recipe.rate(self.iteration, self.unlabelled.per_epoch)
         rate *= self.guard.rate_factor
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss, shown = self._loss()
+        loss = self._loss()
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.total.backward()
         self.processes.average(
             [one.grad for one in self.module.parameters() if one.grad is not None]
         )
@@ -255,52 +255,36 @@ class Trainer:
         )
         if self.average is not None:
             self.average.update_parameters(self.module)
-        values = torch.stack([loss.detach().float(), *shown])
+        values = torch.stack([value.detach().float() for value in loss])
         self.processes.average([values])
         return Step._make([self.iteration, *values.tolist(), rate])
 
-    def _loss(self) -> tuple[Tensor, list[Tensor]]:
-        """Returns the loss, and what a `Step` shows besides."""
+    def _loss(self) -> Loss:
         recipe = self.recipe
         images, labels = self._batch(self.labelled, augment=True)
         # Chains first: they need the module in evaluation mode. Labelled images last:
         # a batch norm's running means are mostly those of the last pass.
-        marginal = self._marginal() if recipe.weight_x else None
+        marginal = self._marginal_chains() if recipe.weight_x else None
         joint = self.chains.run(len(labels), labels) if recipe.weight_xy else None
         self.module.train()
-        nothing = images.new_zeros(1)
-        x = xy = Contrast(nothing, nothing)
+        x = samples_xy = None
         if marginal is not None:
-            samples = self._joint(marginal.states).log_px
+            samples_x = self._outputs(marginal.states).log_px
             others, _ = self._batch(self.unlabelled, augment=recipe.augment_density)
-            x = Contrast(self._joint(others).log_px, samples)
+            x = Contrast(self._outputs(others).log_px, samples_x)
         if joint is not None:
-            samples = of_class(log_p_xy(self._joint(joint.states)), labels)
-        said = self._joint(images)
-        if joint is not None:
-            xy = Contrast(of_class(log_p_xy(said), labels), samples)
-        log_p_y = log_p_y_given_x(said)
-        cross_entropy = -of_class(log_p_y, labels).mean()
-        loss = (
-            recipe.weight_y_given_x * cross_entropy
-            - recipe.weight_x * x.gap
-            - recipe.weight_xy * xy.gap
-            + recipe.energy_l2 * (x.size + xy.size)
+            samples_xy = of_class(log_p_xy(self._outputs(joint.states)), labels)
+        return loss_of(
+            recipe,
+            self._outputs(images),
+            labels,
+            x=x,
+            samples_xy=samples_xy,
+            chains=marginal or joint,
         )
-        chains = marginal or joint
-        shown = [
-            cross_entropy,
-            (log_p_y.argmax(1) == labels).float().mean(),
-            x.data.mean(),
-            x.samples.mean(),
-            xy.gap,
-            chains.moved if chains else nothing.mean(),
-            chains.outside if chains else nothing.mean(),
-        ]
-        return loss, [value.detach().float() for value in shown]
 
-    def _marginal(self) -> Samples:
-        """Runs chains for −log p(x)."""
+    def _marginal_chains(self) -> Ends:
+        """Returns samples for −log p(x)."""
         count = self.recipe.batch_size // self.processes.count
         if not self.recipe.class_conditional:
             return self.chains.run(count)
@@ -310,14 +294,14 @@ class Trainer:
         return self.chains.run(count, labels)
 
     def _batch(self, stream: Shuffled, *, augment: bool) -> tuple[Tensor, Tensor]:
-        places = stream.draw()
+        places = stream.next_batch()
         images = self.images[places]
         if augment:
             images = augmented(images, self.recipe.augment, self.generator)
             images = noised(images, self.recipe.input_noise, self.generator)
         return images, self.labels[places]
 
-    def _joint(self, images: Tensor) -> Joint:
+    def _outputs(self, images: Tensor) -> Joint:
         with autocast(images.device, self.recipe.precision):
             return Joint.of(self.module(images))
 
@@ -330,8 +314,54 @@ def _check_sides(images: Tensor, recipe: Recipe) -> None:
         )
 
 
+def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    weights = module.parameters()
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            weights, lr=0.0, momentum=MOMENTUM, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.Adam(weights, lr=0.0, weight_decay=recipe.weight_decay)
+
+
+def _average(module: nn.Module, recipe: Recipe) -> AveragedModel | None:
+    """Returns the exponential moving average of a module; None if not wanted."""
+    if not recipe.ema:
+        return None
+
+    def update(averages: Any, weights: Any, count: Tensor | int) -> None:
+        # The first weights are soon forgotten, so that short runs gain, too.
+        decay = min(recipe.ema, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(decay)(averages, weights, count)
+
+    return AveragedModel(module, multi_avg_fn=update, use_buffers=True)
+
+
+@torch.no_grad()
+def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
+    """Puts a module into the memory format in which convolutions are faster.
+
+    Returns False, and leaves the format, where the module fails in it: a `view` behind
+    a convolution does.
+    """
+    few = images[:2].contiguous(memory_format=torch.channels_last)
+    try:
+        module.to(memory_format=torch.channels_last).eval()(few)
+    except RuntimeError:
+        module.to(memory_format=torch.contiguous_format)
+        return False
+    return True
+
+
+def _lay_out_alike(optimiser: torch.optim.Optimizer) -> None:
+    """Gives moments the memory format of their weights, which fused updates need."""
+    for weight, moments in optimiser.state.items():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == weight.shape:
+                moments[name] = torch.empty_like(weight).copy_(moment)
+
+
 def _labelled(labels: Tensor, per_class: int) -> Tensor:
-    """Returns the numbers of the images whose labels are used, the first of a class."""
+    """Returns the numbers of the first images of each class, whose labels are used."""
     if not per_class:
         return torch.arange(len(labels), device=labels.device)
     kinds = labels.unique().tolist()
