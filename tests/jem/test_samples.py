@@ -27,6 +27,7 @@ from oodbench.jem.samples.neighbours import compare, nearest_images, open_traini
 from oodbench.jem.samples.record import of_sampler, of_states
 from oodbench.jem.samples.run import sample
 from oodbench.networks.architectures.jem_wrn import JEMWideResNet
+from oodbench.scoring.batches import Batches
 from oodbench.scoring.nearest import nearest
 
 SHORT = SGLD(steps=6, step_size=0.1)
@@ -70,7 +71,7 @@ def dataset(splits):
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_a_sample_depends_on_seed_and_number_alone(tiny, batch_size):
     seven = draw_samples(tiny, SHORT, 7, seed=5)
-    others = draw_samples(tiny, SHORT, 9, seed=5, batch_size=batch_size)
+    others = draw_samples(tiny, SHORT, 9, seed=5, batches=Batches(batch_size))
     torch.testing.assert_close(others.states[:7], seven.states)
     torch.testing.assert_close(others.film.states[:7], seven.film.states)
     assert not torch.allclose(draw_samples(tiny, SHORT, 7, seed=6).states, seven.states)
@@ -87,7 +88,7 @@ def test_no_step_leaves_chains_where_they_begin(tiny):
 
 
 def test_a_film_shows_each_chain_from_its_start_to_its_end(tiny):
-    drawn = draw_samples(tiny, SHORT, 20, batch_size=3)
+    drawn = draw_samples(tiny, SHORT, 20, batches=Batches(3))
     assert drawn.film.steps == (0, 1, 2, 3, 4, 5, 6)
     assert drawn.film.states.shape == (FILMED, 7, 1, 4, 4)
     assert torch.equal(drawn.film.states[:, -1], drawn.states[:FILMED])
@@ -188,7 +189,7 @@ def test_test_images_are_the_yardstick_as_many_as_samples():
 def test_the_record_says_how_far_states_left_the_range(tiny):
     states = torch.zeros(4, 1, 4, 4)
     states[0, 0, 0, :2] = torch.tensor([1.5, -1.2])
-    record = of_states(tiny, states, 3)
+    record = of_states(tiny, states, Batches(3))
     assert record["images_outside"] == 1 / 4
     assert record["pixels_outside"] == 2 / 64
     assert record["farthest"] == 0.25
@@ -317,13 +318,25 @@ def test_chains_that_run_away_are_one_sentence():
         draw_samples(network, SGLD(steps=60, step_size=1.0), 3)
 
 
-def test_a_batch_that_does_not_fit_is_one_sentence(tiny, monkeypatch):
-    def fail(*_):
-        raise torch.OutOfMemoryError
+@pytest.mark.parametrize("fits", [3, 0])
+def test_chains_that_do_not_fit_run_in_smaller_batches(tiny, monkeypatch, fits):
+    expected, forward = draw_samples(tiny, SHORT, 9), tiny.module.forward
 
+    def fail(images):
+        if len(images) > fits:
+            raise torch.OutOfMemoryError
+        return forward(images)
+
+    steps = []
     monkeypatch.setattr(tiny.module, "forward", fail)
-    with pytest.raises(InputError, match=r"5 chains at once do not fit"):
-        draw_samples(tiny, SHORT, 9, batch_size=5)
+    if not fits:
+        with pytest.raises(InputError, match="Out of memory with one image at a time"):
+            draw_samples(tiny, SHORT, 9)
+        return
+    found = draw_samples(tiny, SHORT, 9, tell=steps.append)
+    torch.testing.assert_close(found.states, expected.states)
+    torch.testing.assert_close(found.film.states, expected.film.states)
+    assert sum(steps) == 9 * SHORT.steps
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from oodbench.base.progress import Tell, silent
 from oodbench.jem.energy import Density, log_density
 from oodbench.jem.sampler import SGLD, ChainNoise
 from oodbench.networks import weights_file
-from oodbench.networks.hardware import first_batch_size, is_out_of_memory
+from oodbench.networks.hardware import first_batch_size
 from oodbench.networks.network import Network
-from oodbench.scoring.batches import cut
+from oodbench.scoring.batches import Batches
 
 FILMED, FRAMES = 8, 10
 """Chains on a film, and the largest number of their states on it."""
@@ -53,7 +53,7 @@ def draw_samples(
     seed: int = 0,
     classes: Sequence[int] = (),
     starts: Tensor | None = None,
-    batch_size: int | None = None,
+    batches: Batches | None = None,
     tell: Tell = silent,
 ) -> Samples:
     """Runs `count` chains. Up to rounding, chain i depends only on the seed and i.
@@ -65,7 +65,8 @@ def draw_samples(
         seed: At least 0.
         classes: Chain i samples p(x|y) of class i modulo their number; none for p(x).
         starts: `[count, C, H, W]`, the first states; None for U(-1, 1).
-        batch_size: Chains at once; by default a number that mostly fits in memory.
+        batches: How many chains run at once; by default as many as mostly fit in
+            memory.
         tell: Receives the steps done, `count * sampler.steps` in all.
 
     Raises:
@@ -73,23 +74,18 @@ def draw_samples(
     """
     labels = _labels(classes, count, network, sampler)
     steps = film_steps(sampler.steps)
-    ends, films = [], []
-    size = batch_size or first_batch_size(network.shape, network.device)
-    for first, last in cut(0, count, size):
+    batches = batches or Batches(first_batch_size(network.shape, network.device))
+
+    def run(first: int, last: int) -> tuple[Tensor, Tensor]:
         noise = ChainNoise(seed, range(first, last))
         like = torch.empty(last - first, *network.shape)
         start = noise.uniform(like) if starts is None else starts[first:last]
         own = None if labels is None else labels[first:last].to(network.device)
-        end, frames = _run(
-            sampler,
-            log_density(network, own),
-            start.to(network.device),
-            noise,
-            steps,
-            tell,
-        )
-        ends.append(end)
-        films.append(frames[: max(0, FILMED - first)])
+        density, start = log_density(network, own), start.to(network.device)
+        ends, frames = _run(sampler, density, start, noise, steps, tell)
+        return ends, frames[: max(0, FILMED - first)]
+
+    ends, films = zip(*batches.run(run, count), strict=True)
     return Samples(torch.cat(ends), labels, Film(steps, torch.cat(films)))
 
 
@@ -167,18 +163,16 @@ def _run(
     tell: Tell,
 ) -> tuple[Tensor, Tensor]:
     """Returns the last states `[N, …]` of some chains and their film `[N, T, …]`."""
-    frames = [start.cpu()]
+    frames, done = [start.cpu()], 0
     try:
         for step, state in enumerate(sampler.chain(density, start, noise), start=1):
             if step in filmed:
                 frames.append(state.cpu())
             tell(len(state))
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise InputError(
-            f"{len(start)} chains at once do not fit in memory; lower --batch-size."
-        ) from error
+            done += len(state)
+    except Exception:
+        tell(-done)  # where memory ran out, smaller batches do these steps again
+        raise
     # The last step is always on the film.
     return _finite(frames[-1], "chains"), torch.stack(frames, dim=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from oodbench.base.files import Record
+from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Images
-from oodbench.data.feed import feed
 from oodbench.jem.energy import to_pixels
 from oodbench.jem.sampler import SGLD
 from oodbench.jem.samples.neighbours import Comparison
 from oodbench.networks.network import Network
-from oodbench.scoring.batches import cut
+from oodbench.scoring.batches import Batches
 
 
 class Seen(NamedTuple):
@@ -32,11 +32,13 @@ class Seen(NamedTuple):
     """`[N]`, max p(y|x)."""
 
 
-def see(network: Network, images: Images, batch_size: int) -> Seen:
+def see(network: Network, images: Images, batches: Batches) -> Seen:
     """Returns the network's outputs on images."""
-    spans = list(cut(0, len(images), batch_size))
-    fed = feed(images, spans, network.shape, device=network.device)
-    return _see(network, (batch.pixels for batch in fed))
+
+    def read(first: int, last: int) -> Tensor:
+        return adapt(images[first:last], network.shape)
+
+    return _see(network, read, len(images), batches)
 
 
 def of_sampler(sampler: SGLD) -> Record:
@@ -47,17 +49,18 @@ def of_sampler(sampler: SGLD) -> Record:
     }
 
 
-def of_states(network: Network, states: Tensor, batch_size: int) -> Record:
+def of_states(network: Network, states: Tensor, batches: Batches) -> Record:
     """Returns how far states `[N, C, H, W]` are outside [-1, 1], and their log p(x).
 
     `farthest` is the largest such distance on the scale of pixels in [0, 1].
     """
     beyond = (states.abs() - 1).clamp(min=0) / 2
-    batches = (
-        to_pixels(batch.to(network.device)) for batch in states.split(batch_size)
-    )
+
+    def read(first: int, last: int) -> Tensor:
+        return to_pixels(states[first:last])
+
     return {
-        "log_px": spread(_see(network, batches).log_px),
+        "log_px": spread(_see(network, read, len(states), batches).log_px),
         "images_outside": float((beyond.flatten(1).amax(1) > 0).double().mean()),
         "pixels_outside": float((beyond > 0).double().mean()),
         "farthest": float(beyond.max()),
@@ -86,7 +89,7 @@ def of_images(seen: Seen, labels: Tensor | None) -> Record:
     return record
 
 
-def of_comparison(network: Network, found: Comparison, batch_size: int) -> Record:
+def of_comparison(network: Network, found: Comparison, batches: Batches) -> Record:
     """Returns the distances to the training set, and the log p(x) of real images.
 
     `distances` are those of the samples, `held_out` has those of test images.
@@ -95,12 +98,12 @@ def of_comparison(network: Network, found: Comparison, batch_size: int) -> Recor
     shown = found.training.split.spread(count)
     record = {
         "set": found.training.record(),
-        "log_px": spread(see(network, shown.images, batch_size).log_px),
+        "log_px": spread(see(network, shown.images, batches).log_px),
         "distances": spread(found.nearest.distances),
         "held_out": None,
     }
     if found.held_out is not None and found.yardstick is not None:
-        seen = see(network, found.held_out.split.images, batch_size)
+        seen = see(network, found.held_out.split.images, batches)
         record["held_out"] = {
             "set": found.held_out.record(),
             "log_px": spread(seen.log_px),
@@ -123,11 +126,19 @@ def spread(values: Tensor) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
-def _see(network: Network, batches: Iterable[Tensor]) -> Seen:
-    results = [network(pixels) for pixels in batches]
-    logits = torch.cat([result.logits for result in results]).cpu()
-    log_px = torch.cat([result.log_px for result in results]).cpu()
+def _see(
+    network: Network,
+    read: Callable[[int, int], Tensor],
+    count: int,
+    batches: Batches,
+) -> Seen:
+    @torch.no_grad()
+    def run(first: int, last: int) -> tuple[Tensor, Tensor]:
+        result = network(read(first, last).to(network.device))
+        return result.logits.cpu(), result.log_px.cpu()
+
+    found = batches.run(run, count)
+    logits, log_px = (torch.cat(each) for each in zip(*found, strict=True))
     confidences, predictions = logits.softmax(1).max(1)
     return Seen(log_px, predictions, confidences)
 

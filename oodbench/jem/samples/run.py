@@ -38,6 +38,7 @@ from oodbench.networks.hardware import first_batch_size, fitting_threads, pick_d
 from oodbench.networks.load import load_network
 from oodbench.networks.network import Network
 from oodbench.scoring import provenance
+from oodbench.scoring.batches import Batches
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,14 +146,21 @@ def sample(
     """
     if fid_weights and fid is None:
         raise InputError("--fid-weights is for --fid, and there is no --fid.")
-    if count < 1:
-        raise InputError(f"The count must be at least 1, got {count}.")
+    for name, value, least in (
+        ("count", count, 1),
+        ("batch size", 1 if batch_size is None else batch_size, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise InputError(f"The {name} must be at least {least}, got {value}.")
     sampler = SGLD(steps, step_size, noise, temperature, clamp, clip)
     network = _network(model, beside, checkpoint).to(pick_device(device))
     labels, starts = _classes(classes, network), None
     if start == "buffer":
         starts = pick(read_buffer(_file(model), network), count, seed)
-    size = batch_size or first_batch_size(network.shape, network.device)
+    batches = Batches(
+        batch_size or first_batch_size(network.shape, network.device), where=" in SGLD"
+    )
     # Before the chains run: a misspelt name must not cost their time.
     training, real = (
         None if name is None else open_training(name, network.shape)
@@ -168,10 +176,10 @@ def sample(
             seed=seed,
             classes=labels,
             starts=starts,
-            batch_size=size,
+            batches=batches,
             tell=watch("SGLD steps", count * steps),
         )
-    found = _measured(network, samples, size, training, watch)
+    found = _measured(network, samples, batches, training, watch)
     if distance is not None and real is not None:
         found.record["fid"] = distance.measure(found.images, real, network.device)
     buffer = f"replay buffer of {network.source.get('file')}"
@@ -182,7 +190,9 @@ def sample(
         "start": "noise" if starts is None else buffer,
         "sampler": sample_record.of_sampler(sampler),
     }
-    found.record["run"] = provenance.of_run(network, size, time.monotonic() - began)
+    found.record["run"] = provenance.of_run(
+        network, batches.size, time.monotonic() - began
+    )
     if to is not None:
         found.write(Path(to))
     return found
@@ -230,14 +240,14 @@ def _classes(classes: str | Sequence[int], network: Network) -> Sequence[int]:
 def _measured(
     network: Network,
     samples: Samples,
-    batch_size: int,
+    batches: Batches,
     training: ImageSet | None,
     watch: Watch,
 ) -> Sampling:
     images = to_bytes(to_pixels(samples.states))
     with fitting_threads(network):
-        seen = sample_record.see(network, images, batch_size)
-        states = sample_record.of_states(network, samples.states, batch_size)
+        seen = sample_record.see(network, images, batches)
+        states = sample_record.of_states(network, samples.states, batches)
     record: Record = {
         "model": provenance.of_model(network, network.fingerprint()),
         "states": states,
@@ -247,7 +257,7 @@ def _measured(
     if training is not None:
         found = compare(_pixels(images), training, watch=watch)
         nearest = found.nearest
-        record["beside"] = sample_record.of_comparison(network, found, batch_size)
+        record["beside"] = sample_record.of_comparison(network, found, batches)
     labels = seen.predictions if samples.labels is None else samples.labels
     return Sampling(samples, images, labels.numpy(), nearest, record)
 

@@ -30,6 +30,7 @@ from oodbench.jem.training.recipe import Recipe, read_recipe
 from oodbench.jem.training.trainer import Trainer
 from oodbench.networks.hardware import is_out_of_memory, pick_device, threads_for
 from oodbench.networks.network import Joint
+from oodbench.scoring.batches import Batches
 
 INSIDE, ARCH = "digits:0-7", "mlp"
 MEASURED_AT_ONCE = 500
@@ -128,20 +129,18 @@ def train(
     return trained
 
 
-@torch.no_grad()
 def measure(module: nn.Module, data: Labelled) -> float:
     """Returns a module's accuracy in [0, 1]; puts it into evaluation mode."""
     module.eval()
     device = next(module.parameters()).device
-    right = 0
-    for images, labels in zip(
-        data.images.split(MEASURED_AT_ONCE),
-        data.labels.split(MEASURED_AT_ONCE),
-        strict=True,
-    ):
-        logits = Joint.of(module(images.to(device))).logits
-        right += int((logits.argmax(1).cpu() == labels).sum())
-    return right / len(data.labels)
+
+    @torch.no_grad()
+    def right(first: int, last: int) -> int:
+        logits = Joint.of(module(data.images[first:last].to(device))).logits
+        return int((logits.argmax(1).cpu() == data.labels[first:last]).sum())
+
+    found = Batches(MEASURED_AT_ONCE).run(right, len(data.labels))
+    return sum(found) / len(data.labels)
 
 
 def _target(export: str | Path | None, folder: Path | None) -> Path | None:
