@@ -1,4 +1,4 @@
-"""The ball around an image that an attack stays in."""
+"""The ball around an image within which an attack moves it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,24 @@ NORMS: tuple[Norm, ...] = get_args(Norm)
 
 LEVELS = 255
 """The distance from black to white on the grid of 8-bit images."""
+FEW = 32
+"""Radii of at most so many levels are written as levels."""
 SLACK = 1e-3
-"""Of a level, for the rounding of float32."""
+"""Part of a level that covers the rounding of float32."""
+
+
+def eps_text(eps: float, norm: Norm) -> str:
+    """Returns a radius as tables show it.
+
+    >>> eps_text(8 / 255, "linf"), eps_text(0.5, "l2"), eps_text(0, "l2")
+    ('8/255', '0.5', 'clean')
+    """
+    if not eps:
+        return "clean"
+    levels = eps * LEVELS
+    if norm == "linf" and abs(levels - round(levels)) < 1e-6 and levels < FEW + 1:
+        return f"{round(levels)}/{LEVELS}"
+    return f"{eps:.4g}"
 
 
 @dataclass(frozen=True)
@@ -31,7 +47,7 @@ class Ball:
 
     norm: Norm
     eps: float
-    """In pixels of [0, 1], whatever the network's own scaling; 0 is the image alone."""
+    """In pixels of [0, 1], whatever the network's own scaling; 0: the image alone."""
 
     def __post_init__(self) -> None:
         if self.norm not in NORMS:
@@ -45,14 +61,14 @@ class Ball:
             )
 
     def distance(self, pixels: Tensor, centre: Tensor) -> Tensor:
-        """Returns how far images `[N, …]` are from others, `[N]`."""
+        """Returns the distances `[N]` between images `[N, …]` and their centres."""
         moved = (pixels - centre).flatten(1)
         return moved.abs().amax(1) if self.norm == "linf" else moved.norm(dim=1)
 
     def project(self, pixels: Tensor, centre: Tensor) -> Tensor:
         """Moves images into the ball around `centre`, then into [0, 1].
 
-        The second cannot lead out of the ball again, since the centre is in [0, 1].
+        The second step cannot leave the ball again, since the centre is in [0, 1].
         """
         if self.norm == "linf":
             pixels = pixels.clamp(centre - self.eps, centre + self.eps)
@@ -62,7 +78,7 @@ class Ball:
         return pixels.clamp(0, 1)
 
     def start(self, centre: Tensor, noise: ChainNoise) -> Tensor:
-        """Draws images `[N, …]` evenly from the ball, then moved into [0, 1]."""
+        """Draws images `[N, …]` evenly from the ball and moves them into [0, 1]."""
         if self.norm == "linf":
             moved = noise.uniform(centre)
         else:
@@ -74,20 +90,20 @@ class Ball:
         return self.project(centre + self.eps * moved, centre)
 
     def steepest(self, slope: Tensor) -> Tensor:
-        """Returns the step of length 1 along which a function rises most.
+        """Returns the step of length 1 along which a function rises most, `[N, …]`.
 
-        Zero where its gradient `[N, …]` is zero or not a number.
+        It is zero where the gradient `[N, …]` is zero or not a number.
         """
         slope = slope.nan_to_num(0, 0, 0)
         return slope.sign() if self.norm == "linf" else slope / _norm(slope)
 
     def on_grid(self, pixels: Tensor, centre: Tensor) -> Tensor:
-        """Rounds images in the ball to 8 bits, uint8 `[N, …]`, staying in the ball.
+        """Rounds images in the ball to 8 bits, uint8 `[N, …]`, within the ball.
 
-        In L∞ each pixel goes to the nearest level that the ball holds; in L2 to the
-        nearest level, or towards the centre where that would leave the ball. A centre
-        off the grid, as of a resized image, may have no level near enough; its nearest
-        is taken.
+        In L∞ each pixel takes the nearest level within the ball; in L2 the nearest
+        level, or the next one towards the centre if that would leave the ball. If a
+        pixel of the centre is between levels, as in resized images, and no level is
+        in the ball, it takes the level nearest to the centre.
         """
         levels, middle = pixels * LEVELS, centre * LEVELS
         if self.norm == "linf":
@@ -106,6 +122,6 @@ class Ball:
 
 
 def _norm(moved: Tensor) -> Tensor:
-    """Returns L2 norms `[N, 1, 1, 1]`, never quite zero."""
+    """Returns L2 norms `[N, 1, 1, 1]`, at least the smallest positive number."""
     least = torch.finfo(moved.dtype).tiny
     return moved.flatten(1).norm(dim=1).clamp(min=least).view(-1, 1, 1, 1)

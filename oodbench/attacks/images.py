@@ -1,4 +1,4 @@
-"""Images under attack, each with a number that decides its random numbers."""
+"""Images under attack; the number of each one decides its random numbers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oodbench.base.errors import InputError
 from oodbench.base.files import key_of
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Picked, Shape, Split, chunks
@@ -22,7 +23,7 @@ class Images:
     pixels: Tensor
     """`[N, C, H, W]` in [0, 1]."""
     numbers: Tensor
-    """`[N]`, int64, on the host: the places of the images in their set."""
+    """`[N]`, int64, on the host: places of the images in their set."""
     labels: Tensor | None = None
     """`[N]`, int64."""
 
@@ -39,16 +40,21 @@ class Images:
         """Reads the images of a split as a network takes them.
 
         Args:
-            split: Where they come from.
-            shape: That they are adapted to.
+            split: The images as they are stored.
+            shape: The shape that the network takes.
             count: Read only this many, drawn without replacement; None for all.
-            seed: Of that draw.
-            device: Where pixels and labels go.
+            seed: Seed of that draw.
+            device: The device of pixels and labels.
+
+        Raises:
+            InputError: There are no images, or values outside [0, 1].
         """
         places = np.arange(len(split.images))
         if count is not None and count < len(places):
             drawn = np.random.default_rng(seed).choice(places, count, replace=False)
             places = np.sort(drawn)
+        if not len(places):
+            raise InputError("There are no images to attack.")
         picked = Picked(split.images, places)
         pixels = torch.cat([adapt(few, shape) for few in chunks(picked)])
         labels = None
@@ -73,6 +79,6 @@ class Images:
             yield self[places]
 
     def noise(self, seed: int, purpose: str) -> ChainNoise:
-        """Returns random numbers of each image's own, others for another purpose."""
+        """Returns random numbers that depend on seed, purpose and image number."""
         key = int(key_of(seed, purpose)[:16], 16)
         return ChainNoise(key, self.numbers.tolist())

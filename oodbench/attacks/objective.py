@@ -1,4 +1,4 @@
-"""What an attack wants of images, and what it keeps of what it tries."""
+"""What an attack optimises, and the best perturbations that it has found."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from oodbench.jem.sampler import Noise
 
 
 class Aim(NamedTuple):
-    """How near an attack is to what it wants, the higher the nearer."""
+    """How successful perturbed images are; higher is better for the attacker."""
 
     loss: Tensor
-    """`[N]`, what a gradient attack climbs."""
+    """`[N]`, what an attack by gradients maximises."""
     gain: Tensor
-    """`[N]`, by which one perturbation of an image is better than another."""
+    """`[N]`, what perturbations of one image are compared by."""
 
 
 class Objective(Protocol):
-    """What an attack wants of images."""
+    """The function of perturbed images that an attack maximises."""
 
     @property
     def enough(self) -> float:
-        """The gain from which on an image needs no further attack."""
+        """The gain from which an image needs no further attack."""
 
     @property
     def copies(self) -> int:
-        """Images that the network holds in memory for each one."""
+        """Images in the network's memory for each attacked image."""
 
     def __call__(self, pixels: Tensor, images: Images, noise: Noise) -> Aim:
-        """Says how near perturbed pixels `[N, C, H, W]` of images are to it."""
+        """Returns the aim `[N]` of perturbed pixels `[N, C, H, W]` of images."""
 
 
 class Attack(Protocol):
@@ -48,7 +48,7 @@ class Attack(Protocol):
 
 @dataclass(eq=False)
 class Kept:
-    """The best perturbation of each image so far; no tensor is ever written into."""
+    """The best perturbation of each image so far; tensors are replaced, not changed."""
 
     pixels: Tensor
     """`[N, C, H, W]`."""
@@ -57,7 +57,7 @@ class Kept:
 
     @classmethod
     def nothing(cls, pixels: Tensor) -> Kept:
-        """Returns the images themselves, which anything is better than."""
+        """Returns the clean images with a gain below any other."""
         return cls(pixels, pixels.new_full((len(pixels),), -torch.inf))
 
     def __getitem__(self, places: Tensor) -> Kept:
@@ -70,7 +70,7 @@ class Kept:
         self.gain = gain.index_copy(0, places, kept.gain)
 
     def offer(self, pixels: Tensor, gain: Tensor) -> None:
-        """Keeps what is better than what is there; NaN never is."""
+        """Keeps each perturbation with a higher gain; NaN is never higher."""
         better = gain > self.gain
         self.pixels = torch.where(better.view(-1, 1, 1, 1), pixels, self.pixels)
         self.gain = torch.where(better, gain, self.gain)
@@ -83,7 +83,7 @@ class Kept:
 def climb(
     objective: Objective, pixels: Tensor, images: Images, noise: Noise
 ) -> tuple[Tensor, Tensor]:
-    """Returns ∂ loss / ∂ pixels, each image's own, and the gain `[N]`."""
+    """Returns ∂ loss / ∂ pixels `[N, C, H, W]` and the gain `[N]`."""
     with torch.enable_grad():
         pixels = pixels.detach().requires_grad_(True)
         aim = objective(pixels, images, noise)

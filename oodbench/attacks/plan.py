@@ -1,23 +1,30 @@
-"""What is attacked, one network after another."""
+"""What is attacked: the sets, targets and detectors that every network goes through."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
 
-from oodbench.attacks.fitting import fitted
 from oodbench.attacks.images import Images
-from oodbench.attacks.robust_accuracy import Robustness, attack_target
-from oodbench.attacks.rounding import Rounded, rounded
-from oodbench.attacks.scores import RaiseScore
+from oodbench.attacks.record import SCHEMA, Attacked
+from oodbench.attacks.robust_accuracy import (
+    RobustAccuracy,
+    Rounded,
+    attack_target,
+    rounded,
+)
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier, Refined, Target
-from oodbench.attacks.worst_case import WorstCase, worst_case
+from oodbench.attacks.trial import masking_notes
+from oodbench.attacks.worst_case import RaiseScore, WorstCase, fitted, worst_case
 from oodbench.base.errors import InputError, reason
-from oodbench.base.files import Record
+from oodbench.base.files import Record, folder_name, key_of
 from oodbench.base.progress import Watch, unwatched
-from oodbench.data.dataset import Dataset
+from oodbench.base.sources import sources_key
+from oodbench.data.dataset import Dataset, Shape, SplitName
 from oodbench.data.image_set import ImageSet, open_images
 from oodbench.jem.sampler import SGLD
 from oodbench.networks.hardware import (
@@ -27,48 +34,13 @@ from oodbench.networks.hardware import (
 )
 from oodbench.networks.network import Network
 from oodbench.scoring import provenance
-from oodbench.scoring.spec import open_detector
+from oodbench.scoring.spec import Entry, open_detector
 
 DETECTORS = ("msp", "max_logit", "energy", "entropy", "log_px", "jem_grad_norm")
-"""Whose scores are attacked where nobody names any."""
+"""The detectors that are attacked by default."""
 
 
-@dataclass(frozen=True)
-class Attacked:
-    """All that attacks on one network came to."""
-
-    model: Record
-    """What the record says of the network."""
-    inside: Record
-    """What it says of the in-set."""
-    outside: Sequence[Record]
-    """What it says of the sets that were attacked to pass for it."""
-    run: Record
-    """What is recorded of how it went, and decides nothing."""
-    robustness: Sequence[Robustness]
-    """By target; none where the in-set has no labels."""
-    rounded: Mapping[str, Sequence[Rounded]]
-    """Adversarial images by target, where they were asked for."""
-    worst_cases: Sequence[WorstCase]
-    skipped: Sequence[str]
-    """What could not be attacked, and why, in sentences."""
-
-    def notes(self) -> list[str]:
-        """Returns what a reader of the numbers must know, in sentences."""
-        masked = [
-            *(one.masked() for one in self.robustness),
-            *(one.masked() for one in self.worst_cases),
-        ]
-        faults = [
-            f"{one.detector} on {one.outside} was attacked without gradients alone, "
-            f"for it has none ({one.fault})."
-            for one in self.worst_cases
-            if one.fault
-        ]
-        return [*filter(None, masked), *faults, *self.skipped]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """What every network goes through.
 
@@ -78,86 +50,208 @@ class Plan:
 
     inside: Dataset
     out: Sequence[Dataset] = ()
-    """Sets whose images are attacked to pass for in-distribution."""
+    """Sets whose images are attacked to score as in-distribution."""
     suite: Suite = field(default_factory=Suite)
     refine: Sequence[int] = ()
-    """Steps k of the refining JEMs that are attacked besides the classifier."""
+    """Steps k of the refining JEMs that are attacked after the classifier."""
     detectors: Sequence[str] = DETECTORS
     count: int | None = None
     """Attack only this many images of each set, drawn by the seed; None for all."""
     keeps_images: bool = False
     watch: Watch = unwatched
+    _opened: dict[tuple[Dataset, SplitName, Shape], ImageSet] = field(
+        init=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise InputError(
+                f"The number of images must be at least 1, got {self.count}."
+            )
+        for steps in self.refine:
+            SGLD(steps)
         for spec in self.detectors:
             open_detector(spec)
 
-    def attack(self, network: Network) -> Attacked:
-        """Attacks one network on its device.
+    def open(self, dataset: Dataset, stage: SplitName, shape: Shape) -> ImageSet:
+        """Returns a split, opened once for all networks of the same image shape."""
+        place = dataset, stage, shape
+        if place not in self._opened:
+            self._opened[place] = open_images(dataset, stage, shape)
+        return self._opened[place]
 
-        Raises:
-            InputError: The in-set does not fit the network.
-        """
-        began = time.monotonic()
-        inside = open_images(self.inside, "test", network.shape)
-        outside = [open_images(each, "test", network.shape) for each in self.out]
-        images = self._images(inside, network)
-        self._check(inside, network)
-        with fitting_threads(network):
-            robustness = list(self._robustness(network, images))
-            kept = {
-                one.target.title: rounded(self.suite, one, images)
-                for one in robustness
-                if self.keeps_images
-            }
-            worst_cases, skipped = self._worst_cases(network, inside, outside)
-        size = self.suite.batch_size or first_batch_size(network.shape, network.device)
-        return Attacked(
-            model=provenance.of_model(network, network.fingerprint()),
-            inside=inside.record(),
-            outside=[sample.record() for sample in outside],
-            run=provenance.of_run(network, size, time.monotonic() - began),
-            robustness=robustness,
-            rounded=kept,
-            worst_cases=worst_cases,
-            skipped=skipped,
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The attacks of a plan on one network.
+
+    Raises:
+        InputError: The sets do not fit the network or one another.
+    """
+
+    plan: Plan
+    network: Network
+
+    def __post_init__(self) -> None:
+        inside, name = self.inside, self.plan.inside.name
+        if inside.split.labels is None and not self.plan.out:
+            raise InputError(
+                f"{name} has no labels to attack; name another --in, or --out for "
+                "attacks on scores."
+            )
+        inside.check_classes(self.network.name, self.network.classes)
+        for one in self.outside:
+            if one.has_images_of(inside):
+                raise InputError(
+                    f"{one.dataset.name} holds the same images as the in-distribution "
+                    f"set {name}; name another set with --out."
+                )
+
+    @cached_property
+    def inside(self) -> ImageSet:
+        """The in-distribution test images."""
+        return self.plan.open(self.plan.inside, "test", self.network.shape)
+
+    @cached_property
+    def outside(self) -> list[ImageSet]:
+        """The test images of the other sets."""
+        shape = self.network.shape
+        return [self.plan.open(each, "test", shape) for each in self.plan.out]
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """Fresh detectors; none where no set is attacked for them."""
+        specs = self.plan.detectors if self.plan.out else ()
+        return list({e.label: e for e in map(open_detector, specs)}.values())
+
+    @cached_property
+    def fits(self) -> dict[str, ImageSet]:
+        """The in-distribution images that detectors are fitted on, by stage."""
+        stages = dict.fromkeys(entry.detector.fitted_on for entry in self.entries)
+        inside, shape = self.plan.inside, self.network.shape
+        return {
+            stage: self.plan.open(inside, stage, shape)
+            for stage in stages
+            if stage in inside.splits
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the network."""
+        return self.network.fingerprint()
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of everything that decides the results."""
+        plan = self.plan
+        methods = [
+            provenance.method_key(entry, self.fits)
+            for entry in self.entries
+            if entry.detector.fitted_on in (None, *self.fits)
+        ]
+        return key_of(
+            SCHEMA,
+            sources_key(Task),
+            asdict(plan.suite),
+            (list(plan.refine), list(plan.detectors), plan.count, plan.keeps_images),
+            (self.fingerprint, self.inside.key),
+            [(one.dataset.name, one.key) for one in self.outside],
+            methods,
         )
 
-    def _targets(self, network: Network) -> Iterator[Target]:
-        """Yields the network, and the refining JEMs that it makes."""
-        yield Classifier(network)
-        for steps in self.refine:
-            yield Refined(network, SGLD(steps))
+    def run(self, images_to: Path | None = None) -> Attacked:
+        """Attacks the network on its device.
 
-    def _robustness(self, network: Network, images: Images) -> Iterator[Robustness]:
-        if images.labels is None:
+        Args:
+            images_to: The folder for adversarial images; None if none are kept.
+        """
+        began = time.monotonic()
+        network, suite = self.network, self.plan.suite
+        with fitting_threads(network):
+            robust = list(self._robust_accuracies(images_to))
+            worst, skipped = self._worst_cases()
+        size = suite.batch_size or first_batch_size(network.shape, network.device)
+        tests = {
+            **{one.target["title"]: one.masking for one in robust},
+            **{f"{one.detector} on {one.outside}": one.masking for one in worst},
+        }
+        return Attacked(
+            key=self.key,
+            norm=suite.norm,
+            model=provenance.of_model(network, self.fingerprint),
+            inside=self.inside.record(),
+            outside=[one.record() for one in self.outside],
+            run=provenance.of_run(network, size, time.monotonic() - began),
+            robust_accuracy=robust,
+            worst_case_auroc=worst,
+            notes=[*masking_notes(tests), *self._notes(worst), *skipped],
+        )
+
+    def _notes(self, worst: Sequence[WorstCase]) -> Iterator[str]:
+        for one in worst:
+            if one.fault:
+                yield (
+                    f"{one.detector} on {one.outside} was attacked without gradients "
+                    f"only, because its score has none ({one.fault})."
+                )
+        wanted = self.plan.count or 0
+        labelled = [] if self.inside.split.labels is None else [self.inside]
+        for images in [*labelled, *self.outside]:
+            if images.count < wanted:
+                yield (
+                    f"{images.dataset.name} has only {images.count} images, fewer than "
+                    f"the {wanted} that --images asks for; all were attacked."
+                )
+
+    def _targets(self) -> Iterator[Target]:
+        yield Classifier(self.network)
+        for steps in dict.fromkeys(self.plan.refine):
+            yield Refined(self.network, SGLD(steps))
+
+    def _robust_accuracies(self, images_to: Path | None) -> Iterator[RobustAccuracy]:
+        if self.inside.split.labels is None:
             return
-        for target in self._targets(network):
-            rounds = len(self.suite.against(target)) * len(self.suite.balls)
-            what = f"{network.name}, {target.title}"
-            tell = self.watch(what, rounds * len(images))
-            yield attack_target(self.suite, target, images, tell)
+        suite, images = self.plan.suite, self._images(self.inside)
+        for target in self._targets():
+            rounds = len(suite.against(target)) * len(suite.balls)
+            what = f"{self.network.name}, {target.title}"
+            tell = self.plan.watch(what, rounds * len(images))
+            levels = attack_target(suite, target, images, tell)
+            saved: list[Record] = []
+            if images_to is not None:
+                kept = rounded(suite, target, levels, images)
+                saved = [self._save(one, target.title, images_to) for one in kept]
+            yield RobustAccuracy.of(target, levels, saved)
 
-    def _worst_cases(
-        self, network: Network, inside: ImageSet, outside: Sequence[ImageSet]
-    ) -> tuple[list[WorstCase], list[str]]:
-        if not outside:
+    def _save(self, one: Rounded, title: str, folder: Path) -> Record:
+        """Writes adversarial images and returns what the record says of them."""
+        radius = self.plan.suite.eps_texts[one.eps]
+        label = f"{self.network.title}-{title}-{radius}"
+        name = f"{folder_name(label, self.fingerprint)}.npz"
+        one.write(folder / name)
+        return {
+            "eps": one.eps,
+            "accuracy": one.accuracy,
+            "farthest": one.farthest,
+            "file": name,
+        }
+
+    def _worst_cases(self) -> tuple[list[WorstCase], list[str]]:
+        if not self.outside:
             return [], []
-        detectors, faults = fitted(network, self.detectors, self.inside, self.watch)
-        known = Images.of(inside.split, network.shape, device=network.device)
+        network, suite = self.network, self.plan.suite
+        detectors, faults = fitted(network, self.entries, self.fits, self.plan.watch)
+        known = Images.of(self.inside.split, network.shape, device=network.device)
         found = []
-        for sample in outside:
-            images, name = self._images(sample, network), sample.dataset.name
+        for sample in self.outside:
+            images, name = self._images(sample), sample.dataset.name
             for label, detector in detectors.items():
                 what = f"{label} on {name}"
-                attacks = 1 + (self.suite.square is not None)
-                rounds = attacks * len(self.suite.balls)
-                tell = self.watch(f"{network.name}, {what}", rounds * len(images))
+                rounds = (1 + (suite.square is not None)) * len(suite.balls)
+                tell = self.plan.watch(f"{network.name}, {what}", rounds * len(images))
                 goal, names = RaiseScore(network, detector), (name, label)
                 try:
-                    found.append(
-                        worst_case(self.suite, goal, names, known, images, tell)
-                    )
+                    found.append(worst_case(suite, goal, names, known, images, tell))
                 except InputError as error:
                     faults[what] = str(error).rstrip(".")
                 except Exception as error:  # one plug-in must not stop others
@@ -166,19 +260,11 @@ class Plan:
                     faults[what] = reason(error)
         return found, [f"{what} was not attacked: {faults[what]}." for what in faults]
 
-    def _images(self, sample: ImageSet, network: Network) -> Images:
+    def _images(self, sample: ImageSet) -> Images:
         return Images.of(
             sample.split,
-            network.shape,
-            count=self.count,
-            seed=self.suite.seed,
-            device=network.device,
+            self.network.shape,
+            count=self.plan.count,
+            seed=self.plan.suite.seed,
+            device=self.network.device,
         )
-
-    def _check(self, inside: ImageSet, network: Network) -> None:
-        if inside.split.labels is None and not self.out:
-            raise InputError(
-                f"{self.inside.name} has no labels to attack; name another --in, or "
-                "--out for attacks on scores."
-            )
-        inside.check_classes(network.name, network.classes)

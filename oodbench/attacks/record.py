@@ -1,16 +1,16 @@
-"""What is written of attacks: a record in JSON, rows of tables, sets of images."""
+"""The results of attacks on one network, as objects, JSON and rows of tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from oodbench.attacks.ball import LEVELS, Norm
-from oodbench.attacks.plan import Attacked, Plan
-from oodbench.attacks.robust_accuracy import Robustness
-from oodbench.attacks.rounding import Rounded
-from oodbench.attacks.targets import Refined, Target
+from oodbench.attacks.ball import Norm, eps_text
+from oodbench.attacks.robust_accuracy import RobustAccuracy
+from oodbench.attacks.trial import PairedTest
+from oodbench.attacks.worst_case import WorstCase
 from oodbench.base.files import (
     Record,
     folder_name,
@@ -19,126 +19,141 @@ from oodbench.base.files import (
     write_atomically,
 )
 
-SCHEMA = 1
+SCHEMA = 2
 ALL = "all attacks"
-FEW = 32
-"""Radii up to so many levels of an 8-bit image are written as such."""
 
 Rows = list[list[str]]
 
 
-def eps_text(eps: float, norm: Norm) -> str:
-    """Returns how a radius is written.
+@dataclass(frozen=True, repr=False)
+class Attacked:
+    """The results of attacks on one network."""
 
-    >>> eps_text(8 / 255, "linf"), eps_text(0.5, "l2"), eps_text(0, "l2")
-    ('8/255', '0.5', 'clean')
-    """
-    if not eps:
-        return "clean"
-    levels = eps * LEVELS
-    if norm == "linf" and abs(levels - round(levels)) < 1e-6 and levels < FEW + 1:
-        return f"{round(levels)}/{LEVELS}"
-    return f"{eps:.4g}"
+    key: str
+    """A hash of everything that decides the results."""
+    norm: Norm
+    model: Record
+    """Name, fingerprint and settings of the network."""
+    inside: Record
+    """The in-distribution set."""
+    outside: Sequence[Record]
+    """The sets that were attacked to score as in-distribution."""
+    run: Record
+    """Versions, device and time; none of them decides a result."""
+    robust_accuracy: Sequence[RobustAccuracy]
+    """By target; none if the in-distribution set has no labels."""
+    worst_case_auroc: Sequence[WorstCase]
+    notes: Sequence[str]
+    """What a reader of the numbers must know, in sentences."""
+
+    def __repr__(self) -> str:
+        """Returns the numbers in %, one line per target or detector."""
+        lines = [f"{self.model['name']} on {self.inside['name']}, {self.norm}, in %"]
+        rows = [
+            *(
+                (f"accuracy of {one.target['title']}", one.eps, one.accuracy)
+                for one in self.robust_accuracy
+            ),
+            *(
+                (f"AUROC of {one.detector}, {one.outside}", one.eps, one.auroc)
+                for one in self.worst_case_auroc
+            ),
+        ]
+        for name, eps, rates in rows:
+            texts = _radii(eps, self)
+            numbers = _line(name, rates)[1:]
+            pairs = (" ".join(pair) for pair in zip(texts, numbers, strict=True))
+            lines.append(f"  {name}: {', '.join(pairs)}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+    @classmethod
+    def of(cls, record: Mapping[str, object]) -> Attacked:
+        """Returns the results that were written as a record."""
+        fields = json.loads(json.dumps(record))
+        for name, kind in (
+            ("robust_accuracy", RobustAccuracy),
+            ("worst_case_auroc", WorstCase),
+        ):
+            fields[name] = [
+                kind(**{**one, "masking": [PairedTest(**t) for t in one["masking"]]})
+                for one in fields[name]
+            ]
+        return cls(**fields)
 
 
-def accuracy_rows(attacked: Attacked, norm: Norm) -> tuple[list[str], Rows]:
-    """Returns head and rows of the robust accuracies, in %, of one network."""
-    first = attacked.robustness[0]
-    head = ["target", "attack", *(eps_text(eps, norm) for eps in first.eps)]
+@dataclass(frozen=True)
+class Journal:
+    """The record of one command, written again after each network."""
+
+    path: Path
+
+    @property
+    def stem(self) -> Path:
+        """The folder of adversarial images, and the beginning of pictures' names."""
+        return self.path.with_suffix("")
+
+    def read(self) -> dict[str, Attacked]:
+        """Returns the stored results by their key, without those that lost images."""
+        try:
+            models = json.loads(self.path.read_bytes())["models"]
+            stored = [Attacked.of(one) for one in models]
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return {
+            one.key: one
+            for one in stored
+            if all(
+                (self.stem / saved["file"]).is_file()
+                for target in one.robust_accuracy
+                for saved in target.in_8_bits
+            )
+        }
+
+    def write(self, settings: Record, found: Sequence[Attacked]) -> None:
+        """Writes the results so far, with the settings that they share."""
+        content = {
+            "kind": "oodbench attack",
+            "schema": SCHEMA,
+            **settings,
+            "models": [asdict(one) for one in found],
+        }
+        write_atomically(self.path, json_bytes(content))
+
+
+def record_path(
+    folder: str | Path, inside: str, norm: Norm, keys: Iterable[str]
+) -> Path:
+    """Returns where results are written, by the keys of the networks' results."""
+    stem = folder_name(f"attack-{inside}-{norm}", key_of(list(keys)))
+    return Path(folder) / f"{stem}.json"
+
+
+def accuracy_rows(attacked: Attacked) -> tuple[list[str], Rows]:
+    """Returns head and rows of the robust accuracies, in %."""
+    head = ["target", "attack", *_radii(attacked.robust_accuracy[0].eps, attacked)]
     rows = []
-    for one in attacked.robustness:
+    for one in attacked.robust_accuracy:
         lines = one.by_attack
         if len(lines) > 1:
             lines = {ALL: one.accuracy, **lines}
-        if kept := attacked.rounded.get(one.target.title):
-            after = [each.accuracy for each in kept]
-            lines[f"{ALL}, in 8 bits"] = [one.accuracy[0], *after]
-        rows += [[one.target.title, *_line(name, lines[name])] for name in lines]
+        if one.in_8_bits:
+            after = [each["accuracy"] for each in one.in_8_bits]
+            lines = {**lines, f"{ALL}, in 8 bits": [one.accuracy[0], *after]}
+        rows += [[one.target["title"], *_line(name, lines[name])] for name in lines]
     return head, rows
 
 
-def auroc_rows(attacked: Attacked, norm: Norm) -> tuple[list[str], Rows]:
-    """Returns head and rows of the worst-case AUROCs, in %, of one network."""
-    first = attacked.worst_cases[0]
-    head = ["set", "detector", *(eps_text(eps, norm) for eps in first.eps)]
+def auroc_rows(attacked: Attacked) -> tuple[list[str], Rows]:
+    """Returns head and rows of the worst-case AUROCs, in %."""
+    head = ["set", "detector", *_radii(attacked.worst_case_auroc[0].eps, attacked)]
     return head, [
-        [one.outside, *_line(one.detector, one.auroc)] for one in attacked.worst_cases
+        [one.outside, *_line(one.detector, one.auroc)]
+        for one in attacked.worst_case_auroc
     ]
 
 
-def write(plan: Plan, found: Sequence[Attacked], folder: Path) -> Path:
-    """Writes all numbers with all that decides them, and the images that were kept.
-
-    Args:
-        plan: What was attacked.
-        found: What the attacks came to, by network.
-        folder: Where the files go.
-
-    Returns:
-        The record's path, whose stem whatever else belongs to it shares.
-    """
-    suite = asdict(plan.suite)
-    content = {
-        "kind": "oodbench attack",
-        "schema": SCHEMA,
-        "suite": suite,
-        "attacked_images": plan.count,
-        "models": [_of_network(one) for one in found],
-    }
-    sets = [(one.model["key"], one.inside["key"]) for one in found]
-    rest = plan.count, plan.refine, plan.detectors, [each.name for each in plan.out]
-    key = key_of(suite, rest, sets)
-    stem = folder_name(f"attack-{plan.inside.name}-{plan.suite.norm}", key)
-    for one in found:
-        for target, kept in one.rounded.items():
-            for each in kept:
-                radius = eps_text(each.eps, plan.suite.norm)
-                label = f"{one.model['name']}-{target}-{radius}"
-                name = folder_name(label, one.model["key"])
-                each.write(folder / stem / f"{name}.npz")
-    path = folder / f"{stem}.json"
-    write_atomically(path, json_bytes(content))
-    return path
-
-
-def _of_network(one: Attacked) -> Record:
-    return {
-        "model": one.model,
-        "inside": one.inside,
-        "outside": one.outside,
-        "run": one.run,
-        "notes": one.notes(),
-        "robust_accuracy": [
-            _of_target(each, one.rounded.get(each.target.title, []))
-            for each in one.robustness
-        ],
-        "worst_case_auroc": [asdict(each) for each in one.worst_cases],
-    }
-
-
-def _of_target(one: Robustness, kept: Sequence[Rounded]) -> Record:
-    return {
-        "target": _describe(one.target),
-        "eps": one.eps,
-        "accuracy": one.accuracy,
-        "by_attack": one.by_attack,
-        "falls_at": one.falls_at(),
-        "in_8_bits": [
-            {"eps": each.eps, "accuracy": each.accuracy, "farthest": each.farthest}
-            for each in kept
-        ],
-    }
-
-
-def _describe(target: Target) -> Record:
-    if not isinstance(target, Refined):
-        return {"title": target.title}
-    return {
-        "title": target.title,
-        "sampler": asdict(target.sampler),
-        "duplicates": target.duplicates,
-        "input_noise": target.input_noise,
-    }
+def _radii(eps: Sequence[float], attacked: Attacked) -> list[str]:
+    return [eps_text(each, attacked.norm) for each in eps]
 
 
 def _line(name: str, rates: Sequence[float]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is attacked: a classifier, or a JEM that refines its images first."""
+"""The targets of attacks: a classifier, or a JEM that refines images first."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from oodbench.jem.sampler import SGLD, Noise
 from oodbench.networks.network import Network
 
 Gradient = Literal["straight-through", "through"]
-"""What an attacker takes for the gradient of a refining JEM.
+"""The gradient of a refining JEM that an attacker uses.
 
-straight-through: that at the refined image, as if the chain were the identity, as in
-the JEM paper's code. through: the true one, back through every step of the chain.
+straight-through: the gradient at the refined image, as if the chain were the identity,
+as in the JEM paper's code. through: the true gradient, through every step of the chain.
 """
 GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
 
 
 class Target(Protocol):
-    """Maps images to logits, perhaps by way of random numbers."""
+    """A network that maps images to logits, perhaps with random numbers."""
+
+    @property
+    def network(self) -> Network:
+        """The network that is attacked."""
 
     @property
     def title(self) -> str:
@@ -33,7 +37,7 @@ class Target(Protocol):
 
     @property
     def copies(self) -> int:
-        """Images that the network holds in memory for each one."""
+        """Images in the network's memory for each attacked image."""
 
     def logits(self, pixels: Tensor, noise: Noise) -> Tensor:
         """Returns logits `[N, K]` of pixels `[N, C, H, W]` in [0, 1]."""
@@ -54,10 +58,10 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Refined:
-    """JEM-k of the paper's code: k SGLD steps up log p(x) stand before the classifier.
+    """JEM-k of the paper's code: k SGLD steps up log p(x), then the classifier.
 
-    Noisy duplicates of an image are refined, each by a chain of its own, and their
-    logits averaged.
+    Each image has several noisy duplicates. Each duplicate is refined by its own chain,
+    and the logits of the duplicates are averaged.
 
     Grathwohl, Wang, Jacobsen, Duvenaud, Norouzi and Swersky, Your Classifier is
     Secretly an Energy Based Model and You Should Treat it Like One, ICLR 2020,
@@ -69,12 +73,12 @@ class Refined:
 
     network: Network
     sampler: SGLD = field(default_factory=lambda: SGLD(10))
-    """On pixels in [-1, 1]."""
+    """The chain, on pixels in [-1, 1]."""
     duplicates: int = 5
     input_noise: float = 0.03
-    """Deviation of the noise before the chain, on pixels in [-1, 1]."""
+    """Standard deviation of the noise before the chain, on pixels in [-1, 1]."""
     gradient: Gradient = "straight-through"
-    """What an attacker sees; it changes no logits."""
+    """The gradient that an attacker uses; it changes no logits."""
 
     def __post_init__(self) -> None:
         if self.duplicates < 1:
@@ -91,7 +95,7 @@ class Refined:
 
     @property
     def copies(self) -> int:
-        """Images that the network holds in memory for each one."""
+        """Images in the network's memory for each attacked image."""
         steps = self.sampler.steps if self.gradient == "through" else 0
         return self.duplicates * (1 + steps)
 
@@ -107,7 +111,7 @@ class Refined:
     def _refine(self, states: Tensor, noise: Noise) -> Tensor:
         density = log_density(self.network)
         if self.gradient == "straight-through" or not states.requires_grad:
-            # Adding zero hands the gradient on and changes no bit of the value.
+            # Adding zero passes the gradient on and changes no bit of the value.
             return self.sampler(density, states, noise) + (states - states.detach())
         for _ in range(self.sampler.steps):
             log_p = density(states).sum()
@@ -118,27 +122,27 @@ class Refined:
 
 @dataclass(frozen=True)
 class Misclassify:
-    """Wants labelled images classified wrongly.
+    """The objective of an attacker who wants images to be classified wrongly.
 
-    The loss is the log odds of the wrong classes: cross-entropy is log(1 + exp(loss)),
-    whose gradient points the same way but vanishes where the classifier is sure. The
-    gain is the margin: below 0 for images that are classified rightly. A tie is wrong.
+    The loss is the log odds of the wrong classes. Cross-entropy is log(1 + exp(loss));
+    its gradient has the same direction but vanishes where the classifier is confident.
+    The gain is the margin, below 0 for a correct classification. A tie is an error.
     """
 
     target: Target
     samples: int = 1
-    """Draws of the target's noise that loss and gain are means over, as in expectation
-    over transformation: Athalye, Engstrom, Ilyas and Kwok, Synthesizing Robust
+    """Draws of the target's noise; loss and gain are means over them. Expectation over
+    transformation: Athalye, Engstrom, Ilyas and Kwok, Synthesizing Robust
     Adversarial Examples, ICML 2018, arXiv 1707.07397."""
     enough: float = field(init=False, default=0.0)
 
     @property
     def copies(self) -> int:
-        """Images that the network holds in memory for each one."""
+        """Images in the network's memory for each attacked image."""
         return self.samples * self.target.copies
 
     def __call__(self, pixels: Tensor, images: Images, noise: Noise) -> Aim:
-        """Returns the aim `[N]` of pixels `[N, C, H, W]` in the place of images."""
+        """Returns the aim `[N]` of perturbed pixels `[N, C, H, W]` of images."""
         labels = self.labels(images).repeat_interleave(self.samples)
         logits = self.target.logits(
             pixels.repeat_interleave(self.samples, 0), for_copies(noise, self.samples)
@@ -154,7 +158,7 @@ class Misclassify:
         """Returns the labels `[N]` of images.
 
         Raises:
-            InputError: They have none.
+            InputError: They have no labels.
         """
         if images.labels is None:
             raise InputError("Images without labels cannot be misclassified.")
@@ -162,26 +166,26 @@ class Misclassify:
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
-    """Returns log(1 − p(y|x)) − log p(y|x) of the right class y, `[N]`."""
+    """Returns log(1 − p(y|x)) − log p(y|x) of the correct class y, `[N]`."""
     return _wrong(logits, labels).logsumexp(1) - of_class(logits, labels)
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Returns the highest wrong logit minus the right one, `[N]`.
+    """Returns the highest wrong logit minus the correct one, `[N]`.
 
-    Infinite where logits `[N, K]` are not numbers: that is no right answer.
+    It is infinite where logits `[N, K]` are NaN, which counts as an error.
     """
     lead = _wrong(logits, labels).amax(1) - of_class(logits, labels)
     return lead.nan_to_num(torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 def _wrong(logits: Tensor, labels: Tensor) -> Tensor:
-    """Returns the logits `[N, K]` with −∞ for the right class."""
+    """Returns the logits `[N, K]` with −∞ for the correct class."""
     return logits.scatter(1, labels[:, None], -torch.inf)
 
 
 def for_copies(noise: Noise, copies: int) -> Noise:
-    """Returns noise for images that each stand there so often, one after another."""
+    """Returns noise for batches with so many copies of each image in a row."""
     if copies == 1:
         return noise
     return lambda like: noise(like.unflatten(0, (-1, copies))).flatten(0, 1)

@@ -1,23 +1,30 @@
-"""How well a detector tells images that are attacked to pass for in-distribution."""
+"""The worst-case AUROC of a detector: OOD images are attacked to score high."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from oodbench.attacks.images import Images
-from oodbench.attacks.masking import masked
-from oodbench.attacks.objective import climb
-from oodbench.attacks.scores import RaiseScore
-from oodbench.attacks.suite import BLACK_BOX, Suite
-from oodbench.attacks.trial import Attempt
+from oodbench.attacks.objective import Aim, climb
+from oodbench.attacks.suite import Suite
+from oodbench.attacks.trial import Attempt, Level, PairedTest, paired_tests
 from oodbench.base.errors import InputError, reason
-from oodbench.base.progress import Tell, silent
+from oodbench.base.progress import Tell, Watch, silent
+from oodbench.data.image_set import ImageSet
+from oodbench.jem.sampler import Noise
 from oodbench.metrics.ranking import auroc
 from oodbench.networks.hardware import is_out_of_memory
+from oodbench.networks.network import Network
+from oodbench.scoring.containment import Containment
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.engine import Engine, lacks
+from oodbench.scoring.forward import run_network
+from oodbench.scoring.outputs import Batch, Objective, Outputs
+from oodbench.scoring.spec import Entry
 
 
 @dataclass(frozen=True)
@@ -25,21 +32,107 @@ class WorstCase:
     """A detector's AUROC where every OOD image is attacked, by eps from 0 on."""
 
     outside: str
+    """Name of the set that was attacked."""
     detector: str
     images: int
-    """That were attacked."""
+    """Number of attacked images."""
     eps: list[float]
     auroc: list[float]
-    """Against the attack that is stronger on each image; it never rises with eps."""
+    """Against the strongest attack on each image; it never rises with eps."""
     by_attack: Mapping[str, list[float]]
     """Against each attack alone."""
     fault: str
-    """Why no attack climbs the score's gradient; empty if one does."""
+    """Why the score has no gradient to attack by; empty if it has one."""
+    masking: list[PairedTest]
+    """Tests for masked gradients, on whose attack passes more clean ID images."""
 
-    def masked(self) -> str:
-        """Returns where the score's gradients are masked; empty if nowhere."""
-        what = f"{self.detector} on {self.outside}"
-        return masked(what, self.eps, self.by_attack, BLACK_BOX)
+
+@dataclass(frozen=True)
+class RaiseScore:
+    """The objective of an attacker who wants images to score high."""
+
+    network: Network
+    detector: Detector
+    """Fitted, if it needs fitting."""
+    enough: float = field(init=False, default=torch.inf)
+    copies: int = field(init=False, default=1)
+
+    def __call__(self, pixels: Tensor, images: Images, noise: Noise) -> Aim:
+        """Returns the scores `[N]` of perturbed pixels `[N, C, H, W]` of images.
+
+        Raises:
+            InputError: The detector returns anything but one score per image.
+        """
+        run = differentiable if pixels.requires_grad else run_network
+        batch = run(self.network, pixels, self.detector.objectives, images.numbers)
+        with Containment().watch(type(self.detector).__name__):
+            scores = self.detector.score(Outputs(batch, self.detector))
+        if not isinstance(scores, Tensor) or scores.shape != (len(pixels),):
+            given = list(scores.shape) if isinstance(scores, Tensor) else type(scores)
+            raise InputError(
+                f"it returns {given} for {len(pixels)} images, not one score each"
+            )
+        return Aim(scores, scores.detach())
+
+
+def differentiable(
+    network: Network, pixels: Tensor, objectives: Sequence[Objective], numbers: Tensor
+) -> Batch:
+    """Runs the network as the engine does, with outputs that can be differentiated.
+
+    Args:
+        network: On the device of the pixels.
+        pixels: `[N, *shape]` in [0, 1], part of a graph.
+        objectives: The objectives whose gradients detectors need.
+        numbers: `[N]`, the images' places in their set.
+    """
+    result = network(pixels)
+    gradients = {}
+    for objective in objectives:
+        total = objective(result.logits.clone(), result.log_px.clone()).sum()
+        (gradient,) = torch.autograd.grad(total, pixels, create_graph=True)
+        gradients[objective] = gradient.float()
+    return Batch(
+        inputs=pixels,
+        logits=result.logits,
+        log_px=result.log_px,
+        features=result.features,
+        head=network.head,
+        gradients=gradients,
+        numbers=numbers,
+        rerun=lambda other, asked: differentiable(network, other, asked, numbers),
+    )
+
+
+def fitted(
+    network: Network,
+    entries: Iterable[Entry],
+    fits: Mapping[str, ImageSet],
+    watch: Watch,
+) -> tuple[dict[str, Detector], dict[str, str]]:
+    """Returns the detectors by label, fitted, and why others cannot be used.
+
+    Args:
+        network: The network that they score.
+        entries: Fresh detectors.
+        fits: The images to fit on, by stage (train, val).
+        watch: Shows the progress.
+    """
+    found: dict[str, Detector] = {}
+    faults: dict[str, str] = {}
+    for entry in entries:
+        wanted = entry.detector.fitted_on
+        if fault := lacks(network, entry.detector):
+            faults[entry.label] = fault
+        elif wanted and wanted not in fits:
+            faults[entry.label] = f"it is fitted on {wanted} images, and --in has none"
+        else:
+            found[entry.label] = entry.detector
+    engine = Engine(network, found)
+    for stage, images in fits.items():
+        tell = watch(f"fit on {stage} of {images.dataset.name}", images.count)
+        faults.update(engine.fit(stage, images.split, tell=tell))
+    return {k: found[k] for k in found if k not in faults}, faults
 
 
 def worst_case(
@@ -52,21 +145,22 @@ def worst_case(
 ) -> WorstCase:
     """Attacks OOD images so that a detector scores them high.
 
-    The scores of in-distribution images are clean ones. Every OOD image keeps the best
-    of all perturbations, itself included.
+    In-distribution images stay clean. Every OOD image keeps the highest score of all
+    perturbations, the clean image included.
 
     Args:
-        suite: Which attacks to make.
+        suite: The attacks.
         goal: The detector's score.
-        names: Of the set and of the detector.
+        names: The names of the set and of the detector.
         inside: The in-distribution images.
-        outside: What is attacked.
-        tell: Is told of the images done, by each attack in each ball.
+        outside: The images to attack.
+        tell: Receives the number of images done, per attack and ball.
 
     Raises:
         InputError: The score cannot be attacked, or is not finite.
     """
-    (clean,) = suite.trial(goal, {}).run(inside, suite.balls[:1])
+    (level,) = suite.trial(goal, {}).run(inside, suite.balls[:1])
+    clean = level.strongest.gain
     fault = gradient_fault(goal, outside)
     attempts = {} if fault else {"PGD": Attempt(suite.pgd, goal)}
     if suite.square:
@@ -74,20 +168,37 @@ def worst_case(
     if not attempts:
         raise InputError(f"its score has no gradient ({fault})")
     levels = suite.trial(goal, attempts).run(outside, suite.balls, tell)
-
-    def measured(scores: Sequence[Tensor]) -> list[float]:
-        return [auroc(clean.strongest.gain, each) for each in scores]
-
+    eps = [level.eps for level in levels]
     return WorstCase(
         *names,
         images=len(outside),
-        eps=[level.eps for level in levels],
-        auroc=measured([level.strongest.gain for level in levels]),
+        eps=eps,
+        auroc=[auroc(clean, level.strongest.gain) for level in levels],
         by_attack={
-            name: measured([level.gains[name] for level in levels]) for name in attempts
+            name: [auroc(clean, level.gains[name]) for level in levels]
+            for name in attempts
         },
         fault=fault,
+        masking=list(paired_tests(eps, _passed(clean, levels))),
     )
+
+
+def _passed(clean: Tensor, levels: Sequence[Level]) -> dict[str, list[Tensor]]:
+    """Returns how many clean ID images each OOD image passes, ties half, doubled."""
+    ordered = clean.double().sort().values
+    return {
+        name: [
+            sum(
+                (
+                    torch.searchsorted(ordered, level.gains[name].double(), right=right)
+                    for right in (False, True)
+                ),
+                torch.zeros(()),
+            )
+            for level in levels
+        ]
+        for name in levels[0].gains
+    }
 
 
 def gradient_fault(goal: RaiseScore, images: Images) -> str:

@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 from oodbench import InputError, Network, Split
 from oodbench.attacks.ball import NORMS, Ball
 from oodbench.attacks.images import Images
-from oodbench.attacks.masking import masked
 from oodbench.attacks.methods.pgd import PGD
 from oodbench.attacks.methods.square import Square
 from oodbench.attacks.objective import Kept
-from oodbench.attacks.robust_accuracy import attack_target, robust_accuracy
+from oodbench.attacks.robust_accuracy import (
+    RobustAccuracy,
+    attack_target,
+    robust_accuracy,
+)
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier, Misclassify, log_odds, margin
+from oodbench.attacks.trial import Attempt, PairedTest, masking_notes, paired_tests
 
 EPS = {"linf": (0.02, 0.1, 0.3), "l2": (0.1, 0.4, 1.0)}
 norms = pytest.mark.parametrize("norm", NORMS)
@@ -70,6 +74,11 @@ def margins(network, images, norm):
     lead = network(images.pixels).logits.diff(dim=1).abs().squeeze(1)
     order = {"linf": 1, "l2": 2}[norm]
     return lead / network.module.weight.norm(order)
+
+
+def attacked(suite, network, images):
+    target = Classifier(network)
+    return RobustAccuracy.of(target, attack_target(suite, target, images))
 
 
 def read(split, network):
@@ -175,8 +184,7 @@ def test_results_depend_on_seed_and_number_alone(tiny, labelled, norm):
         suite = Suite(
             norm, EPS[norm][:1], PGD(5), Square(30), seed=seed, batch_size=batch_size
         )
-        found = attack_target(suite, Classifier(tiny), chosen)
-        return found.levels[-1].strongest.pixels
+        return attack_target(suite, Classifier(tiny), chosen)[-1].strongest.pixels
 
     whole = strongest(None, images)
     torch.testing.assert_close(strongest(7, images), whole)
@@ -202,8 +210,8 @@ def test_every_image_falls_at_the_first_eps_that_its_margin_allows():
     distances = margins(network, images, "linf").tolist()
     eps = sorted(distances)[2::4]
     suite = Suite("linf", tuple(1.001 * each for each in eps), PGD(10))
-    found = attack_target(suite, Classifier(network), images)
-    for distance, fell in zip(distances, found.falls_at(), strict=True):
+    found = attacked(suite, network, images)
+    for distance, fell in zip(distances, found.falls_at, strict=True):
         expected = [1.001 * each for each in eps if each >= distance]
         assert fell == (expected[0] if expected else None)
     assert found.accuracy == pytest.approx(
@@ -218,29 +226,73 @@ class Rounding(Linear):
         return super().forward((8 * images).round() / 8)
 
 
-def test_masked_gradients_are_told_in_one_sentence():
+def test_masked_gradients_are_named_in_one_sentence():
     network = Network(Rounding(), (1, 4, 4), "rounding")
     images = grey(network)
     suite = Suite("linf", (0.1, 0.2), PGD(5), Square(200))
-    found = attack_target(suite, Classifier(network), images)
+    found = attacked(suite, network, images)
     assert found.by_attack["square"][-1] < found.by_attack["PGD"][-1]
-    assert found.masked().startswith("Gradients of classifier are masked: at eps 0.")
-    plain = attack_target(suite, Classifier(linear()), grey(linear()))
-    assert plain.masked() == ""
+    (note,) = masking_notes({"classifier": found.masking})
+    assert note.startswith("Gradients of classifier are probably masked, or PGD takes")
+    plain = attacked(suite, linear(), grey(linear()))
+    assert masking_notes({"classifier": plain.masking}) == []
 
 
 @pytest.mark.parametrize(
-    ("left", "told"),
+    ("wins", "losses", "p"),
     [
-        ({"PGD": [0.5, 0.4], "square": [0.5, 0.3]}, True),
-        ({"PGD": [0.5, 0.4], "square": [0.5, 0.395]}, False),
-        ({"PGD": [0.5, 0.5], "through": [0.5, 0.2], "square": [0.5, 0.3]}, False),
-        ({"square": [0.5, 0.3]}, False),
-        ({"PGD": [0.5, 0.4]}, False),
+        (0, 0, 1),
+        (1, 0, 1 / 2),
+        (0, 3, 1),
+        (4, 0, 1 / 16),
+        (5, 0, 1 / 32),
+        (5, 1, 7 / 64),
+        (8, 2, 56 / 1024),
+        (9, 1, 11 / 1024),
+        (20, 0, 2**-20),
+        (3, 2, 1 / 2),
     ],
 )
-def test_only_a_clear_lead_of_a_black_box_attack_is_told(left, told):
-    assert bool(masked("it", [0.1, 0.2], left, {"square"})) is told
+def test_p_values_are_binomial_sums(wins, losses, p):
+    assert PairedTest.of(0.1, "square", wins, losses).p == pytest.approx(p)
+
+
+def test_pairs_are_counted_against_the_best_attack_by_gradients():
+    reached = {
+        "PGD straight-through": [[0, 0, 0, 0, 0], [0, 0, 1, 0, 1]],
+        "PGD through": [[0, 0, 0, 0, 0], [0, 0, 0, 1, 1]],
+        "transfer": [[0, 0, 0, 0, 0], [1, 1, 0, 0, 1]],
+        "square": [[0, 0, 0, 0, 0], [1, 0, 1, 0, 0]],
+    }
+    tensors = {k: [torch.tensor(r) > 0 for r in rows] for k, rows in reached.items()}
+    found = list(paired_tests([0.0, 0.2], tensors))
+    assert [(t.attack, t.eps, t.wins, t.losses) for t in found] == [
+        ("transfer", 0.2, 2, 2),
+        ("square", 0.2, 1, 2),
+    ]
+    assert not list(paired_tests([0.2], {"square": tensors["square"][1:]}))
+
+
+@pytest.mark.parametrize(
+    ("wins", "others", "named"),
+    [
+        (1, 0, False),  # p = 1/2: one image may fall by luck
+        (4, 0, False),  # p = 1/16
+        (5, 0, True),  # p = 1/32
+        (5, 1, False),  # p = 2/32 after Holm's correction for two tests
+        (6, 1, True),  # p = 2/64
+        (6, 3, False),  # p = 4/64
+    ],
+)
+def test_masking_is_named_at_5_percent_after_holm(wins, others, named):
+    tests = {"it": [PairedTest.of(0.1, "square", wins, 0)]}
+    tests["others"] = [PairedTest.of(0.1, "square", 1, 1)] * others
+    notes = masking_notes(tests)
+    assert len(notes) == named
+    if named:
+        p = (1 + others) * 2**-wins
+        assert f"stronger on {wins} images and weaker on 0" in notes[0]
+        assert f"p = {p:.2g} after Holm's correction for {1 + others} tests" in notes[0]
 
 
 def test_log_odds_and_margin_by_hand():
@@ -291,7 +343,10 @@ def test_rounding_loses_nothing_where_eps_is_a_level():
         (lambda: Ball("l2", -0.1), "eps -0.1 must be"),
         (lambda: Ball("l2", math.nan), "eps nan must be"),
         (lambda: Suite("l0"), "no norm 'l0'"),
-        (lambda: Suite(samples=0), "at least 1 sample"),
+        (lambda: Suite(samples=0), "samples must be at least 1"),
+        (lambda: Suite(batch_size=0), "batch size must be at least 1"),
+        (lambda: Suite(eps=(8.0,)), "eps 8 is more than 1.* write 8/255"),
+        (lambda: Suite("l2", (0.10001, 0.10002)), "both be shown as 0.1;"),
         (lambda: PGD(0), "steps of at least 1"),
         (lambda: PGD(restarts=0), "restarts of at least 1"),
         (lambda: PGD(step_size=0.0), "step size of PGD"),
@@ -302,3 +357,44 @@ def test_rounding_loses_nothing_where_eps_is_a_level():
 def test_bad_numbers_are_one_sentence(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((3, 4, 4, 1), np.uint8), [0, 1, 2], "labels go from 0 to 2"),
+        (np.zeros((3, 4, 4, 1), np.uint8), [0, -1, 1], "labels go from -1 to 1"),
+        (np.full((3, 4, 4, 1), 2, np.float32), [0, 1, 0], r"must lie in \[0, 1\]"),
+        (np.full((3, 4, 4, 1), np.nan, np.float32), [0, 1, 0], r"must lie in \[0, 1\]"),
+        (np.zeros((0, 4, 4, 1), np.uint8), [], "no images to attack"),
+    ],
+)
+def test_images_and_labels_that_do_not_fit_are_one_sentence(images, labels, message):
+    split = Split(images, np.array(labels, np.int64))
+    with pytest.raises(InputError, match=message):
+        robust_accuracy(linear(), split, (0.1,), pgd=PGD(1))
+
+
+def test_equal_radii_count_once_and_zero_is_the_clean_accuracy(tiny, labelled):
+    found = robust_accuracy(tiny, labelled, (0.1, 0.0, 0.1, -0.0), pgd=PGD(2))
+    assert list(found) == [0.0, 0.1]
+    assert list(robust_accuracy(tiny, labelled, (0.0,))) == [0.0]
+
+
+class Fickle:
+    """An attack that succeeds in balls below 0.15 only."""
+
+    def __call__(self, objective, images, ball, seed):
+        moved = PGD(20)(objective, images, Ball(ball.norm, 0.1), seed)
+        return moved if ball.eps < 0.15 else images.pixels
+
+
+def test_a_success_at_a_smaller_eps_counts_at_larger_ones(tiny, labelled):
+    images, target = read(labelled, tiny), Classifier(tiny)
+    suite = Suite("linf", (0.1, 0.2, 0.3))
+    trial = suite.trial(
+        Misclassify(target), {"fickle": Attempt(Fickle(), Misclassify(target))}
+    )
+    found = RobustAccuracy.of(target, trial.run(images, suite.balls))
+    assert found.accuracy[1] < found.accuracy[0]
+    assert found.accuracy[1] == found.accuracy[2] == found.accuracy[3]

@@ -11,7 +11,11 @@ from oodbench.attacks.images import Images
 from oodbench.attacks.methods.pgd import PGD
 from oodbench.attacks.methods.square import Square
 from oodbench.attacks.objective import climb
-from oodbench.attacks.robust_accuracy import attack_target, robust_accuracy
+from oodbench.attacks.robust_accuracy import (
+    RobustAccuracy,
+    attack_target,
+    robust_accuracy,
+)
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import GRADIENTS, Classifier, Misclassify, Refined
 from oodbench.attacks.trial import Attempt, Trial
@@ -34,6 +38,10 @@ class Smooth:
         return Result(logits, logits.logsumexp(1), None)
 
 
+def attacked(suite, target, images):
+    return RobustAccuracy.of(target, attack_target(suite, target, images))
+
+
 def smooth_images():
     generator = torch.Generator().manual_seed(1)
     pixels = torch.rand(3, 1, 2, 2, generator=generator, dtype=torch.float64)
@@ -41,7 +49,7 @@ def smooth_images():
 
 
 def draws(images):
-    """The same noise whenever it is asked for."""
+    """The same noise at every call."""
     return images.noise(0, "test")
 
 
@@ -160,22 +168,22 @@ def test_a_refining_target_is_attacked_by_both_gradients_and_by_transfer(
     tiny, labelled
 ):
     suite = Suite("linf", (0.05, 0.2), PGD(5), Square(20))
-    found = attack_target(suite, Refined(tiny, SGLD(2, noise=0.01)), labelled)
+    found = attacked(suite, Refined(tiny, SGLD(2, noise=0.01)), labelled)
     names = {"PGD straight-through", "PGD through", "transfer", "square"}
     assert set(found.by_attack) == names
     for place, rate in enumerate(found.accuracy):
         assert rate <= min(rates[place] for rates in found.by_attack.values())
-    plain = attack_target(suite, Refined(tiny, SGLD(0)), labelled)
+    plain = attacked(suite, Refined(tiny, SGLD(0)), labelled)
     assert set(plain.by_attack) == {"PGD", "transfer", "square"}
-    assert plain.target.title == "refined-0"
+    assert plain.target["title"] == "refined-0"
 
 
 def test_batch_size_changes_no_refining_target(tiny, labelled):
     rates = []
     for batch_size in (None, 10):
         suite = Suite("l2", (0.3,), PGD(3), Square(10), batch_size=batch_size)
-        found = attack_target(suite, Refined(tiny, SGLD(1)), labelled)
-        rates.append((found.by_attack, found.falls_at()))
+        found = attacked(suite, Refined(tiny, SGLD(1)), labelled)
+        rates.append((found.by_attack, found.falls_at))
     assert rates[0] == rates[1]
 
 
@@ -188,7 +196,7 @@ def test_memory_that_runs_out_halves_the_batches(tiny, labelled, caplog):
 
     suite = Suite("linf", (0.1,), PGD(3))
     found, expected = (
-        attack_target(suite, kind(tiny), labelled) for kind in (Greedy, Classifier)
+        attacked(suite, kind(tiny), labelled) for kind in (Greedy, Classifier)
     )
     assert found.accuracy == expected.accuracy
     assert "batches of 10" in caplog.text

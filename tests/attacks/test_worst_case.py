@@ -10,9 +10,9 @@ from oodbench.attacks.images import Images
 from oodbench.attacks.methods.pgd import PGD
 from oodbench.attacks.methods.square import Square
 from oodbench.attacks.objective import climb
-from oodbench.attacks.scores import RaiseScore
 from oodbench.attacks.suite import Suite
-from oodbench.attacks.worst_case import worst_case
+from oodbench.attacks.trial import masking_notes
+from oodbench.attacks.worst_case import RaiseScore, worst_case
 from oodbench.scoring.spec import open_detector
 
 NAMES = ("msp", "max_logit", "energy", "entropy", "log_px", "jem_grad_norm")
@@ -75,6 +75,8 @@ def test_the_worst_case_is_never_above_the_clean_auroc(
     assert found.auroc[-1] < found.auroc[0] - 0.02
     for place, rate in enumerate(found.auroc):
         assert rate <= min(rates[place] for rates in found.by_attack.values())
+    for rates in found.by_attack.values():
+        assert rates[0] == found.auroc[0] == max(rates)
 
 
 @pytest.mark.parametrize("name", [*NAMES, REFINING])
@@ -123,7 +125,7 @@ def test_a_score_without_gradient_is_attacked_by_the_square_attack_alone(
         attacked(Suite(pgd=PGD(2)), tiny, Cut(), inside, outside)
 
 
-def test_a_flat_gradient_leaves_pgd_at_its_start_and_is_told(inside, outside):
+def test_a_flat_gradient_leaves_pgd_at_its_start_and_is_named(inside, outside):
     class Levels(torch.nn.Module):
         def forward(self, images):
             return 5 * (8 * images).round().flatten(1)[:, :2]
@@ -133,12 +135,40 @@ def test_a_flat_gradient_leaves_pgd_at_its_start_and_is_told(inside, outside):
     detector = open_detector("max_logit").detector
     found = attacked(suite, network, detector, inside, outside)
     assert found.by_attack["square"][-1] < found.by_attack["PGD"][-1] - 0.01
-    assert found.masked().startswith("Gradients of it on out are masked")
+    (note,) = masking_notes({"it on out": found.masking})
+    assert note.startswith("Gradients of it on out are probably masked")
 
 
 def test_a_detector_that_fails_says_so(tiny, inside, outside):
     with pytest.raises(RuntimeError, match="out of cheese"):
         attacked(SUITE, tiny, Failing(), inside, outside)
+
+
+@dataclass
+class Column(Detector):
+    """Returns `[N, 1]` where `[N]` is due."""
+
+    def score(self, batch):
+        return batch.logits.amax(1, keepdim=True)
+
+
+def test_scores_of_another_shape_are_refused(tiny, inside, outside):
+    with pytest.raises(InputError, match=r"returns \[40, 1\] for 40 images"):
+        attacked(SUITE, tiny, Column(), inside, outside)
+
+
+@dataclass
+class Constant(Detector):
+    """The same score for all images, with a gradient of zero."""
+
+    def score(self, batch):
+        return 0 * batch.logits.amax(1)
+
+
+def test_a_constant_score_stays_at_one_half_without_a_note(tiny, inside, outside):
+    found = attacked(SUITE, tiny, Constant(), inside, outside)
+    assert set(found.auroc) == {0.5}
+    assert {(test.wins, test.losses) for test in found.masking} == {(0, 0)}
 
 
 def test_batch_size_changes_no_worst_case(tiny, inside, outside):

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import InputError, load_network
+from oodbench import Dataset, InputError, Split, load_network
+from oodbench.attacks.attack import attack
+from oodbench.attacks.ball import eps_text
 from oodbench.attacks.curves import robustness_curves
 from oodbench.attacks.images import Images
 from oodbench.attacks.methods.auto_attack import AutoAttack
 from oodbench.attacks.methods.pgd import PGD
-from oodbench.attacks.plan import Plan
-from oodbench.attacks.record import eps_text
-from oodbench.attacks.robust_accuracy import attack_target
-from oodbench.attacks.rounding import rounded
+from oodbench.attacks.robust_accuracy import RobustAccuracy, attack_target, rounded
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier
 from oodbench.data.spec import open_dataset
@@ -103,8 +102,9 @@ def test_saved_images_are_a_set_that_run_opens(oodbench, tmp_path):
 def test_rounded_images_are_judged_as_they_will_be_read(tiny, images, tmp_path, norm):
     suite = Suite(norm, (0.1, 0.3), PGD(5))
     seen = Images.of(images, tiny.shape)
-    robustness = attack_target(suite, Classifier(tiny), seen)
-    for one in rounded(suite, robustness, seen):
+    target = Classifier(tiny)
+    levels = attack_target(suite, target, seen)
+    for one in rounded(suite, target, levels, seen):
         one.write(tmp_path / "set.npz")
         opened = open_dataset(f"npz:{tmp_path / 'set.npz'}").load("test", tiny.shape)
         again = Images.of(opened, tiny.shape)
@@ -124,7 +124,7 @@ def test_rounded_images_are_judged_as_they_will_be_read(tiny, images, tmp_path, 
         (1.0, "l2", "1"),
     ],
 )
-def test_radii_are_written_as_people_write_them(eps, norm, text):
+def test_radii_are_written_as_fractions_of_255_or_short_numbers(eps, norm, text):
     assert eps_text(eps, norm) == text
 
 
@@ -143,6 +143,8 @@ def test_radii_are_written_as_people_write_them(eps, norm, text):
         (["--in", "digits"], 3, "labels up to 9"),
         (["--images", "0"], 2, "images"),
         (["--steps", "0"], 2, "steps"),
+        (["--eps", "8"], 3, "write 8/255"),
+        (["--out", "digits:0-7"], 3, "holds the same images"),
     ],
 )
 def test_bad_input_is_a_sentence(oodbench, arguments, code, message):
@@ -152,7 +154,7 @@ def test_bad_input_is_a_sentence(oodbench, arguments, code, message):
     assert "Traceback" not in errors + out
 
 
-def test_detectors_that_cannot_be_used_are_told_and_the_others_attacked(
+def test_detectors_that_cannot_be_used_are_named_and_the_others_attacked(
     oodbench, tmp_path
 ):
     inside = open_dataset("digits:0-7").load("test", (1, 8, 8))
@@ -164,7 +166,8 @@ def test_detectors_that_cannot_be_used_are_told_and_the_others_attacked(
     )  # fmt: skip
     assert code == 0, errors
     assert (
-        "pixel_knn was not attacked: fitted on train images, which in has not." in out
+        "pixel_knn was not attacked: it is fitted on train images, and --in has none."
+        in out
     )
     assert "| digits:8-9 | msp " in out
 
@@ -180,18 +183,132 @@ def test_without_labels_scores_alone_are_attacked(oodbench):
 
 
 def test_the_curves_are_the_accuracies():
-    network, inside = load_network("jem-digits"), open_dataset("digits:0-7")
-    suite = Suite("l2", (0.5, 2.0), PGD(3))
-    found = Plan(inside, suite=suite, refine=(0,), count=20).attack(network)
-    figure = robustness_curves("title", "l2", [found])
+    found = attack(
+        [load_network("jem-digits")],
+        norm="l2",
+        eps=(0.5, 2.0),
+        steps=3,
+        black_box=0,
+        refine=(0,),
+        images=20,
+    )
+    figure = robustness_curves(found)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    for one in found.robustness:
-        line = lines[f"jem-digits, {one.target.title}"]
+    for one in found[0].robust_accuracy:
+        line = lines[f"jem-digits, {one.target['title']}"]
         assert list(line.get_xdata()) == [0, 0.5, 2]
         assert list(line.get_ydata()) == [100 * rate for rate in one.accuracy]
     (legend,) = figure.legends
     texts = [text.get_text() for text in legend.get_texts()]
     assert texts == ["jem-digits, classifier", "jem-digits, refined-0"]
+
+
+FAST = {"steps": 2, "black_box": 2, "images": 10, "eps": (8 / 255,)}
+
+
+def test_finished_models_are_kept_when_a_command_is_interrupted(tmp_path, monkeypatch):
+    begun = []
+
+    def watch(stage, total, *, stop):
+        begun.append(stage)
+        if stop and stage.startswith(stop):
+            raise KeyboardInterrupt
+        return lambda steps, note="": None
+
+    def run(stop=None, **changed):
+        begun.clear()
+        return attack(
+            ["jem-digits", "ce-digits"], to=tmp_path,
+            watch=lambda *stage: watch(*stage, stop=stop), **{**FAST, **changed},
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stop="ce-digits")
+    (jem,) = record(tmp_path)["models"]
+    both = run()
+    assert begun == ["ce-digits, classifier"]
+    assert [one.model["name"] for one in both] == ["jem-digits", "ce-digits"]
+    assert both[0].run == jem["run"]
+    assert [str(one) for one in run()] == [str(one) for one in both]
+    assert begun == []
+    for other in ({"seed": 1}, {"images": 11}, {"eps": (0.1,)}, {"refine": (0,)}):
+        run(**other)
+        assert begun, other
+
+
+def test_another_set_or_a_lost_image_is_attacked_again(tmp_path):
+    def one(count):
+        generator = np.random.default_rng(0)
+        pixels = generator.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+        labels = np.arange(count) % 8
+        return Dataset("mine", lambda *_: Split(pixels, labels), "far")
+
+    def finished(dataset):
+        (found,) = attack(["ce-digits"], dataset, to=tmp_path, save=True, **FAST)
+        return found.run["finished"]
+
+    first = finished(one(12))
+    assert finished(one(12)) == first
+    assert finished(one(13)) != first
+    for path in tmp_path.rglob("*.npz"):
+        path.unlink()
+    assert finished(one(12)) != first
+
+
+def test_results_show_their_numbers_and_equal_names_count_once():
+    found = attack(
+        ["ce-digits", "ce-digits"], out=["digits:8-9"] * 2,
+        detectors=["energy", "energy"], refine=(0, 0), **FAST,
+    )  # fmt: skip
+    (one,) = found
+    lines = repr(one).splitlines()
+    assert lines[0] == "ce-digits on digits:0-7, linf, in %"
+    assert [line.partition(":")[0].strip() for line in lines[1:4]] == [
+        "accuracy of classifier",
+        "accuracy of refined-0",
+        "AUROC of energy, digits",
+    ]
+    rate = f"8/255 {100 * one.robust_accuracy[0].accuracy[1]:.1f}"
+    assert rate in lines[1]
+
+
+def test_controls_and_fitted_detectors_are_attacked(tmp_path):
+    (one,) = attack(
+        ["ce-digits"], out=["digits:8-9"], to=tmp_path,
+        detectors=["pixel_knn", "pixel_stats"], **FAST,
+    )  # fmt: skip
+    names = [each.detector for each in one.worst_case_auroc]
+    assert names == ["pixel_knn", "pixel_stats"]
+    for each in one.worst_case_auroc:
+        assert each.auroc[1] <= each.auroc[0]
+
+
+def test_fewer_images_than_asked_for_and_clean_images_alone(oodbench):
+    code, out, errors = oodbench(
+        "attack", *QUICK, "--eps", "0,0", "--out", "digits:8-9", "--images", "3000",
+        "--detectors", "energy",
+    )  # fmt: skip
+    assert code == 0, errors
+    assert out.count("clean |\n") == 2
+    assert "digits:8-9 has only" in out
+    assert "fewer than the 3000" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"eps": (8.0,)}, "eps 8 is more than 1"),
+        ({"steps": 0}, "steps of at least 1, got 0"),
+        ({"black_box": -1}, "at least 1 query, got -1"),
+        ({"images": 0}, "images must be at least 1, got 0"),
+        ({"refine": (-1,)}, "0 steps or more, not -1"),
+        ({"save": True}, "need a folder"),
+        ({"out": ["digits:0-7"]}, "digits:0-7 holds the same images"),
+    ],
+)
+def test_bad_arguments_are_a_sentence_before_any_attack(options, message):
+    with pytest.raises(InputError, match=message):
+        attack(["ce-digits"], **options)
 
 
 @pytest.mark.skipif(HAS_AUTO, reason="pyautoattack is installed")
@@ -209,7 +326,9 @@ def test_auto_attack_is_no_weaker_than_pgd_and_leaves_no_trace(norm, eps):
     some = Images.of(split, network.shape, count=20)
     before = torch.random.get_rng_state()
     suite = Suite(norm, (eps,), auto=AutoAttack())
-    found = attack_target(suite, Classifier(network), some).by_attack
+    target = Classifier(network)
+    levels = attack_target(suite, target, some)
+    found = RobustAccuracy.of(target, levels).by_attack
     assert found["AutoAttack"][-1] <= found["PGD"][-1]
     assert found["AutoAttack"][-1] < found["AutoAttack"][0]
     assert torch.equal(torch.random.get_rng_state(), before)

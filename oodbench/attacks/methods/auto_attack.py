@@ -18,14 +18,14 @@ from oodbench.base.errors import InputError
 
 NAMES: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}
 TARGETS = 9
-"""Wrong classes, at most, that its targeted attacks aim at."""
+"""The most wrong classes that its targeted attacks try."""
 
 
 @dataclass(frozen=True)
 class AutoAttack:
     """The standard version: APGD-CE, targeted APGD-DLR and FAB, 5,000 square queries.
 
-    It draws from torch's global random numbers, which are put back after it; so its
+    It draws from torch's global random numbers, which are restored afterwards. So its
     results depend on the batch size, unlike those of the other attacks here.
 
     Croce and Hein, Reliable Evaluation of Adversarial Robustness with an Ensemble of
@@ -41,7 +41,7 @@ class AutoAttack:
     def __call__(
         self, objective: Objective, images: Images, ball: Ball, seed: int
     ) -> Tensor:
-        """Returns perturbed pixels `[N, C, H, W]`; those of images that stand as is.
+        """Returns perturbed pixels `[N, C, H, W]`, unchanged where the attack fails.
 
         Raises:
             InputError: It cannot attack such images or such a network.

@@ -19,9 +19,9 @@ from oodbench.jem.sampler import ChainNoise
 class PGD:
     """Steps of equal length along the gradient, each projected back into the ball.
 
-    Every restart begins at a random place in the ball. Of all that the steps pass, the
-    best of each image is kept, not the last; an image that has fallen is not attacked
-    again by later restarts. An image's result depends on the seed and its number alone.
+    Every restart begins at a random place in the ball. The best point of the whole
+    path counts, not the last one. Later restarts skip images that have fallen. An
+    image's result depends only on the seed and on the image's number.
 
     Madry, Makelov, Schmidt, Tsipras and Vladu, Towards Deep Learning Models Resistant
     to Adversarial Attacks, ICLR 2018, arXiv 1706.06083.
@@ -67,7 +67,7 @@ class PGD:
         noise: ChainNoise,
         best: Kept,
     ) -> None:
-        """Runs once from a random start, and offers `best` all that it passes."""
+        """Runs once from a random start, and offers every point to `best`."""
         length = 2.5 * ball.eps / self.steps
         if self.step_size is not None:
             length = self.step_size

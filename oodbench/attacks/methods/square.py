@@ -1,4 +1,4 @@
-"""The square attack, a random search that never asks for a gradient."""
+"""The square attack, a random search without gradients."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ HALVINGS = (0, 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000, 10000)
 
 @dataclass(frozen=True)
 class Square:
-    """Changes a square at a random place, and keeps it if that brings a gain.
+    """Changes a square at a random place, and keeps the change if it brings a gain.
 
-    Squares shrink as queries go on, in stages; after each stage the images that have
-    fallen rest. An image's result depends on the seed and its number alone.
+    Squares shrink in stages as queries are used up. Images that have fallen are left
+    out of later stages. An image's result depends only on the seed and on its number.
 
     Andriushchenko, Croce, Flammarion and Hein, Square Attack: a Query-Efficient
     Black-Box Adversarial Attack via Random Search, ECCV 2020, arXiv 1912.00049.
@@ -35,9 +35,9 @@ class Square:
     """
 
     queries: int = 1000
-    """Images that the target is shown, for each one attacked."""
+    """Perturbed images that the target classifies, per attacked image."""
     share: float = 0.8
-    """Of the image that the first squares cover, in (0, 1]; by default as in AutoAttack
+    """Share of the image that the first squares cover, in (0, 1]; as in AutoAttack
     (Croce and Hein, ICML 2020, arXiv 2003.01690)."""
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Square:
         return kept.pixels
 
     def _stages(self) -> Iterator[tuple[float, int]]:
-        """Yields shares of the image, and how many queries change so much."""
+        """Yields shares of the image, each with its number of queries."""
         ends = [round(each * (self.queries - 1) / HALVINGS[-1]) for each in HALVINGS]
         for halvings, (first, end) in enumerate(pairwise(ends)):
             yield self.share / 2**halvings, end - first
