@@ -21,12 +21,12 @@ from pathlib import Path
 
 RUN = """
 import sys
-from oodbench import partial
-partial.CHUNK = 64
-from oodbench import benchmark
+from oodbench.runs import chunks
+chunks.CHUNK = 64
+import oodbench
 print("ready", flush=True)
-benchmark.run(["ce-digits"], out=["digits:8-9", "photos", "noise:uniform"],
-              batch_size=32, device="cpu", results=sys.argv[1])
+oodbench.run(["ce-digits"], out=["digits:8-9", "photos", "noise:uniform"],
+             batch_size=32, device="cpu", results=sys.argv[1])
 """
 TRAIN = """
 import sys
