@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,11 +71,6 @@ class Images:
             self.numbers[places.cpu()],
             None if self.labels is None else self.labels[places],
         )
-
-    def batches(self, size: int) -> Iterator[Images]:
-        """Yields all images in order, at most `size` at a time."""
-        for places in torch.arange(len(self), device=self.pixels.device).split(size):
-            yield self[places]
 
     def noise(self, seed: int, purpose: str) -> ChainNoise:
         """Returns random numbers that depend on seed, purpose and image number."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,9 +15,8 @@ from oodbench.attacks.objective import Attack, Kept, Objective
 from oodbench.base.progress import Tell, silent
 from oodbench.data.dataset import Shape
 from oodbench.metrics.significance import SIGNIFICANCE, holm
-from oodbench.networks.hardware import first_batch_size, is_out_of_memory
-
-logger = logging.getLogger(__name__)
+from oodbench.networks.hardware import first_batch_size
+from oodbench.scoring.batches import Batches
 
 BLACK_BOX = frozenset({"square", "transfer"})
 """The attacks that use no gradient of their target."""
@@ -68,24 +66,22 @@ class Trial:
             images: The images to attack.
             balls: Balls of one norm, in rising order.
             tell: Receives the number of images done, per attack and ball.
+
+        Raises:
+            InputError: Memory is too small for a single image.
         """
         size = self.batch_size or first_batch_size(
             Shape(*images.pixels.shape[1:]), images.pixels.device
         )
         objectives = [self.judge, *(each.objective for each in self.attempts.values())]
         room = max(1, size // max(each.copies for each in objectives))
-        while True:
-            try:
-                parts = [self._run(part, balls, tell) for part in images.batches(room)]
-                return [_merge(level) for level in zip(*parts, strict=True)]
-            except Exception as error:
-                if not is_out_of_memory(error) or room == 1:
-                    raise
-            # Outside the handler, which keeps what was allocated alive.
-            room = max(1, min(room, len(images)) // 2)
-            logger.warning("Out of memory; starting again with batches of %d.", room)
-            if images.pixels.is_cuda:
-                torch.cuda.empty_cache()
+        places = torch.arange(len(images), device=images.pixels.device)
+
+        def attack(start: int, stop: int) -> list[Level]:
+            return self._run(images[places[start:stop]], balls, tell)
+
+        parts = Batches(room).run(attack, len(images))
+        return [_merge(level) for level in zip(*parts, strict=True)]
 
     @torch.no_grad()
     def judged(self, pixels: Tensor, images: Images) -> Tensor:

@@ -56,6 +56,9 @@ class RaiseScore:
     """Fitted, if it needs fitting."""
     enough: float = field(init=False, default=torch.inf)
     copies: int = field(init=False, default=1)
+    _contained: Containment = field(
+        init=False, repr=False, compare=False, default_factory=Containment
+    )
 
     def __call__(self, pixels: Tensor, images: Images, noise: Noise) -> Aim:
         """Returns the scores `[N]` of perturbed pixels `[N, C, H, W]` of images.
@@ -63,14 +66,19 @@ class RaiseScore:
         Raises:
             InputError: The detector returns anything but one score per image.
         """
-        run = differentiable if pixels.requires_grad else run_network
-        batch = run(self.network, pixels, self.detector.objectives, images.numbers)
-        with Containment().watch(type(self.detector).__name__):
+        given = self.network, pixels, self.detector.objectives, images.numbers
+        if pixels.requires_grad:
+            batch = differentiable(*given)
+        else:
+            batch = run_network(*given, self._contained)
+        # The same code runs with and without gradients, which is a setting too.
+        key = torch.is_grad_enabled()
+        with self._contained.watch(type(self.detector).__name__, key):
             scores = self.detector.score(Outputs(batch, self.detector))
         if not isinstance(scores, Tensor) or scores.shape != (len(pixels),):
-            given = list(scores.shape) if isinstance(scores, Tensor) else type(scores)
+            what = list(scores.shape) if isinstance(scores, Tensor) else type(scores)
             raise InputError(
-                f"it returns {given} for {len(pixels)} images, not one score each"
+                f"it returns {what} for {len(pixels)} images, not one score each"
             )
         return Aim(scores, scores.detach())
 
