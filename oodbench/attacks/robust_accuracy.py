@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -166,7 +167,11 @@ class Rounded:
 
     def write(self, path: Path) -> None:
         """Writes an archive that `npz:PATH` opens."""
-        arrays = {"images": self.images, "numbers": self.numbers, "labels": self.labels}
+        arrays: dict[str, NDArray[Any]] = {
+            "images": self.images,
+            "numbers": self.numbers,
+            "labels": self.labels,
+        }
         write_atomically(path, npz_bytes(arrays, compressed=True))
 
 
