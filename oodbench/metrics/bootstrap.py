@@ -1,9 +1,10 @@
-"""Draws samples from a sample, to say how far AUROC and FPR at TPR may lie from it.
+"""Bootstrap intervals of FPR at TPR, whose threshold is drawn with the images.
 
 Images, or the clusters that they share an origin in, are drawn with replacement, each
-class for itself, as many as there are (Efron and Tibshirani, An Introduction to the
-Bootstrap, Chapman & Hall, 1993). No score is copied: a sample is how often each is
-drawn. Intervals go from percentile to percentile.
+class on its own, as many as there are (Efron and Tibshirani, An Introduction to the
+Bootstrap, Chapman & Hall, 1993). No score is copied: the threshold and the rate of a
+sample are drawn from their distributions, or, with clusters, counted from how often
+each cluster is drawn. Intervals go from percentile to percentile.
 """
 
 from __future__ import annotations
@@ -22,50 +23,13 @@ from oodbench.metrics.intervals import (
 from oodbench.metrics.ranking import (
     Convention,
     FloatArray,
-    RocCurve,
-    auroc,
     finite,
     fpr_at_tpr,
-    roc_curve,
     threshold_at_tpr,
 )
 
 RESAMPLES = 1000
 SEED = 0
-GROUPS = 200
-"""Stretches that the sorted scores are cut into; more cost time."""
-
-
-def auroc_interval(
-    id_scores: ArrayLike,
-    ood_scores: ArrayLike,
-    clusters: Clusters = INDEPENDENT,
-    *,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> Interval:
-    """Returns a bootstrap interval of the AUROC, in [0, 1].
-
-    Where all samples agree, because the scores separate the classes or are all tied,
-    they tell nothing, and `alike_interval` bounds the AUROC instead.
-
-    Args:
-        id_scores: `[N]`.
-        ood_scores: `[M]`.
-        clusters: Images that share an origin.
-        level: Share of samples whose interval is meant to hold the true AUROC.
-        resamples: How many samples are drawn.
-        seed: Of the draws.
-
-    Returns:
-        (0, 1) where a class has a single image or cluster.
-    """
-    drawn = resampled_aurocs(
-        id_scores, ood_scores, clusters, resamples=resamples, seed=seed
-    )
-    units = _units(id_scores, ood_scores, clusters)
-    return _percentiles(drawn, auroc(id_scores, ood_scores), min(units), units, level)
 
 
 def fpr_interval(
@@ -79,24 +43,26 @@ def fpr_interval(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Interval:
-    """Returns a bootstrap interval of `metrics.fpr_at_tpr`, in [0, 1].
+    """Returns a bootstrap interval of `ranking.fpr_at_tpr`, in [0, 1].
 
     The threshold is found anew in every sample. Where the rate is 0 or 1, or where all
     samples agree, the interval is at least that of `alike_interval` over the negatives.
 
     Args:
-        id_scores: `[N]`.
-        ood_scores: `[M]`.
+        id_scores: `[N]`, finite.
+        ood_scores: `[M]`, finite.
         clusters: Images that share an origin.
-        tpr: The wanted share of the positives.
+        tpr: The wanted share of the positives, in (0, 1].
         convention: Which class is positive.
-        level: Share of samples whose interval is meant to hold the true rate.
+        level: Share of samples whose interval contains the true rate, in (0, 1).
         resamples: How many samples are drawn.
-        seed: Of the draws.
+        seed: The seed of the draws.
 
     Returns:
-        (0, 1) where a class has a single image or cluster.
+        The interval, which contains the rate of the sample; (0, 1) where a class has a
+        single image or cluster.
     """
+    tail = tail_of(level)
     observed = fpr_at_tpr(id_scores, ood_scores, tpr=tpr, convention=convention)
     drawn = resampled_fprs(
         id_scores,
@@ -107,37 +73,18 @@ def fpr_interval(
         resamples=resamples,
         seed=seed,
     )
-    units = _units(id_scores, ood_scores, clusters)
-    negatives = units[1 if convention == "id" else 0]
-    return _percentiles(drawn, observed, negatives, units, level)
-
-
-def resampled_aurocs(
-    id_scores: ArrayLike,
-    ood_scores: ArrayLike,
-    clusters: Clusters = INDEPENDENT,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> FloatArray:
-    """Returns the AUROC of each of `[R]` samples.
-
-    Scores next to each other in order are drawn together as a group, several at a time;
-    pairs within a group are counted as in order as often as they are in the data. That
-    is exact where the classes change sides less than `GROUPS` times. Else it leaves out
-    what images within one group differ by: less than 0.1 % of the deviation in
-    `benchmarks/intervals.py`.
-    """
-    inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
-    id_groups, ood_groups, within = _grouped(inside, outside)
-    rng = np.random.default_rng(seed)
-    positives = _draw_groups(id_groups, within.size, clusters.inside, resamples, rng)
-    negatives = _draw_groups(ood_groups, within.size, clusters.outside, resamples, rng)
-    # Groups descend: what came before is above, and of its own group a share is.
-    above = np.cumsum(positives, axis=1) - positives * (1 - within)
-    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-    areas: FloatArray = (negatives * above).sum(axis=1) / pairs
-    return areas
+    units = [
+        np.size(scores) if labels is None else np.unique(labels).size
+        for scores, labels in zip((id_scores, ood_scores), clusters, strict=True)
+    ]
+    if min(units) < 2:
+        return Interval(0.0, 1.0)
+    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
+    if observed in (0, 1) or high - low < 1e-12:
+        negatives = units[1 if convention == "id" else 0]
+        exact = alike_interval(observed, negatives, level=level)
+        low, high = min(low, exact.low), max(high, exact.high)
+    return Interval(min(low, observed), max(high, observed))
 
 
 def resampled_fprs(
@@ -151,10 +98,8 @@ def resampled_fprs(
     seed: int = SEED,
 ) -> FloatArray:
     """Returns the FPR at TPR of each of `[R]` samples, by the rule `reach`."""
-    positives, negatives = (
-        finite(id_scores, "id_scores"),
-        finite(ood_scores, "ood_scores"),
-    )
+    positives = finite(id_scores, "id_scores")
+    negatives = finite(ood_scores, "ood_scores")
     labels = clusters
     if convention == "openood":
         positives, negatives = -negatives, -positives
@@ -186,7 +131,7 @@ def _thresholds(
     for _ in range(resamples):
         times = _times(units, rng)
         allowed = (1 - tpr + 1e-12) * (times @ sizes)
-        # Mostly the lowest few are all that is rejected.
+        # In most samples only the lowest few are rejected.
         for lowest in (numbers[:few], numbers):
             rejected = np.cumsum(times[lowest])
             if rejected[-1] > allowed:
@@ -220,81 +165,3 @@ def _rates(
 def _times(units: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Draws how often each of some units is in one sample."""
     return np.bincount(rng.integers(units, size=units), minlength=units)
-
-
-def _grouped(
-    inside: FloatArray, outside: FloatArray
-) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    """Returns the groups of the ID and OOD images, descending, and AUROCs within."""
-    curve = roc_curve(inside, outside)
-    steps = np.diff(curve.tpr) > 0, np.diff(curve.fpr) > 0
-    # A block is a stretch of one class, or a tie of both; it can be drawn as one.
-    mixed = steps[0] & steps[1]
-    changes = mixed[1:] | mixed[:-1] | (steps[0][1:] != steps[0][:-1])
-    block = np.append(0, np.cumsum(changes))
-    groups = block
-    if block[-1] >= GROUPS:
-        # Groups share blocks and images evenly: beside a large block lie few others.
-        first = np.flatnonzero(np.append(True, changes))
-        begun = curve.tpr[first] + curve.fpr[first] + np.arange(first.size) / first.size
-        groups = np.minimum(begun / 3 * GROUPS, GROUPS - 1).astype(int)[block]
-    # Thresholds descend behind an infinite one that no image reaches.
-    ascending = curve.thresholds[:0:-1]
-    id_groups, ood_groups = (
-        groups[ascending.size - 1 - np.searchsorted(ascending, scores)]
-        for scores in (inside, outside)
-    )
-    return id_groups, ood_groups, _areas_within(groups, curve)
-
-
-def _areas_within(groups: NDArray[np.intp], curve: RocCurve) -> FloatArray:
-    """Returns the AUROC of the images of each group alone, 0 where one class is."""
-    above = (curve.tpr[1:] + curve.tpr[:-1]) / 2
-    ordered = np.bincount(groups, np.diff(curve.fpr) * above)
-    positives = np.bincount(groups, np.diff(curve.tpr))
-    negatives = np.bincount(groups, np.diff(curve.fpr))
-    before = np.cumsum(positives) - positives
-    pairs = positives * negatives
-    inner = ordered - negatives * before
-    return np.divide(inner, pairs, out=np.zeros_like(inner), where=pairs > 0)
-
-
-def _draw_groups(
-    groups: NDArray[np.intp],
-    count: int,
-    labels: ArrayLike | None,
-    resamples: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Returns how many images of each of `count` groups are in `[R]` samples."""
-    if labels is None:
-        shares = np.bincount(groups, minlength=count) / groups.size
-        return rng.multinomial(groups.size, shares, size=resamples).astype(np.float64)
-    numbers, units = cluster_numbers(labels, groups.size, "clustered")
-    table = np.bincount(numbers * count + groups, minlength=units * count)
-    held = table.reshape(units, count).astype(np.float64)
-    return np.array([_times(units, rng) @ held for _ in range(resamples)])
-
-
-def _units(
-    id_scores: ArrayLike, ood_scores: ArrayLike, clusters: Clusters
-) -> tuple[int, int]:
-    sizes = np.size(id_scores), np.size(ood_scores)
-    inside, outside = (
-        size if labels is None else np.unique(labels).size
-        for size, labels in zip(sizes, clusters, strict=True)
-    )
-    return inside, outside
-
-
-def _percentiles(
-    drawn: FloatArray, share: float, alike: int, units: tuple[int, int], level: float
-) -> Interval:
-    tail = tail_of(level)
-    if min(units) < 2:
-        return Interval(0.0, 1.0)
-    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    if share in (0, 1) or high - low < 1e-12:
-        exact = alike_interval(share, alike, level=level)
-        low, high = min(low, exact.low), max(high, exact.high)
-    return Interval(low, high)

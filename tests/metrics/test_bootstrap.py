@@ -4,20 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oodbench import InputError
-from oodbench.metrics import bootstrap
-from oodbench.metrics.bootstrap import (
-    auroc_interval,
-    fpr_interval,
-    resampled_aurocs,
-    resampled_fprs,
-)
-from oodbench.metrics.intervals import (
-    INDEPENDENT,
-    Clusters,
-    delong_interval,
-    delong_variance,
-)
-from oodbench.metrics.ranking import auroc, fpr_at_tpr
+from oodbench.metrics.bootstrap import fpr_interval, resampled_fprs
+from oodbench.metrics.intervals import INDEPENDENT, Clusters
+from oodbench.metrics.ranking import fpr_at_tpr
 
 levels = st.lists(st.integers(0, 9), min_size=2, max_size=30)
 
@@ -60,7 +49,6 @@ def openood(inside, outside):
 @pytest.mark.parametrize(
     ("ours", "statistic"),
     [
-        (resampled_aurocs, auroc),
         (resampled_fprs, fpr_at_tpr),
         (lambda *a, **k: resampled_fprs(*a, convention="openood", **k), openood),
     ],
@@ -74,57 +62,29 @@ def test_samples_are_distributed_as_if_scores_were_copied(ours, statistic, clust
     assert drawn.std() == pytest.approx(deviation, rel=0.1)
 
 
-@given(levels, levels)
-def test_grouped_pairs_are_the_auroc(id_scores, ood_scores):
-    id_groups, ood_groups, within = bootstrap._grouped(
-        np.array(id_scores, float), np.array(ood_scores, float)
-    )
-    above = (id_groups[:, None] < ood_groups).mean()
-    same = ((id_groups[:, None] == ood_groups) * within[ood_groups]).mean()
-    assert above + same == pytest.approx(auroc(id_scores, ood_scores))
-
-
-def test_coarse_groups_keep_the_auroc_and_nearly_its_deviation(monkeypatch):
-    inside, outside = normal(0, 2000, 1), normal(1, 3000, 0)
-    monkeypatch.setattr(bootstrap, "GROUPS", 50)
-    id_groups, ood_groups, within = bootstrap._grouped(inside, outside)
-    assert len(within) <= 50
-    above = (id_groups[:, None] < ood_groups).mean()
-    same = ((id_groups[:, None] == ood_groups) * within[ood_groups]).mean()
-    assert above + same == pytest.approx(auroc(inside, outside))
-    drawn = resampled_aurocs(inside, outside, resamples=4000)
-    assert drawn.std() == pytest.approx(
-        delong_variance(inside, outside) ** 0.5, rel=0.05
-    )
-
-
-def test_the_interval_is_near_delongs_for_many_images():
-    inside, outside = normal(0, 3000, 1), normal(1, 2000, 0)
-    found = auroc_interval(inside, outside, resamples=4000)
-    assert found == pytest.approx(delong_interval(inside, outside), abs=1e-3)
-
-
 def test_the_seed_alone_decides():
-    first = auroc_interval(INSIDE, OUTSIDE)
-    assert auroc_interval(INSIDE, OUTSIDE) == first
-    assert auroc_interval(INSIDE, OUTSIDE, seed=1) != first
-    assert auroc_interval(np.exp(INSIDE), np.exp(OUTSIDE)) == first
+    first = fpr_interval(INSIDE, OUTSIDE)
+    assert fpr_interval(INSIDE, OUTSIDE) == first
+    assert fpr_interval(INSIDE, OUTSIDE, seed=1) != first
+    assert fpr_interval(np.exp(INSIDE), np.exp(OUTSIDE)) == first
 
 
 def test_copies_of_images_in_clusters_do_not_narrow_the_interval():
     inside, outside = np.repeat(INSIDE, 5), np.repeat(OUTSIDE, 5)
     clusters = Clusters(np.arange(300) // 5, np.arange(450) // 5)
-    for interval in (auroc_interval, fpr_interval):
-        wide, narrow = interval(inside, outside, clusters), interval(inside, outside)
-        assert np.ptp(wide) > 1.5 * np.ptp(narrow)
-        assert np.ptp(wide) == pytest.approx(np.ptp(interval(INSIDE, OUTSIDE)), rel=0.2)
+    wide, narrow = (
+        fpr_interval(inside, outside, labels) for labels in (clusters, INDEPENDENT)
+    )
+    assert np.ptp(wide) > 1.5 * np.ptp(narrow)
+    assert np.ptp(wide) == pytest.approx(np.ptp(fpr_interval(INSIDE, OUTSIDE)), rel=0.2)
 
 
-def test_separated_classes_are_bounded_by_pairs_as_without_a_bootstrap():
-    ones, zeros = np.ones(50), np.zeros(80)
-    assert auroc_interval(ones, zeros) == delong_interval(ones, zeros)
-    pairs = Clusters(None, np.arange(80) // 8)
-    assert auroc_interval(ones, zeros, pairs).low == pytest.approx(0.025**0.1)
+@given(levels, levels, st.sampled_from(["id", "openood"]))
+def test_the_interval_contains_the_rate(id_scores, ood_scores, convention):
+    low, high = fpr_interval(id_scores, ood_scores, convention=convention, resamples=50)
+    rate = fpr_at_tpr(id_scores, ood_scores, convention=convention)
+    assert 0 <= low <= rate <= high <= 1
+    assert high > low
 
 
 def test_no_accepted_image_of_m_bounds_the_rate_as_clopper_and_pearson():
@@ -135,15 +95,15 @@ def test_no_accepted_image_of_m_bounds_the_rate_as_clopper_and_pearson():
 
 
 def test_a_single_image_or_cluster_says_nothing():
-    assert auroc_interval([1], [0, 2]) == (0, 1)
+    assert fpr_interval([1], [0, 2]) == (0, 1)
     assert fpr_interval([1, 2], [0]) == (0, 1)
-    assert auroc_interval(INSIDE, OUTSIDE, Clusters(None, np.zeros(90))) == (0, 1)
+    assert fpr_interval(INSIDE, OUTSIDE, Clusters(None, np.zeros(90))) == (0, 1)
 
 
 def test_unusable_input_is_refused():
     with pytest.raises(InputError, match="one number for each of 60 images"):
-        auroc_interval(INSIDE, OUTSIDE, Clusters(np.arange(3), None))
+        fpr_interval(INSIDE, OUTSIDE, Clusters(np.arange(3), None))
     with pytest.raises(InputError, match="level of 95"):
-        auroc_interval(INSIDE, OUTSIDE, level=95)
+        fpr_interval(INSIDE, OUTSIDE, level=95)
     with pytest.raises(InputError, match="id_scores is empty"):
         fpr_interval([], OUTSIDE)
