@@ -117,13 +117,15 @@ def _thresholds(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Draws `[R]` thresholds that the share `tpr` of drawn positives reaches."""
-    order = np.argsort(positives)
-    ascending, count = positives[order], positives.size
+    count = positives.size
     if labels is None:
+        ascending = np.sort(positives)
         rank = count - int(threshold_at_tpr(np.arange(count), tpr))
         # The rank-th highest of a sample is at the rank-th smallest of uniform places.
         places = rng.beta(rank, count + 1 - rank, size=resamples)
         return ascending[count - 1 - np.minimum(places * count, count - 1).astype(int)]
+    order = np.argsort(positives)
+    ascending = positives[order]
     numbers, units = cluster_numbers(labels, count, "positive")
     sizes, numbers = np.bincount(numbers), numbers[order]
     few = 100 + int(4 * (1 - tpr) * count)
@@ -148,13 +150,12 @@ def _rates(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Draws the shares `[R]` of negatives that score no less than each threshold."""
-    order = np.argsort(-negatives)
     count = negatives.size
-    accepted = np.searchsorted(-negatives[order], -thresholds, side="right")
+    accepted = np.searchsorted(np.sort(-negatives), -thresholds, side="right")
     if labels is None:
         return np.asarray(rng.binomial(count, accepted / count) / count)
     numbers, units = cluster_numbers(labels, count, "negative")
-    sizes, numbers = np.bincount(numbers), numbers[order]
+    sizes, numbers = np.bincount(numbers), numbers[np.argsort(-negatives)]
     rates = []
     for above in accepted:
         times = _times(units, rng)

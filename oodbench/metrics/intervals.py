@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
-from oodbench.metrics.ranking import FloatArray, finite
+from oodbench.metrics.ranking import (
+    Counts,
+    FloatArray,
+    Places,
+    counts_of,
+    places_of,
+)
 
 ROUNDING = 1e-12
 """Relative differences below this are rounding errors; one image changes far more."""
@@ -190,10 +196,18 @@ def few_decide(means: Placements, clusters: Clusters = INDEPENDENT) -> float:
 
 def placements(id_scores: ArrayLike, ood_scores: ArrayLike) -> Placements:
     """Returns the placements of `[N]` ID and `[M]` OOD scores, in their order."""
-    inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
+    places = places_of(id_scores, ood_scores)
+    return placements_at(places, counts_of(places))
+
+
+def placements_at(places: Places, counts: Counts) -> Placements:
+    """Returns the placements from the places of all scores, and the counts there."""
+    positives, negatives = counts
+    # Twice the images above each score, those that tie with it counted once.
+    above = positives[1:] + positives[:-1], negatives[1:] + negatives[:-1]
     return Placements(
-        _share_below(inside, np.sort(outside)),
-        1 - _share_below(outside, np.sort(inside)),
+        (2 * negatives[-1] - above[1][places.inside]) / (2 * negatives[-1]),
+        above[0][places.outside] / (2 * positives[-1]),
     )
 
 
@@ -342,10 +356,3 @@ def _participation(weights: FloatArray, labels: ArrayLike | None, name: str) -> 
         weights = np.bincount(numbers, weights).astype(np.float64)
     squares = float(np.sum(weights**2))
     return float(np.sum(weights)) ** 2 / squares if squares else 0.0
-
-
-def _share_below(scores: FloatArray, others: FloatArray) -> FloatArray:
-    """Returns the share of sorted `[M]` others below each of `[N]`; ties half."""
-    below = np.searchsorted(others, scores, side="left")
-    not_above = np.searchsorted(others, scores, side="right")
-    return (below + not_above) / (2 * others.size)

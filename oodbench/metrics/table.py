@@ -57,7 +57,7 @@ class Sample:
     @cached_property
     def placements(self) -> Placements:
         """The share of the other class that each image is on the right side of."""
-        return intervals.placements(self.inside, self.outside)
+        return intervals.placements_at(self.places, self.counts)
 
     @cached_property
     def errors(self) -> FloatArray:
