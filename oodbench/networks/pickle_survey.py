@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 import torch
@@ -35,7 +36,12 @@ _CALLED = _TENSORS | {
     "torch.Size",
     "torch.device",
     "torch._utils._rebuild_parameter",
+    "__builtin__.set",
+    "__builtin__.bytearray",
+    "__builtin__.complex",
+    "_codecs.encode",
 }
+_LATIN = ("latin1", "latin-1")
 _UNFIT = {
     "torch._utils._rebuild_sparse_tensor": "holds sparse tensors",
     "torch._utils._rebuild_qtensor": "holds quantised tensors",
@@ -44,6 +50,11 @@ _UNFIT = {
 _CONSTANTS = {"NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1"}
 _CONSTANTS |= {"BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
 _DEEPEST = 20  # tuples in tuples; torch.save nests three
+_MOST_STEPS = 4_000_000
+"""Operations of a pickle; ten thousand tensors take three hundred thousand."""
+_MOST_DIMENSIONS = 16
+_MOST_VIEWS = 8
+"""Times that all values of a file may be seen by its tensors, on average."""
 
 
 class _Global(NamedTuple):
@@ -62,6 +73,7 @@ class _Storage(NamedTuple):
     """Stands for a run of numbers in the file."""
 
     values: int
+    width: int
 
 
 class _Tuple(NamedTuple):
@@ -71,13 +83,29 @@ class _Tuple(NamedTuple):
     depth: int
 
 
+def _is_encoded(value: object) -> bool:
+    return isinstance(value, _Made) and value.by == "_codecs.encode"
+
+
+# What torch.save writes for sets, bytes and complex numbers. With a number in place of
+# bytes, bytearray would take that much memory.
+_SAFE_WITH: dict[str, Callable[..., bool]] = {
+    "__builtin__.set": lambda *values: all(isinstance(each, list) for each in values),
+    "__builtin__.bytearray": lambda *values: all(map(_is_encoded, values)),
+    "__builtin__.complex": lambda *parts: all(
+        isinstance(each, float) for each in parts
+    ),
+    "_codecs.encode": lambda text, code: isinstance(text, str) and code in _LATIN,
+}
+
+
 class PickleSurvey:
     """Finds out what a pickle would build, without building it.
 
-    PyTorch's weights-only reader runs no code, but it builds whatever it is told to:
-    a tensor of a terabyte that repeats four bytes, say, or a dictionary key of tuples
-    nested a million deep, whose hash overflows the stack of the interpreter. So the
-    few operations that `torch.save` writes are followed with stand-ins first.
+    PyTorch's weights-only reader runs no code, but it builds whatever a pickle
+    declares: a tensor of a terabyte that repeats four bytes, say, or a dictionary key
+    of tuples nested a million deep, whose hash overflows the stack of the interpreter.
+    So the few operations that `torch.save` writes are followed with stand-ins first.
     """
 
     def __init__(self) -> None:
@@ -85,6 +113,9 @@ class PickleSurvey:
         """Names that no pickle of weights needs."""
         self.storages: dict[object, int] = {}
         """The bytes that each storage declares."""
+        self.viewed = 0
+        """The bytes of all tensors, where several may share a storage."""
+        self._steps = 0
 
     def judge(self, *, held: int) -> None:
         """Refuses what is not weights, or is more than `held` bytes can be."""
@@ -97,6 +128,11 @@ class PickleSurvey:
                 f"is cut short: it declares {declared} bytes of weights and holds "
                 f"{held}; copy or download it again."
             )
+        if self.viewed > _MOST_VIEWS * held:
+            raise InputError(
+                f"declares tensors of {self.viewed} bytes that share the {held} bytes "
+                "of the file; save contiguous copies."
+            )
 
     def walk(self, stream: BinaryIO) -> Any:
         """Follows one pickle to its end and returns a sketch of its value."""
@@ -104,6 +140,12 @@ class PickleSurvey:
         marked: list[list[Any]] = []
         memo: dict[object, Any] = {}
         for opcode, argument, _ in pickletools.genops(stream):
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                raise InputError(
+                    f"has a pickle of more than {_MOST_STEPS} steps; save the weights "
+                    "alone, with torch.save(model.state_dict(), path)."
+                )
             match opcode.name:
                 case "PROTO" | "STOP":
                     pass
@@ -170,15 +212,22 @@ class PickleSurvey:
     def _persistent(self, kind: str, owner: _Global, *rest: Any) -> _Global | _Storage:
         if kind == "module":  # a class with its source, in the legacy format
             return owner
-        key, _, count = rest[:3]  # between them the device
-        size = count * _STORAGES.get(owner.name, 1)
-        self.storages[key] = max(size, self.storages.get(key, 0))
-        return _Storage(count)
+        key, _, count, *view = rest  # between them the device
+        width = _STORAGES.get(owner.name, 1)
+        is_sound = isinstance(key, str) and isinstance(count, int) and count >= 0
+        # Readers take the first of two sizes, and old files could cut views out.
+        agrees = self.storages.setdefault(key, count * width) == count * width
+        if not (is_sound and agrees) or any(each is not None for each in view):
+            raise InputError(f"declares the storage {str(key)[:80]!r} in two ways.")
+        return _Storage(count, width)
 
     def _call(self, name: str, arguments: tuple[Any, ...]) -> _Made:
         if name in _TENSORS:
             storage, offset, size, stride = arguments[:4]
             _check_extent(storage.values, offset, size.items, stride.items)
+            self.viewed += math.prod(size.items) * storage.width
+        elif name in _SAFE_WITH and not _SAFE_WITH[name](*arguments):
+            raise InputError(f"calls {name} with what torch.save does not write.")
         elif name not in _CALLED:
             self.foreign.add(name)
         return _Made(name)
@@ -204,6 +253,13 @@ def _check_extent(
     held: int, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
 ) -> None:
     """Refuses a tensor that repeats or exceeds the `held` values of its storage."""
+    sizes = [*size, *stride, offset]
+    is_sound = all(isinstance(each, int) and each >= 0 for each in sizes)
+    if not is_sound or len(size) > _MOST_DIMENSIONS:
+        raise InputError(
+            f"declares a tensor of {len(size)} dimensions or of negative ones; "
+            f"weights have at most {_MOST_DIMENSIONS}."
+        )
     values = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if values > held or (values and last >= held):

@@ -1,11 +1,10 @@
-"""Reads a file of weights as data: nothing that it holds is ever run."""
+"""Reads a file of weights as data: no code in it is ever run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import warnings
-import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +13,12 @@ import safetensors.torch
 import torch
 
 from oodbench.base.errors import InputError
+from oodbench.networks import archive
 from oodbench.networks.pickle_survey import ADVICE, PickleSurvey
 
-_EXPORTED = ("archive_format", "models/model.json", "serialized_exported_program.json")
+_LONGEST_HEADER = 2**24
+"""Bytes of JSON in a safetensors file; ten thousand tensors take one million."""
+_MOST_DIMENSIONS = 16
 
 
 class WeightsFile(NamedTuple):
@@ -32,15 +34,21 @@ class WeightsFile(NamedTuple):
 def read(path: Path) -> WeightsFile:
     """Reads safetensors, or what `torch.save` wrote in its zip or its legacy format.
 
-    The format is told by the content, not by the suffix. A pickle is surveyed before
+    The content decides the format, not the suffix. A pickle is surveyed before
     PyTorch builds it, and PyTorch builds it with `weights_only=True`.
 
     Raises:
         InputError: The file is not there, is damaged, or holds more than weights.
     """
     data = _bytes(path)
+    hashed = hashlib.sha256(data).hexdigest()
     try:
-        content, metadata = _parse(data)
+        if data.startswith(b"PK\x03\x04"):
+            clean = archive.rebuilt(data)
+            del data  # not three copies at once
+            content, metadata = _build(clean), dict[str, str]()
+        else:
+            content, metadata = _parse(data)
     except InputError as error:
         raise InputError(f"{path} {error}") from error
     except Exception as error:  # hostile bytes can raise anything
@@ -49,7 +57,7 @@ def read(path: Path) -> WeightsFile:
             f"{path} is damaged or cut short ({type(error).__name__}: {reason}); "
             "copy or download it again."
         ) from error
-    return WeightsFile(content, metadata, hashlib.sha256(data).hexdigest())
+    return WeightsFile(content, metadata, hashed)
 
 
 def _bytes(path: Path) -> bytes:
@@ -68,8 +76,6 @@ def _bytes(path: Path) -> bytes:
 def _parse(data: bytes) -> tuple[object, dict[str, str]]:
     if not data:
         raise InputError("is empty; copy or download it again.")
-    if data.startswith(b"PK\x03\x04"):
-        return _read_zip(data), {}
     # Before pickles: the length of a safetensors header can look like their beginning.
     if data[6:9] == b"\0\0{":
         return _read_safetensors(data)
@@ -95,60 +101,14 @@ def _read_safetensors(data: bytes) -> tuple[object, dict[str, str]]:
             f"is cut short: its header takes {length} bytes and the file has "
             f"{len(data)}; copy or download it again."
         )
-    tensors = dict(sorted(safetensors.torch.load(data).items()))  # they come shuffled
+    if length > _LONGEST_HEADER:
+        raise InputError(f"has a header of {length} bytes; weights need no such.")
     header = json.loads(data[8 : 8 + length])
-    return tensors, header.get("__metadata__", {})
-
-
-def _read_zip(data: bytes) -> object:
-    try:
-        archive = zipfile.ZipFile(BytesIO(data))
-    except zipfile.BadZipFile as error:
-        raise InputError(
-            f"is cut short: it begins as torch.save writes, but its end is missing "
-            f"after {len(data)} bytes; copy or download it again."
-        ) from error
-    with archive:
-        members = archive.infolist()
-        _refuse_code([member.filename for member in members])
-        _refuse_bomb(members, len(data))
-        root = members[0].filename.partition("/")[0]
-        survey = PickleSurvey()
-        survey.walk(BytesIO(archive.read(f"{root}/data.pkl")))
-        survey.judge(held=len(data))
-        if broken := archive.testzip():
-            raise InputError(
-                f"is damaged: the checksum of its part {broken!r} is wrong; copy or "
-                "download it again."
-            )
-    return _build(data)
-
-
-def _refuse_code(names: list[str]) -> None:
-    if any(name.endswith("/constants.pkl") for name in names):
-        kind = "a TorchScript archive"
-    elif any(name.endswith(_EXPORTED) for name in names):
-        kind = "a torch.export archive"
-    elif any(name.endswith("/data.pkl") for name in names):
-        return
-    else:
-        raise InputError("is a zip archive without weights: it has no data.pkl.")
-    raise InputError(f"is {kind}, which is code and was not run. {ADVICE}")
-
-
-def _refuse_bomb(members: list[zipfile.ZipInfo], held: int) -> None:
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise InputError(
-            "is a compressed zip archive; torch.save stores weights uncompressed."
-        )
-    declared = sum(member.file_size for member in members)
-    if declared > held:
-        raise InputError(
-            f"declares {declared} bytes in its parts and holds only {held}."
-        )
-    # PyTorch's reader ignores case, Python's takes the last of equal names.
-    if len({member.filename.casefold() for member in members}) < len(members):
-        raise InputError("is an archive with two parts of one name.")
+    metadata = header.pop("__metadata__", {})
+    if any(len(each["shape"]) > _MOST_DIMENSIONS for each in header.values()):
+        raise InputError(f"has tensors of more than {_MOST_DIMENSIONS} dimensions.")
+    tensors = dict(sorted(safetensors.torch.load(data).items()))  # they come shuffled
+    return tensors, metadata
 
 
 def _read_legacy(data: bytes) -> object:
@@ -165,10 +125,10 @@ def _read_legacy(data: bytes) -> object:
     if set(survey.walk(stream)) != set(survey.storages):
         raise InputError("is damaged: its list of storages does not fit its content.")
     survey.judge(held=len(data) - stream.tell())
-    return _build(data)
+    return _build(BytesIO(data))
 
 
-def _build(data: bytes) -> object:
+def _build(stream: BytesIO) -> object:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+        return torch.load(stream, map_location="cpu", weights_only=True)

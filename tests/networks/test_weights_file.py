@@ -267,9 +267,8 @@ def test_an_exported_program_is_refused_before_its_payload_could_run(path, tmp_p
             lambda: torch.zeros(1).expand(10**6, 10**5),
             "repeats or exceeds the 1 values",
         ),
-        (lambda: bytearray(3), "bytearray"),
     ],
-    ids=["coo", "csr", "quantised", "meta", "expanded", "bytearray"],
+    ids=["coo", "csr", "quantised", "meta", "expanded"],
 )
 def test_tensors_that_are_no_plain_numbers_are_refused(path, build, words, format):
     with warnings.catch_warnings():
@@ -342,8 +341,11 @@ def test_a_tensor_cannot_be_altered_after_it_was_checked(path):
 
 @pytest.mark.parametrize(
     "call",
-    [b"ctorch\nFloatStorage\nJ\xff\xff\xff\x7f\x85R", b"c__builtin__\nset\n]\x85R"],
-    ids=["storage", "set"],
+    [
+        b"ctorch\nFloatStorage\nJ\xff\xff\xff\x7f\x85R",
+        b"c__builtin__\nfrozenset\n]\x85R",
+    ],
+    ids=["storage", "frozenset"],
 )
 def test_calls_that_no_state_dict_needs_are_refused(path, call):
     assert "asks for more than weights" in refusal(
@@ -354,7 +356,7 @@ def test_calls_that_no_state_dict_needs_are_refused(path, call):
 def test_one_flipped_bit_in_an_archive_is_found(path):
     data = bytearray(saved({"w": torch.full((100,), 1.5)}))
     data[data.index(struct.pack("3f", 1.5, 1.5, 1.5)) + 6] ^= 1
-    assert "checksum" in refusal(path, data)
+    assert "cannot be read (Bad CRC-32" in refusal(path, data)
 
 
 # --- anything at all
