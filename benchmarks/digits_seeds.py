@@ -27,12 +27,12 @@ from oodbench import Network, load_network
 from oodbench.attacks.robust_accuracy import robust_accuracy
 from oodbench.data.image_set import open_images
 from oodbench.data.spec import open_dataset
-from oodbench.jem.training.architecture import build
 from oodbench.jem.training.images import gather
 from oodbench.jem.training.recipe import PRESETS
 from oodbench.jem.training.run import train
 from oodbench.jem.training.trainer import Trainer
 from oodbench.metrics.significance import over_seeds, seed_difference
+from oodbench.networks.build import build
 from oodbench.runs.calibrate import draw_fit, recalibrate
 from oodbench.runs.run import DETECTORS
 

@@ -64,6 +64,12 @@ _CHECKPOINT_OPTIONS = (
         metavar="KEY=VALUE",
         help="Argument of the factory.",
     ),
+    click.option(
+        "--weights",
+        metavar="KEY",
+        help="Which weights of a checkpoint to take: ema, model, a key, or the "
+        "beginning of their names.  [default: averaged ones where it has them]",
+    ),
     click.option("--mean", metavar="R,G,B", help="Normalisation of pixels in [0, 1]."),
     click.option("--std", metavar="R,G,B", help="Normalisation of pixels in [0, 1]."),
     click.option(
@@ -91,6 +97,7 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
         *,
         arch: str | None,
         arch_args: tuple[str, ...],
+        weights: str | None,
         mean: str | None,
         std: str | None,
         norm: str | None,
@@ -100,6 +107,7 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
         checkpoint = {
             "arch": arch,
             "arch_args": settings(arch_args),
+            "weights": weights,
             "mean": numbers("--mean", mean),
             "std": numbers("--std", std),
             "norm": norm,

@@ -1,20 +1,21 @@
-"""The machine: which device to use, how many images fit, how many threads to run."""
+"""The machine: the device to use, the images that fit, the threads to run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
 from oodbench.networks.network import Network
 
 _VALUES = {"cpu": 2**20, "cuda": 2**24, "mps": 2**22}
-"""In the images of a batch, so that the network's activations mostly fit."""
+"""Values in the images of a batch, such that the network's activations mostly fit."""
 
 _SIGNS = (
     "can't allocate memory",  # torch's allocator on the CPU
@@ -23,7 +24,10 @@ _SIGNS = (
 )
 
 SMALL = 10**7
-"""Multiplications an image, at most, of networks that run fastest on one thread."""
+"""Multiplications per image, at most, of networks that run fastest on one thread."""
+
+_LARGEST_MAP = 2**27
+"""Values that a layer may return for two images: half a gigabyte."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -67,7 +71,7 @@ def fitting_threads(network: Network) -> AbstractContextManager[None]:
 
 @contextmanager
 def threads_for(module: nn.Module, shape: Shape) -> Iterator[None]:
-    """Does so for a module on images of a shape."""
+    """Runs a small module on images of a shape on one thread."""
     weights = sum(weight.numel() for weight in module.parameters())
     work = weights * shape.height * shape.width
     before = torch.get_num_threads()
@@ -77,3 +81,37 @@ def threads_for(module: nn.Module, shape: Shape) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_activations(module: nn.Module, shape: Shape) -> None:
+    """Refuses a network whose maps of two images would take much memory.
+
+    A few bytes of a file may describe such a network. It is run without memory.
+
+    Raises:
+        InputError: A layer returns more than `_LARGEST_MAP` values.
+    """
+    sizes: list[int] = []
+    hooks = [
+        layer.register_forward_hook(lambda *call: sizes.append(_values_of(call[-1])))
+        for layer in module.modules()
+    ]
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    empty = {name: torch.empty_like(each, device="meta") for name, each in tensors}
+    try:
+        with torch.no_grad(), suppress(RuntimeError):  # the network says why it fails
+            functional_call(
+                module.eval(), empty, torch.empty((2, *shape), device="meta")
+            )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if max(sizes, default=0) > _LARGEST_MAP:
+        raise InputError(
+            f"a layer of its network would return {max(sizes)} values for two images "
+            f"{shape}; {_LARGEST_MAP} are allowed."
+        )
+
+
+def _values_of(output: object) -> int:
+    return output.numel() if isinstance(output, torch.Tensor) else 0

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from oodbench.base.errors import InputError
+from oodbench.base.errors import InputError, reason
+from oodbench.base.files import key_of
 from oodbench.data.dataset import Shape
+from oodbench.networks.fingerprint import Attribute, attributes, hash_module
+from oodbench.networks.output import Place, find_logits
 
 Precision = Literal["fp32", "bf16"]
+_USUAL_SIDES = (28, 32, 64, 96, 224, 299)
 
 
 class Joint(NamedTuple):
-    """Logits and log p(x). An unconditional JEM's module returns it: two heads."""
+    """Logits and log p(x): the output of an unconditional JEM's two heads."""
 
     logits: Tensor
     """`[N, K]`."""
@@ -28,9 +29,9 @@ class Joint(NamedTuple):
 
     @classmethod
     def of(cls, output: Tensor | Joint) -> Joint:
-        """Returns what a module's output says, half precision made float32.
+        """Returns a module's output in float32 or float64.
 
-        Logits alone say log p(x) by their LogSumExp.
+        For logits alone, log p(x) is their LogSumExp.
         """
         if isinstance(output, Joint):
             return cls(_at_least_float32(output.logits), _at_least_float32(output[1]))
@@ -39,7 +40,7 @@ class Joint(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one forward pass gives."""
+    """The output of one forward pass."""
 
     logits: Tensor
     """`[N, K]`, float32."""
@@ -51,50 +52,53 @@ class Result(NamedTuple):
 
 @dataclass(eq=False)
 class Network:
-    """A module with its preprocessing, frozen and in evaluation mode.
+    """A module with its preprocessing, frozen, in evaluation mode and in float32.
 
-    Normalisation happens inside, so that whoever perturbs or differentiates an image
-    works on pixels in [0, 1]. The head is the last linear layer whose output is the
-    logits; it is found by running the module once on grey images.
+    Normalisation happens inside, so that images are perturbed and differentiated as
+    pixels in [0, 1]. The module may return logits `[N, K]`, a `Joint`, or an object,
+    dictionary or tuple with logits. One logit f per image, `[N, 1]` or `[N]`, becomes
+    the two logits (0, f), whose softmax is the sigmoid of f.
 
     Raises:
-        InputError: The module cannot take such images, or returns something else than
-            logits `[N, K]` or a `Joint`.
+        InputError: The module cannot take such images, or returns no logits.
     """
 
     module: nn.Module
     shape: Shape
-    """Of the images that it takes."""
+    """Of one image: channels, height and width."""
     name: str = "network"
     mean: tuple[float, ...] = (0.0,)
-    """Of the normalisation, a value or one a channel, for pixels in [0, 1]."""
+    """Of the normalisation, one value or one per channel, for pixels in [0, 1]."""
     std: tuple[float, ...] = (1.0,)
     precision: Precision = "fp32"
     """bf16 runs the module in autocast; what comes out of it is float32 again."""
     source: Mapping[str, object] = field(default_factory=dict)
     """Where the weights come from, for the record."""
     head: nn.Linear | None = field(init=False, default=None)
+    """The last linear layer whose output is the logits; None where there is none."""
     classes: int = field(init=False)
     has_density_head: bool = field(init=False)
-    """Whether log p(x) has a head of its own (an unconditional JEM)."""
+    """Whether log p(x) has its own head (an unconditional JEM)."""
+    _logits: Place = field(init=False)
+    _is_binary: bool = field(init=False)
+    _last_layer: nn.Linear | None = field(init=False, default=None)
+    _written: frozenset[Attribute] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.shape = Shape(*self.shape)
-        for values in (self.mean, self.std):
-            if len(values) not in (1, self.shape.channels):
-                raise InputError(
-                    f"The normalisation has {len(values)} values for "
-                    f"{self.shape.channels} channels; give one, or one a channel."
-                )
-        if not all(value > 0 for value in self.std):
-            raise InputError(f"--std must be positive, got {self.std}.")
+        self.shape = _shape(self.shape)
+        self.mean, self.std = _values("mean", self.mean), _values("std", self.std)
+        self._check_normalisation()
+        self.source = dict(self.source)
         self.module.eval()
         self.module.requires_grad_(False)
+        self._make_float32()
         self._probe()
 
     def to(self, device: str | torch.device) -> Network:
         """Moves the module; images are expected there from then on."""
         self.module.to(device)
+        if self.head is not None:
+            self.head.to(device)
         return self
 
     @property
@@ -111,17 +115,17 @@ class Network:
     def __call__(self, pixels: Tensor) -> Result:
         """Runs the module once on pixels `[N, C, H, W]` in [0, 1]."""
         features: list[Tensor] = []
-        if self.head is None:
+        if self._last_layer is None:
             output = self._run(pixels)
         else:
-            hook = self.head.register_forward_pre_hook(
+            hook = self._last_layer.register_forward_pre_hook(
                 lambda _, inputs: features.append(inputs[0])
             )
             try:
                 output = self._run(pixels)
             finally:
                 hook.remove()
-        logits, log_px = Joint.of(output)
+        logits, log_px = self._joint(output, len(pixels))
         return Result(
             logits.float(),
             log_px.float(),
@@ -130,29 +134,68 @@ class Network:
 
     def fingerprint(self) -> str:
         """Returns a hash of all that decides what the network computes."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            flat = tensor.detach().cpu().contiguous().flatten()
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
-        # Equal weights compute otherwise with another norm, factory or density head.
-        layers = [type(layer).__qualname__ for layer in self.module.modules()]
-        built_by = self.source.get("architecture")
-        digest.update(f"{layers} {built_by} {self.has_density_head}".encode())
-        digest.update(f"{self.mean} {self.std} {self.shape}".encode())
-        digest.update(self.precision.encode())
-        digest.update(source_hash(type(self.module)).encode())
-        return digest.hexdigest()
+        built_by = [self.source.get(key) for key in ("architecture", "code")]
+        return key_of(
+            hash_module(self.module, self._written),
+            built_by,
+            self.has_density_head,
+            str(self._logits),
+            [self.mean, self.std, self.shape, self.precision],
+        )
 
-    def _run(self, pixels: Tensor) -> Tensor | Joint:
+    def _check_normalisation(self) -> None:
+        for values in (self.mean, self.std):
+            if len(values) not in (1, self.shape.channels):
+                raise InputError(
+                    f"The normalisation has {len(values)} values for "
+                    f"{self.shape.channels} channels; give one, or one per channel."
+                )
+        if not all(value > 0 for value in self.std):
+            raise InputError(f"--std must be positive, got {self.std}.")
+        # No pixels in [0, 1] have such moments, and nothing else is ever normalised.
+        if not all(0 <= mean <= 1 for mean in self.mean) or max(self.std) > 1:
+            raise InputError(
+                f"The normalisation with mean {self.mean} and std {self.std} is not "
+                "one for pixels in [0, 1]; for pixels in 0…255, divide both by 255."
+            )
+
+    def _make_float32(self) -> None:
+        """Converts half and double modules, since pixels and scores are float32."""
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        found = {each.dtype for each in tensors if each.is_floating_point()}
+        if found - {torch.float32}:
+            self.module.float()
+            self._note("converted", f"{', '.join(sorted(map(str, found)))} to float32")
+
+    def _note(self, key: str, text: str) -> None:
+        self.source = {**self.source, key: text}
+
+    def _run(self, pixels: Tensor) -> object:
         mean = pixels.new_tensor(self.mean).view(1, -1, 1, 1)
         std = pixels.new_tensor(self.std).view(1, -1, 1, 1)
         with autocast(pixels.device, self.precision):
-            output: Tensor | Joint = self.module((pixels - mean) / std)
-        return output
+            return self.module((pixels - mean) / std)
+
+    def _joint(self, output: object, images: int) -> Joint:
+        found = self._logits.take(output)
+        if isinstance(found, Joint):
+            return Joint.of(found)
+        assert isinstance(found, Tensor)
+        if self._is_binary:
+            found = found.reshape(-1, 1)
+            found = torch.cat([torch.zeros_like(found), found], 1)
+        elif images == 1 and found.ndim == 1:  # the module squeezes its output
+            found = found[None]
+        if len(found) != images:
+            raise InputError(
+                f"The network {self.name!r} returned {len(found)} rows of logits for "
+                f"{images} images; it must return one per image."
+            )
+        return Joint.of(found)
 
     def _probe(self) -> None:
         pixels = torch.full((2, *self.shape), 0.5, device=self.device)
+        before = attributes(self.module)
         calls: list[tuple[nn.Linear, Tensor]] = []
         hooks = [
             layer.register_forward_hook(lambda own, _, out: calls.append((own, out)))
@@ -163,48 +206,106 @@ class Network:
             with torch.no_grad():
                 output = self._run(pixels)
         except Exception as error:  # other people's code
-            reason = (str(error).splitlines() or [""])[0]
             raise InputError(
                 f"The network {self.name!r} fails on images {self.shape} "
-                f"({type(error).__name__}: {reason}). Is it made for another size?"
+                f"({reason(error)}).{_remedy(self.module, self.shape)}"
             ) from error
         finally:
             for hook in hooks:
                 hook.remove()
-        self._accept(output)
-        logits = output.logits if isinstance(output, Joint) else output
+        after = attributes(self.module)
+        self._written = frozenset(k for k in after if before.get(k) != after[k])
+        logits = self._accept(output, [out for _, out in calls])
         heads = [layer for layer, out in calls if out is logits]
-        self.head = heads[-1] if heads else None
+        self._last_layer = heads[-1] if heads else None
+        self.head = self._last_layer
+        if self.head is not None and self._is_binary:
+            self.head = _with_a_zero_row(self.head)
 
-    def _accept(self, output: object) -> None:
+    def _accept(self, output: object, heads: list[Tensor]) -> Tensor:
+        """Returns the logits in an output for two images; notes where they are."""
+        wanted = f"The network {self.name!r} must return logits [N, classes]"
         self.has_density_head = isinstance(output, Joint)
-        logits = output.logits if isinstance(output, Joint) else output
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
-            got = (
-                f"shape {tuple(logits.shape)}"
-                if isinstance(logits, Tensor)
-                else type(logits).__name__
-            )
-            raise InputError(
-                f"The network {self.name!r} must return logits [N, classes] for N "
-                f"images; for 2 images it returned {got}."
-            )
-        self.classes = logits.shape[1]
+        try:
+            whole = isinstance(output, Joint)
+            self._logits = Place() if whole else find_logits(output, 2, heads)
+        except InputError as error:
+            raise InputError(f"{wanted}; for 2 images {error}.") from error
+        found = self._logits.take(output)
+        logits = found.logits if isinstance(found, Joint) else found
+        assert isinstance(logits, Tensor)
+        size = tuple(logits.shape)
+        self._is_binary = size in ((2,), (2, 1)) and not self.has_density_head
+        if not self._is_binary and (len(size) != 2 or size[0] != 2 or size[1] < 1):
+            raise InputError(f"{wanted}; for 2 images it returned shape {size}.")
+        if self._logits.kind:
+            self._note("logits", str(self._logits))
+        if self._is_binary:
+            self._note("classes", "one logit f per image, taken as the logits (0, f)")
+        self.classes = 2 if self._is_binary else size[1]
+        return logits
+
+
+def runs_on(module: nn.Module, shape: Shape) -> bool:
+    """Returns whether a module in evaluation mode takes grey images of a shape."""
+    weight = next(module.parameters(), None)
+    device = torch.device("cpu") if weight is None else weight.device
+    try:
+        with torch.no_grad():
+            module(torch.full((2, *shape), 0.5, device=device))
+    except Exception:  # noqa: BLE001 - other people's code
+        return False
+    return True
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Returns what a module runs in: bf16 where it is told to, else its own dtype."""
+    """Returns the context that a module runs in: bf16 autocast, or none."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def _remedy(module: nn.Module, shape: Shape) -> str:
+    """Returns what to do where the shape of the images is why a module fails."""
+    sizes = dict.fromkeys([shape[1:], *((side, side) for side in _USUAL_SIDES)])
+    for channels in dict.fromkeys([shape.channels, 1, 3]):
+        for height, width in sizes:
+            other = Shape(channels, height, width)
+            if other != shape and runs_on(module, other):
+                return (
+                    f" It takes images {other}; name their size, with --size or shape=."
+                )
+    return ""
+
+
+def _with_a_zero_row(head: nn.Linear) -> nn.Linear:
+    """Returns the head of the logits (0, f) for the head of f."""
+    both = nn.Linear(head.in_features, 2, device=head.weight.device)
+    with torch.no_grad():
+        both.weight.copy_(torch.cat([torch.zeros_like(head.weight), head.weight]))
+        both.bias.zero_()
+        if head.bias is not None:
+            both.bias[1:] = head.bias
+    return both.requires_grad_(False)
+
+
+def _shape(shape: Iterable[int]) -> Shape:
+    sizes = [int(size) for size in shape]
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise InputError(
+            f"The shape of an image is (channels, height, width), not {shape}."
+        )
+    return Shape(*sizes)
+
+
+def _values(name: str, values: float | Iterable[float]) -> tuple[float, ...]:
+    """Returns one value or several as a tuple."""
+    try:
+        several = values if isinstance(values, Iterable) else (values,)
+        return tuple(float(value) for value in several)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"The {name} of the normalisation must be numbers, not {values!r}."
+        ) from None
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def source_hash(owner: type) -> str:
-    """Returns a hash of the file that defines a class, or else of its name."""
-    try:
-        text = Path(inspect.getfile(owner)).read_bytes()
-    except (TypeError, OSError):
-        text = f"{owner.__module__}.{owner.__qualname__}".encode()
-    return hashlib.sha256(text).hexdigest()

@@ -186,7 +186,7 @@ def run(
     Raises:
         InputError: Something given is wrong; nothing is stored of the model concerned.
     """
-    from oodbench.networks.load import load_network
+    from oodbench.networks.load import as_network
 
     processes, place = join(pick_device(device))
     inset = open_dataset(inside)
@@ -211,9 +211,7 @@ def run(
     task.finished.is_told = processes.is_first
     task.execution.store.sweep()
     for model in models:
-        if not isinstance(model, Network):
-            model = load_network(model, shape=native_shape(inset))
-        task.network(model)
+        task.network(as_network(model, shape=native_shape(inset)))
     if overwrite == "stale" and processes.is_first:
         remove_stale(task.execution.store, task.finished)
     return task.finished

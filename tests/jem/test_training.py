@@ -13,10 +13,10 @@ import torch
 
 from oodbench import InputError, Shape, load_network
 from oodbench.jem.training import folder as folders
-from oodbench.jem.training.architecture import build
 from oodbench.jem.training.images import gather
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.run import train
+from oodbench.networks.build import build
 
 SHORT = Recipe(epochs=4, warmup=5, buffer_size=70, sgld_steps=3, snapshot_every=10)
 SMALL = {"hidden": "8"}

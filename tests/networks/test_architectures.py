@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from oodbench import InputError, Joint, Network, Shape
-from oodbench.networks import build
+from oodbench.networks import build, matching
 from oodbench.networks.architectures import ARCHITECTURES, jem_wrn
 from oodbench.networks.architectures.jem_wrn import NORMS, JEMWideResNet
-from oodbench.networks.architectures.small import MLP
+from oodbench.networks.architectures.mlp import MLP
 
 TINY = {"depth": 10, "width": 1}
 
@@ -26,7 +26,16 @@ def jem_state(**settings):
 
 
 def recognise(state, *, norm=None, unconditional=None):
-    return jem_wrn.recognise(state, norm=norm, unconditional=unconditional)
+    """The network that a JEM's state dict belongs to, with its weights."""
+    both = {"norm": norm, "unconditional": unconditional}
+    said = {key: value for key, value in both.items() if value is not None}
+    settings = jem_wrn.recognise(state, said)
+    if settings is None:
+        return None
+    with torch.device("meta"):
+        module = JEMWideResNet(**settings)
+    matching.fill(module, state, name=module.title, unused=jem_wrn.UNUSED)
+    return module
 
 
 # --- the JEM network
@@ -299,7 +308,8 @@ def test_arguments_are_read_as_literals(text, value):
 
 def test_a_file_builds_a_network_with_what_lies_beside_it(nets):
     before = list(sys.path)
-    network = build.build(f"{nets}:build", {"out": "3", "bias": "False"})
+    arguments = {"out": "3", "bias": "False"}
+    network, _ = build.call_factory(f"{nets}:build", arguments)
     assert network.weight.shape == (3, 5)
     assert network.bias is None
     assert sys.path == before
@@ -314,7 +324,8 @@ def test_the_record_of_a_file_changes_with_its_content(nets):
 
 
 def test_a_package_builds_a_network():
-    network = build.build("torch.nn:Linear", {"in_features": "2", "out_features": "1"})
+    arguments = {"in_features": "2", "out_features": "1"}
+    network, _ = build.call_factory("torch.nn:Linear", arguments)
     assert isinstance(network, nn.Linear)
 
 
@@ -335,7 +346,7 @@ def test_what_goes_wrong_in_the_users_code_is_one_sentence(
     nets, name, arguments, words
 ):
     with pytest.raises(InputError) as caught:
-        build.build(f"{nets}:{name}", arguments)
+        build.call_factory(f"{nets}:{name}", arguments)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -352,5 +363,5 @@ def test_what_goes_wrong_in_the_users_code_is_one_sentence(
 )
 def test_what_is_no_factory_is_refused(arch, words):
     with pytest.raises(InputError) as caught:
-        build.build(arch, {})
+        build.call_factory(arch, {})
     assert words in str(caught.value)

@@ -14,7 +14,7 @@ from torch import nn
 from oodbench import InputError, Network, Shape, load_network
 from oodbench.base import registry
 from oodbench.networks.architectures.jem_wrn import JEMWideResNet
-from oodbench.networks.architectures.small import MLP
+from oodbench.networks.architectures.mlp import MLP
 
 SHARED = Path(
     os.environ.get("OODBENCH_SHARED", Path(__file__).resolve().parents[3] / "shared")
@@ -261,10 +261,16 @@ def test_a_card_rebuilds_its_network(tmp_path):
         ("[" * 10**5, "its card is damaged"),
         (card(architecture={"name": "mpl"}), "did you mean 'mlp'"),
         (card(architecture={"name": ["mlp"]}), "its card is damaged"),
-        (card(architecture={"name": "mlp", "layers": 3}), "its card is damaged"),
+        (card(architecture={"name": "mlp", "layers": 3}), "mlp cannot be built with"),
+        (card(architecture={"name": "mlp", "hidden": 3}), "mlp cannot be built with"),
+        (card(architecture={"name": "mlp", "activation": []}), "cannot be built"),
+        (
+            card(architecture={"name": "jem_wrn", "depth": 1003}),
+            "There is no JEM WRN-1003-10",
+        ),
         (
             card(architecture={"name": "jem_wrn", "depth": 10**9 + 3}),
-            "There is no JEM WRN-1000000003-10",
+            "its card is damaged",
         ),
         (
             card(

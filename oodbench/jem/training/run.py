@@ -20,14 +20,15 @@ from oodbench.base.files import Record
 from oodbench.base.processes import Processes, join
 from oodbench.base.progress import Watch, silent, unwatched
 from oodbench.data.dataset import Dataset
-from oodbench.jem.training.architecture import build
-from oodbench.jem.training.export import Trained, check_export
+from oodbench.jem.training.export import Trained
 from oodbench.jem.training.folder import TrainingFolder, locked
 from oodbench.jem.training.guard import DivergedError
 from oodbench.jem.training.images import CENTRE, Labelled, Material, gather
 from oodbench.jem.training.journal import Journal, tensorboard_writer
 from oodbench.jem.training.recipe import Recipe, read_recipe
 from oodbench.jem.training.trainer import Trainer
+from oodbench.networks.build import build
+from oodbench.networks.card import check_place
 from oodbench.networks.hardware import is_out_of_memory, pick_device, threads_for
 from oodbench.networks.network import Joint
 from oodbench.scoring.batches import Batches
@@ -104,7 +105,7 @@ def train(
     card |= {"processes": processes.count}
     with locked(folder, processes), _faults_in_words(settings, processes):
         if target is not None:
-            check_export(target)
+            check_place(target)
         trainer = Trainer(
             built.module.to(place),
             material.train.images.to(place),

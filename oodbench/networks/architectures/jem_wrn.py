@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
-from oodbench.networks import state_dict
 from oodbench.networks.architectures.activations import activation as new_activation
 from oodbench.networks.network import Joint
 
@@ -24,8 +24,8 @@ _HALLMARKS = (
     *("f.conv1.weight", "f.layer1.0.conv1.weight", "f.layer1.0.conv1.bias"),
     *("class_output.weight", "energy_output.weight"),
 )
-# Second names of the same tensors (JEM++), and a layer that is never used (JEM).
-_UNUSED = ("f.layer_one.", "f.other_layers.", "f.linear.")
+UNUSED = ("f.layer_one.", "f.other_layers.", "f.linear.")
+"""Second names of the same tensors (JEM++), and a layer that is never used (JEM)."""
 
 
 class ActNorm(nn.Module):
@@ -190,39 +190,37 @@ class JEMWideResNet(nn.Module):
 
 
 def recognise(
-    tensors: Mapping[str, Tensor], *, norm: str | None, unconditional: bool | None
-) -> JEMWideResNet | None:
-    """Builds the network that a state dict of JEM, JEM++ or SADA-JEM belongs to.
+    tensors: Mapping[str, Tensor], said: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Returns the settings of the JEM, JEM++ or SADA-JEM that a state dict belongs to.
 
     Args:
         tensors: The state dict.
-        norm: Needed where it is instance or layer norm, whose tensors look alike.
-        unconditional: Whether log p(x) is the energy head; by default, whether that
-            head has left the range of its initial values.
-
-    Returns:
-        The network with its weights, or None where these are of another family.
+        said: The user's settings. `norm` is needed where it is instance or layer norm,
+            whose tensors look alike. `unconditional` says whether log p(x) is the
+            energy head; by default, whether that head has left the range of its
+            initial values.
 
     Raises:
-        InputError: The norm is not known, or the weights do not fit together.
+        InputError: The norm is not known, or is not that of the tensors.
     """
-    weights = {k: v for k, v in tensors.items() if not k.startswith(_UNUSED)}
-    if not _is_jem(weights):
+    first = next((name for name in tensors if name.endswith(_HALLMARKS[0])), "")
+    prefix = first.removesuffix(_HALLMARKS[0])
+    tensors = {name.removeprefix(prefix): each for name, each in tensors.items()}
+    if not _is_jem(tensors):
         return None
-    with torch.device("meta"):
-        module = JEMWideResNet(
-            depth=6 * _count_blocks(weights) + 4,
-            width=len(weights["f.layer1.0.conv1.weight"]) // 16,
-            classes=len(weights["class_output.weight"]),
-            channels=weights["f.conv1.weight"].shape[1],
-            stages=4 if "f.layer4.0.conv1.weight" in weights else 3,
-            norm=_find_norm(weights, norm),
-            unconditional=bool(unconditional),
-        )
-    state_dict.fill(module, weights, name=module.title)
+    unconditional = said.get("unconditional")
     if unconditional is None:
-        module.unconditional = _is_trained(module.energy_output)
-    return module
+        unconditional = _is_trained(tensors["energy_output.weight"])
+    return {
+        "depth": 6 * _count_blocks(tensors) + 4,
+        "width": len(tensors["f.layer1.0.conv1.weight"]) // 16,
+        "classes": len(tensors["class_output.weight"]),
+        "channels": tensors["f.conv1.weight"].shape[1],
+        "stages": 4 if "f.layer4.0.conv1.weight" in tensors else 3,
+        "norm": _find_norm(tensors, said.get("norm")),
+        "unconditional": unconditional,
+    }
 
 
 def _is_jem(weights: Mapping[str, Tensor]) -> bool:
@@ -242,11 +240,10 @@ def _count_blocks(weights: Mapping[str, Tensor]) -> int:
     return blocks
 
 
-def _is_trained(energy: nn.Linear) -> bool:
+def _is_trained(energy: Tensor) -> bool:
     # PyTorch draws a linear layer of D inputs from within 1/sqrt(D), and a conditional
     # JEM never moves this one. The margin is for rounding.
-    largest = energy.weight.abs().max().item()
-    return largest > 1.0001 * energy.in_features**-0.5
+    return energy.abs().max().item() > 1.0001 * energy.shape[1] ** -0.5
 
 
 def _find_norm(weights: Mapping[str, Tensor], said: str | None) -> str:
@@ -261,8 +258,8 @@ def _find_norm(weights: Mapping[str, Tensor], said: str | None) -> str:
         possible = ["instance", "layer"]
     if said is None and len(possible) > 1:
         raise InputError(
-            "The checkpoint's instance and layer norms cannot be told apart; say "
-            "--norm instance or --norm layer, as it was trained."
+            "The checkpoint's instance and layer norms look alike; choose "
+            "--norm instance or --norm layer, as the network was trained."
         )
     if said is not None and said not in possible:
         raise InputError(

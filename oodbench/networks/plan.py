@@ -1,0 +1,183 @@
+"""Builds the module that the weights of a file belong to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oodbench.base.errors import InputError
+from oodbench.data.dataset import Shape
+from oodbench.networks.architectures import ARCHITECTURES, Settings, jem_wrn
+from oodbench.networks.build import (
+    build_own,
+    call_factory,
+    describe,
+    inputs_of,
+    own_settings,
+)
+from oodbench.networks.card import Card, find_card
+from oodbench.networks.hardware import check_activations
+from oodbench.networks.matching import unwrapped
+from oodbench.networks.network import runs_on
+from oodbench.networks.state_dict import StateDict, some
+from oodbench.networks.weights_file import WeightsFile
+
+_CENTRE = (0.5,)
+"""Mean and deviation of images in [-1, 1], the convention of all JEM code."""
+
+
+@dataclass
+class Plan:
+    """A module that waits for its weights, and what is known of its images."""
+
+    module: nn.Module
+    name: str
+    """For messages."""
+    shape: Shape
+    """Of one image."""
+    mean: tuple[float, ...] = _CENTRE
+    std: tuple[float, ...] = _CENTRE
+    record: dict[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    """How the names of tensors begin that the file may have and the module does not."""
+    is_foreign: bool = False
+    """Whether the user's code decides how many channels it takes."""
+
+    def shape_for(self, values: int) -> Shape:
+        """Returns the shape of the images, once the module has its weights.
+
+        Args:
+            values: The number of values of the normalisation.
+        """
+        if not self.is_foreign:
+            check_activations(self.module, self.shape)
+            return self.shape
+        self.module.eval()
+        allowed = [each for each in _shapes(self.shape) if values in (1, each.channels)]
+        fitting = (each for each in allowed if runs_on(self.module, each))
+        return next(fitting, self.shape)
+
+
+def plan_network(
+    file: WeightsFile,
+    tensors: StateDict,
+    arch: str | None,
+    arguments: Mapping[str, str],
+    shape: Shape | None,
+    jem: Mapping[str, Any],
+) -> Plan:
+    """Builds the module that a file's weights belong to.
+
+    Args:
+        file: The file.
+        tensors: The state dict that was found in it.
+        arch: What builds the module; None for what the card or the tensors say.
+        arguments: Of `arch`, as texts.
+        shape: Of the in-set's images.
+        jem: What the user said of a JEM: `norm` and `unconditional`.
+
+    Raises:
+        InputError: The architecture is not known, or an option has no effect.
+    """
+    card = find_card(file)
+    if arguments and arch is None:
+        raise InputError("--arg is for what --arch names, and there is no --arch.")
+    if jem and not (arch is None and card is None):
+        raise InputError(
+            "--norm, --cond and --uncond are for recognised JEM checkpoints only."
+        )
+    if arch is None:
+        return _jem(file, tensors, jem) if card is None else _carded(card, tensors)
+    native = shape if card is None else card.shape
+    if native is None:
+        raise InputError("the size of its images is not in the file; give a shape.")
+    if arch in ARCHITECTURES:
+        plan = _named(arch, arguments, tensors, native)
+    else:
+        module, code = call_factory(arch, arguments)
+        record = {"architecture": describe(arch, arguments), "code": code}
+        plan = Plan(module, arch, native, (0.0,), (1.0,), record, is_foreign=True)
+    if card is not None:
+        plan.mean, plan.std, plan.is_foreign = card.mean, card.std, False
+    return plan
+
+
+def _named(
+    name: str, arguments: Mapping[str, str], tensors: StateDict, native: Shape
+) -> Plan:
+    """Builds an architecture of oodbench, with the sizes that its tensors have."""
+    given, plain = own_settings(name, arguments), _by_plain_name(tensors)
+    family = ARCHITECTURES[name]
+    found = family.recognise(plain, given) or {}
+    for shape in _shapes(native):
+        settings = {**inputs_of(name, shape), **found, **given}
+        with torch.device("meta"):
+            module = build_own(name, settings)
+        own = module.state_dict()
+        if all(plain[key].shape == own[key].shape for key in own if key in plain):
+            break
+    text = json.dumps({"name": name, **settings}, sort_keys=True)
+    record = {"architecture": text}
+    return Plan(module, name, shape, record=record, unused=family.unused)
+
+
+def _carded(card: Card, tensors: StateDict) -> Plan:
+    if card.factory:
+        raise InputError(
+            f"its network was built by {card.factory}; name it with --arch and --arg."
+        )
+    layers = card.settings.get("hidden")
+    if isinstance(layers, list) and len(layers) > len(tensors):  # to build them is long
+        raise InputError(
+            f"its card is damaged: {len(layers)} layers of {len(tensors)} tensors."
+        )
+    with torch.device("meta"):
+        module = build_own(card.name, card.settings)
+    text = json.dumps({"name": card.name, **card.settings}, sort_keys=True)
+    record = {"architecture": text}
+    return Plan(module, card.name, card.shape, card.mean, card.std, record)
+
+
+def _jem(file: WeightsFile, tensors: StateDict, said: Mapping[str, Any]) -> Plan:
+    settings = jem_wrn.recognise(_by_plain_name(tensors), said)
+    if settings is None:
+        raise InputError(
+            "its architecture is not recognised (the first tensors are "
+            f"{some(map(repr, tensors))}); name what builds it, with "
+            "--arch package.module:factory or --arch file.py:factory."
+        )
+    with torch.device("meta"):
+        module = jem_wrn.JEMWideResNet(**settings)
+    kind = "unconditional" if module.unconditional else "conditional"
+    record = {
+        "architecture": module.title,
+        "norm": f"{module.norm} ({'said' if 'norm' in said else 'inferred'})",
+        "kind": f"{kind} ({'said' if 'unconditional' in said else 'inferred'})",
+    }
+    shape = _jem_shape(settings, file.content)
+    return Plan(module, module.title, shape, record=record, unused=jem_wrn.UNUSED)
+
+
+def _jem_shape(settings: Settings, content: object) -> Shape:
+    """Reads the size of the images off the replay buffer, where the file has one."""
+    buffer = content.get("replay_buffer") if isinstance(content, Mapping) else None
+    if isinstance(buffer, Tensor) and buffer.ndim == 4 and buffer.numel() > 0:
+        return Shape(*buffer.shape[1:])
+    size = 32 if settings["stages"] == 3 else 64
+    return Shape(settings["channels"], size, size)
+
+
+def _by_plain_name(state: StateDict) -> dict[str, Tensor]:
+    tensors = {key: each for key, each in state.items() if isinstance(each, Tensor)}
+    return {plain: tensors[name] for plain, name in unwrapped(tensors).items()}
+
+
+def _shapes(native: Shape) -> list[Shape]:
+    """Returns a shape, and the same with 1 and 3 channels."""
+    both = [native._replace(channels=number) for number in (1, 3)]
+    return list(dict.fromkeys([native, *both]))
