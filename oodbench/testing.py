@@ -1,9 +1,9 @@
-"""Checks for authors of plug-ins: what a detector or a data set must do, one by one.
+"""Checks for authors of plug-ins: what a detector or a data set must do.
 
 >>> from oodbench import testing
 >>> testing.check_detector("energy")
 
-In pytest, each as a test of its own:
+In pytest, with one test per check:
 `@pytest.mark.parametrize("check", testing.DETECTOR_CHECKS)`.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules import module
 
 from oodbench.base.errors import InputError
 from oodbench.base.progress import silent
@@ -32,38 +33,45 @@ from oodbench.scoring.forward import run_network
 from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.spec import open_detector
 
+_ON_EVERY_MODULE = (
+    module._global_forward_pre_hooks,
+    module._global_forward_hooks,
+    module._global_backward_pre_hooks,
+    module._global_backward_hooks,
+)
+
 Kind: TypeAlias = str | type[Detector]
-"""A detector, by what the command line calls it or by its class."""
+"""A detector: its name on the command line, or its class."""
 
 TOLERANCE = 1e-5
-"""Relative and absolute: batches of another size add up in another order."""
+"""Relative and absolute; sums in batches of other sizes round differently."""
 IMAGES = 48
 LIMIT = 200
-"""Images of a data set that are looked at, evenly spread."""
+"""Images of a data set that are checked, evenly spread."""
 
 
 def check_detector(detector: Kind) -> None:
-    """Puts a detector through all of `DETECTOR_CHECKS`, on a small network.
+    """Runs all `DETECTOR_CHECKS` on a detector and a small network.
 
     Raises:
-        AssertionError: It fails one; the message says which, and how.
+        AssertionError: A check fails; the message gives the reason.
     """
     for check in DETECTOR_CHECKS:
         check(detector)
 
 
 def check_dataset(spec: str) -> None:
-    """Puts a data set such as `digits:0-7` through all of `DATASET_CHECKS`.
+    """Runs all `DATASET_CHECKS` on a data set such as `digits:0-7`.
 
     Raises:
-        AssertionError: It fails one; the message says which, and how.
+        AssertionError: A check fails; the message gives the reason.
     """
     for check in DATASET_CHECKS:
         check(spec)
 
 
 def gives_one_finite_float_an_image(detector: Kind) -> None:
-    """Scores are a float tensor `[N]` without NaN; nothing else is changed."""
+    """Scores are a float tensor `[N]` without NaN; all else stays as it is."""
     one = _fresh(detector)
     network = _network()
     _scores(detector, one, network)
@@ -97,32 +105,38 @@ def ignores_the_batch_size(detector: Kind) -> None:
 
 
 def ignores_other_detectors(detector: Kind) -> None:
-    """Beside other detectors it gives the same scores as alone, bit for bit."""
+    """Together with other detectors it gives the same scores as alone, bit for bit."""
     others = {
         name: open_detector(name).detector for name in ("energy", "jem_grad_norm")
     }
     shared = _scores(detector, others=others)
-    _compare(detector, _scores(detector), shared, "beside others", exact=True)
+    _compare(detector, _scores(detector), shared, "with others", exact=True)
 
 
 def leaves_the_network_alone(detector: Kind) -> None:
-    """Weights, training flags and hooks of the network are afterwards as before."""
+    """Weights, training flags and hooks of the network stay as they are."""
     network = _network()
     before = _state(network)
+    everywhere = [dict(hooks) for hooks in _ON_EVERY_MODULE]
     _scores(detector, network=network)
     if _state(network) != before:
         _fail(detector, "changes the network")
+    if [dict(hooks) for hooks in _ON_EVERY_MODULE] != everywhere:
+        for hooks, kept in zip(_ON_EVERY_MODULE, everywhere, strict=True):
+            hooks.clear()
+            hooks.update(kept)
+        _fail(detector, "leaves a hook on every module of the process")
 
 
 def says_that_it_is_not_fitted(detector: Kind) -> None:
-    """Without `fit` it scores all the same, or its error speaks of fitting."""
+    """Without `fit` it scores anyway, or its error mentions fitting."""
     one = _fresh(detector)
     scored = Engine(_network(), {"it": one}).score(
         _split(1), has_labels=False, tell=silent
     )
     reason = scored.failures.get("it", "")
     if reason and "fit" not in reason.lower():
-        _fail(detector, f"does not say that it was not fitted, but: {reason}")
+        _fail(detector, f"does not mention that it was not fitted, but: {reason}")
 
 
 DETECTOR_CHECKS: Sequence[Callable[[Kind], None]] = (
@@ -137,7 +151,7 @@ DETECTOR_CHECKS: Sequence[Callable[[Kind], None]] = (
 
 
 def has_readable_splits(spec: str) -> None:
-    """Every split that is named holds images, and labels and clusters that fit them."""
+    """Every named split has images, and labels and clusters of the right form."""
     dataset = _open(spec)
     if dataset.role not in ROLES:
         _fail(spec, f"has the role {dataset.role!r}, not one of {', '.join(ROLES)}")
@@ -151,7 +165,7 @@ def has_readable_splits(spec: str) -> None:
 
 
 def reads_the_same_twice(spec: str) -> None:
-    """Opened anew, whatever the global random numbers, it holds the same images."""
+    """Opened again under other global random numbers, it has the same images."""
     found = set()
     before = RandomNumbers()
     try:
@@ -163,11 +177,11 @@ def reads_the_same_twice(spec: str) -> None:
     finally:
         before.restore()
     if len(found) > 1:
-        _fail(spec, "holds other images when it is opened again")
+        _fail(spec, "has other images when it is opened again")
 
 
 def gives_the_same_in_slices_of_any_size(spec: str) -> None:
-    """An image does not depend on which others are read with it."""
+    """An image does not depend on the other images that are read with it."""
     images = _draw(spec, _open(spec), Shape(3, 32, 32)).split.images
     count = min(len(images), 20)
     whole = images[len(images) - count : len(images) + 5]
@@ -178,14 +192,14 @@ def gives_the_same_in_slices_of_any_size(spec: str) -> None:
 
 
 def can_be_adapted(spec: str) -> None:
-    """A network of any shape can be given its images."""
+    """Its images can be adapted to networks of any shape."""
     dataset = _open(spec)
     for shape in (Shape(1, 8, 8), Shape(3, 32, 48)):
         images = _draw(spec, dataset, shape).split.images
         try:
             adapt(images[:8], shape)
         except InputError as error:
-            _fail(spec, f"has images that no {shape} can be made of: {error}")
+            _fail(spec, f"has images that cannot be adapted to {shape}: {error}")
 
 
 DATASET_CHECKS: Sequence[Callable[[str], None]] = (
@@ -270,7 +284,7 @@ def _compare(
         _fail(
             detector,
             f"scores image {first} with {found[first]!r} {when}, "
-            f"and with {expected[first]!r} else",
+            f"and with {expected[first]!r} otherwise",
         )
 
 
@@ -298,6 +312,6 @@ def _draw(
         raise AssertionError(f"The {stage} split: {error}") from error
 
 
-def _fail(who: Kind, deed: str) -> NoReturn:
+def _fail(who: Kind, fault: str) -> NoReturn:
     name = who if isinstance(who, str) else who.__name__
-    raise AssertionError(f"{name} {deed}")
+    raise AssertionError(f"{name} {fault}")

@@ -99,6 +99,26 @@ class Reaching(Sound):
 
 
 @dataclass
+class Hooking(Sound):
+    def score(self, batch):
+        torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+        return batch.features.sum(1)
+
+
+@dataclass
+class Drawing(Sound):
+    def score(self, batch):
+        return batch.features.sum(1) + torch.rand(len(batch))
+
+
+@dataclass
+class Switching(Sound):
+    def score(self, batch):
+        torch.autocast("cpu", torch.bfloat16).__enter__()
+        return batch.features.sum(1)
+
+
+@dataclass
 class Silent(Sound):
     """Reads what it has not learnt, under a name that its class has."""
 
@@ -131,9 +151,12 @@ def test_a_sound_detector_passes_as_a_class():
         (Counting, testing.gives_the_same_twice, "a second time"),
         (Positional, testing.follows_the_order_of_images, "in another order"),
         (Centred, testing.ignores_the_batch_size, "in batches of 7"),
-        (Jealous, testing.ignores_other_detectors, "beside others"),
+        (Jealous, testing.ignores_other_detectors, "with others"),
         (Reaching, testing.leaves_the_network_alone, "changes the network"),
-        (Silent, testing.says_that_it_is_not_fitted, "does not say"),
+        (Hooking, testing.leaves_the_network_alone, "leaves a hook on every module"),
+        (Drawing, testing.gives_one_finite_float_an_image, "global random numbers"),
+        (Switching, testing.ignores_other_detectors, "switched on or off"),
+        (Silent, testing.says_that_it_is_not_fitted, "does not mention"),
     ],
 )
 def test_a_faulty_detector_is_named_with_its_fault(kind, check, words):
@@ -238,5 +261,5 @@ def test_the_command_goes_on_behind_a_fault_and_exits_1(a_set):
     a_set(lambda stage, shape: Split(careless()))
     result = CliRunner().invoke(oodbench, ["check", "dataset", "mine"])
     assert result.exit_code == 1
-    assert "fault  Opened anew" in result.stdout
+    assert "fault  Opened again" in result.stdout
     assert result.stdout.count("ok ") == len(testing.DATASET_CHECKS) - 1

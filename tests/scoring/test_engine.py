@@ -1,3 +1,4 @@
+import os
 import re
 from dataclasses import dataclass, replace
 
@@ -138,6 +139,22 @@ def test_labels_that_are_not_the_networks_give_no_losses(tiny, images):
     foreign = replace(images, labels=images.labels + 100)
     scored = Engine(tiny, {}).score(foreign, has_labels=False, tell=quiet)
     assert set(scored.predictions) == {"predictions", "confidences"}
+
+
+class Dying:
+    """Images whose reader is killed, as by a system that runs out of memory."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, chunk):
+        os._exit(9)
+
+
+def test_a_reader_that_dies_is_one_sentence(tiny):
+    engine = Engine(tiny, {}, 16, workers=1)
+    with pytest.raises(InputError, match=r"reads images ahead has died .*--workers 0"):
+        engine.score(Split(Dying()), has_labels=False, tell=quiet)
 
 
 def test_progress_counts_every_image(tiny, images):

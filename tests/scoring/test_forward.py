@@ -145,6 +145,31 @@ def test_numbers_are_places_in_the_set_whatever_the_batches(tiny, images):
     assert numbers == [list(range(14, 40)), list(range(14))]
 
 
+@pytest.mark.parametrize("limit", [40, 13, 1])
+def test_numbers_are_places_in_the_whole_set_under_a_limit(tiny, images, limit):
+    detectors = {"it": Asking(lambda batch: batch.numbers.double())}
+    fitted = Fitting()
+    split = images.spread(limit)
+    engine = Engine(tiny, {**detectors, "fit": fitted}, 7)
+    engine.fit("train", split, tell=quiet)
+    scored = engine.score(split, has_labels=True, tell=quiet)
+    expected = [i * 40 // limit for i in range(limit)]
+    assert scored.scores["it"].tolist() == fitted.numbers == expected
+    again = Engine(tiny, detectors, 7).score(
+        split.spread(5), has_labels=True, tell=quiet
+    )
+    assert set(again.scores["it"]) <= set(expected)
+
+
+def test_an_image_has_the_same_refinement_with_and_without_a_limit(tiny, images):
+    detectors = built_in("jem_refine:noise=0.5:steps=2")
+    whole, part = (
+        score(tiny, split, **detectors).scores["jem_refine:noise=0.5:steps=2"]
+        for split in (images, images.spread(13))
+    )
+    assert part == pytest.approx(whole[[i * 40 // 13 for i in range(13)]], rel=1e-5)
+
+
 def test_equal_changes_are_made_once_for_all_detectors(tiny, images):
     count = passes(tiny)
     asked = Counter()
