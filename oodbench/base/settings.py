@@ -58,13 +58,23 @@ def _set_default_device(device: torch.device) -> None:
 _DEVICES = ("cpu", "cuda")
 
 
-def _autocast() -> list[bool]:
-    return [torch.is_autocast_enabled(device) for device in _DEVICES]
+class _Autocast(NamedTuple):
+    enabled: tuple[bool, ...]
+    nested: int
+    """How many autocast contexts are open: torch keeps cast weights until all close."""
 
 
-def _set_autocast(before: list[bool]) -> None:
-    for device, enabled in zip(_DEVICES, before, strict=True):
+def _autocast() -> _Autocast:
+    nested = torch.autocast_increment_nesting() - 1
+    torch.autocast_decrement_nesting()
+    return _Autocast(tuple(map(torch.is_autocast_enabled, _DEVICES)), nested)
+
+
+def _set_autocast(before: _Autocast) -> None:
+    for device, enabled in zip(_DEVICES, before.enabled, strict=True):
         torch.set_autocast_enabled(device, enabled)
+    for _ in range(_autocast().nested - before.nested):
+        torch.autocast_decrement_nesting()
     torch.clear_autocast_cache()
 
 

@@ -116,7 +116,7 @@ def check_place(path: Path) -> None:
         is_card = False
     if not is_card:
         raise InputError(
-            f"{card} is no card of a model, and would be overwritten; name another "
+            f"{card} is not a card of a model, and would be overwritten; name another "
             "--export."
         )
 

@@ -94,7 +94,7 @@ def test_rows_give_a_data_frame(tmp_path):
 def test_list_of_a_kind_says_what_each_is(oodbench):
     code, out, _ = oodbench("list", "detectors")
     assert code == 0
-    assert re.search(r"msp\s+max_y p\(y\|x\)", out)
+    assert re.search(r"msp\s+Log odds of the most probable class", out)
 
 
 @pytest.mark.parametrize(

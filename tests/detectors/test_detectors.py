@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import InputError, Network, Split
+from oodbench import InputError, Joint, Network, Split
 from oodbench.base import registry
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
@@ -31,7 +31,7 @@ class Fixed(nn.Module):
 
 
 class Gaussian(nn.Module):
-    """log N(x; μ, σ²) but for a constant as the only logit."""
+    """log p(x) of N(μ, σ² I) up to a constant, and two equal logits."""
 
     def __init__(self, mean, variance):
         super().__init__()
@@ -39,7 +39,8 @@ class Gaussian(nn.Module):
 
     def forward(self, images):
         away = images.flatten(1) - self.mean
-        return -away.square().sum(1, keepdim=True) / (2 * self.variance)
+        log_px = -away.square().sum(1) / (2 * self.variance)
+        return Joint(log_px.new_zeros(len(log_px), 2), log_px)
 
 
 def scores(name, network, split, known=None, batch_size=256):
