@@ -33,7 +33,7 @@ from oodbench.jem.training.run import train
 from oodbench.jem.training.trainer import Trainer
 from oodbench.metrics.significance import over_seeds, seed_difference
 from oodbench.networks.build import build
-from oodbench.runs.calibrate import draw_fit, recalibrate
+from oodbench.runs.calibrate import recalibrate
 from oodbench.runs.run import DETECTORS
 
 INSIDE = "digits:0-7"
@@ -73,7 +73,7 @@ def measure(network: Network) -> Model:
     """Calibrates and attacks a network."""
     dataset = open_dataset(INSIDE)
     inside = open_images(dataset, "test", network.shape)
-    found = recalibrate(network, inside, draw_fit(dataset, None, network.shape))
+    found = recalibrate(network, inside, open_images(dataset, "val", network.shape))
     before, after = found.before.values, found.after.values
     fitness = {
         "accuracy": before["accuracy"],

@@ -1,5 +1,6 @@
 """Makes the tests see the installed package, on one thread, with a tiny network."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -63,4 +64,9 @@ def oodbench(monkeypatch, capsys, tmp_path):
         captured = capsys.readouterr()
         return exit_.value.code or 0, captured.out, captured.err
 
-    return run
+    handlers = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -1,11 +1,12 @@
-"""Shares a run among the processes that torchrun starts."""
+"""Shares a run among the processes that torchrun starts, and keeps them alive."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -15,14 +16,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among its fellows, which see the same files."""
+    """The place of this process among those that share the work and the files."""
 
     rank: int = 0
     count: int = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes results and speaks."""
+        """Whether this process is the one that writes results and messages."""
         return self.rank == 0
 
     def share(self, work: Sequence[T]) -> list[T]:
@@ -65,7 +66,7 @@ class Processes:
             tensor.copy_(mean.view_as(tensor))
 
     def wait(self) -> None:
-        """Waits until all processes have come here."""
+        """Waits until all processes have called this."""
         if self.count > 1:
             distributed.barrier()
 
@@ -74,7 +75,7 @@ ALONE = Processes()
 
 
 def is_first_process() -> bool:
-    """Returns whether this process is the one that speaks, whoever started it."""
+    """Returns whether this process is the one that writes messages."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -82,7 +83,7 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
     """Joins the processes of `torchrun`, if it started this one.
 
     Returns:
-        The place among them, and the device of this process: its own GPU.
+        The place among them, and the device of this process, each its own GPU.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -93,3 +94,20 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Processes(distributed.get_rank(), count), device
+
+
+@contextmanager
+def exits_raise() -> Iterator[None]:
+    """Makes `os._exit` raise SystemExit, so that other code cannot end a run unseen."""
+    own, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != own:  # a child process may end itself
+            leave(status)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = leave

@@ -1,20 +1,29 @@
-"""How long work reports its progress, whoever shows it."""
+"""How long work reports its progress, and how the progress is shown."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
 from typing import Protocol
+
+from oodbench.base.text import short_name
+
+SECONDS_BETWEEN_LINES = 20.0
+"""Where there is no terminal to draw bars on."""
 
 
 class Tell(Protocol):
     """Receives the number of steps done since the last call."""
 
     def __call__(self, steps: int, note: str = "", /) -> None:
-        """Counts the steps; the note is a word on how the work goes."""
+        """Counts the steps; the note is a word on the state of the work."""
 
 
 Watch = Callable[[str, int], Tell]
-"""Begins a stage with a name and a number of steps; returns what counts the steps."""
+"""Begins a stage, given its name and its number of steps; returns its counter."""
 
 
 def silent(steps: int, note: str = "", /) -> None:
@@ -24,3 +33,86 @@ def silent(steps: int, note: str = "", /) -> None:
 def unwatched(stage: str, steps: int) -> Tell:
     """Begins a stage that is not shown."""
     return silent
+
+
+class Progress:
+    """Shows stages of work on stderr: bars in a terminal or notebook, else some lines.
+
+    It is a `Watch` within its `with` block:
+
+        with Progress() as progress:
+            tell = progress("score digits", 363)
+            tell(32)
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._draws = not quiet and (_is_terminal() or "ipykernel" in sys.modules)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Progress:
+        if self._draws:
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+            from rich.progress import Progress as Bars
+
+            self._bars = Bars(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._stack.enter_context(self._bars)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def __call__(self, stage: str, total: int) -> Tell:
+        """Begins a stage of `total` steps; returns its counter."""
+        if self._quiet:
+            return silent
+        name = short_name(stage)
+        return self._bar(name, total) if self._draws else _lines(name, total)
+
+    def _bar(self, stage: str, total: int) -> Tell:
+        task = self._bars.add_task(stage, total=total, note="")
+
+        def tell(steps: int, note: str = "", /) -> None:
+            self._bars.update(task, advance=steps, note=note)
+            if self._bars.tasks[task].finished:
+                self._bars.update(task, visible=False)
+
+        return tell
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _lines(stage: str, total: int) -> Tell:
+    done, last = 0, time.monotonic()
+
+    def tell(steps: int, note: str = "", /) -> None:
+        nonlocal done, last
+        done += steps
+        if time.monotonic() - last > SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            words = f", {note}" if note else ""
+            sys.stderr.write(f"{stage}: {done} of {total}{words}\n")
+            sys.stderr.flush()
+
+    return tell

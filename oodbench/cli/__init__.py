@@ -1,37 +1,52 @@
-"""The command line: a file a command, each importing what is heavy when it runs."""
+"""The command line: `commands/NAME.py` is the command NAME, imported when needed."""
 
 from __future__ import annotations
 
+import errno
+import importlib
 import io
+import logging
+import os
+import pkgutil
 import signal
 import sys
+from contextlib import suppress
 
 import click
 
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
-from oodbench.cli.commands.attack import attack
-from oodbench.cli.commands.calibrate import calibrate
-from oodbench.cli.commands.check import check
-from oodbench.cli.commands.compare import compare
-from oodbench.cli.commands.doctor import doctor
-from oodbench.cli.commands.list import list_
-from oodbench.cli.commands.plot import plot
-from oodbench.cli.commands.report import report
-from oodbench.cli.commands.run import run
-from oodbench.cli.commands.sample import sample
-from oodbench.cli.commands.score import score
-from oodbench.cli.commands.table import table
-from oodbench.cli.commands.threshold import threshold
-from oodbench.cli.commands.train import train
+from oodbench.cli import commands
 
 BAD_INPUT = 3
 UNEXPECTED = 70
+NO_OUTPUT = 74
 INTERRUPTED = 130
 TERMINATED = 143
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group whose commands are the modules of `oodbench.cli.commands`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of all commands, sorted; none is imported."""
+        return sorted(one.name for one in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Returns the click command that is defined in the module of that name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
+        for found in vars(module).values():
+            if (
+                isinstance(found, click.Command)
+                and getattr(found.callback, "__module__", "") == module.__name__
+            ):
+                return found
+        raise InputError(f"{module.__name__} defines no click command.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="oodbench")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def oodbench(debug: bool) -> None:
@@ -42,64 +57,99 @@ def oodbench(debug: bool) -> None:
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
     oodbench table > table.md
     """
+    if debug:
+        logging.basicConfig(level=logging.INFO)
+        logging.getLogger("oodbench").setLevel(logging.DEBUG)
 
 
-class _Terminated(KeyboardInterrupt):
-    """The process was asked to end."""
+class _Signals:
+    """The signals that asked this process to end."""
 
+    received: list[int]
 
-for command in (
-    run,
-    table,
-    compare,
-    plot,
-    report,
-    threshold,
-    calibrate,
-    attack,
-    score,
-    list_,
-    train,
-    sample,
-    check,
-    doctor,
-):
-    oodbench.add_command(command)
+    def __init__(self) -> None:
+        self.received = []
+        # A scheduler's SIGTERM ends a run as Ctrl-C does: finished work is kept.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: object) -> None:
+        # Remembered, since an import that is interrupted may raise another error.
+        self.received.append(number)
+        raise KeyboardInterrupt
+
+    @staticmethod
+    def ignore() -> None:
+        """Lets the last message be printed in peace."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> None:
     """Runs the command line; every expected error ends in one sentence."""
-    # A scheduler's SIGTERM ends a run as Ctrl-C does: what is finished is kept.
-    signal.signal(signal.SIGTERM, _terminate)
-    if "--debug" in sys.argv[1:2]:
-        oodbench()
+    signals = _Signals()
     try:
-        sys.exit(oodbench(prog_name="oodbench", standalone_mode=False))
-    except click.ClickException as error:
-        error.show(told := io.StringIO())
-        for line in told.getvalue().splitlines():
-            click.echo(printable(line), err=True)
-        sys.exit(error.exit_code)
-    except InputError as error:
-        click.echo(f"Error: {printable(str(error))}", err=True)
-        sys.exit(BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt) as error:
-        click.echo(
-            "Interrupted. What was finished is kept; the same command goes on there.",
-            err=True,
-        )
-        # click raises its Abort from what has interrupted it.
-        asked = isinstance(error.__cause__ or error, _Terminated)
-        sys.exit(TERMINATED if asked else INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - no traceback unless asked for
-        click.echo(
-            f"Unexpected {type(error).__name__}: {printable(str(error))}\n"
-            "This is a fault of oodbench or of a plug-in; `oodbench --debug COMMAND …` "
-            "shows where.",
-            err=True,
-        )
-        sys.exit(UNEXPECTED)
+        _print_any_text()
+        if "--debug" in sys.argv[1:2]:
+            oodbench()
+        code = oodbench(prog_name="oodbench", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit as error:
+        code = _flushed(error.code)
+    except BaseException as error:  # noqa: BLE001 - no traceback unless asked for
+        _Signals.ignore()
+        message, code = _explain(error, signals.received)
+        with suppress(OSError):
+            click.echo(message, err=True)
+        _flushed(code)
+    sys.exit(code)
 
 
-def _terminate(*_: object) -> None:
-    raise _Terminated
+def _explain(error: BaseException, signals: list[int]) -> tuple[str, int]:
+    """Returns the message for an error that ended a command, and the exit code."""
+    if signals or isinstance(error, click.Abort | KeyboardInterrupt):
+        return (
+            "Interrupted. Finished work is kept; the same command continues there.",
+            TERMINATED if signal.SIGTERM in signals else INTERRUPTED,
+        )
+    if isinstance(error, click.ClickException):
+        error.show(shown := io.StringIO())
+        lines = shown.getvalue().splitlines()
+        return "\n".join(map(printable, lines)), error.exit_code
+    if isinstance(error, InputError):
+        return f"Error: {printable(str(error))}", BAD_INPUT
+    if isinstance(error, OSError) and _is_about_output(error):
+        return f"Error: The output cannot be written: {error.strerror}.", NO_OUTPUT
+    return (
+        f"Unexpected {type(error).__name__}: {printable(str(error))}\n"
+        "This is a fault of oodbench or of a plug-in; `oodbench --debug COMMAND …` "
+        "shows where.",
+        UNEXPECTED,
+    )
+
+
+def _print_any_text() -> None:
+    """Prints letters that the terminal's encoding lacks as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flushed(code: object) -> object:
+    """Writes what is left of the output; returns the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try once more at its end, and print a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not code:
+            with suppress(OSError):
+                click.echo(_explain(error, [])[0], err=True)
+            return NO_OUTPUT
+    return code
+
+
+def _is_about_output(error: OSError) -> bool:
+    """Returns whether the standard output is full or closed."""
+    at_fault = error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF)
+    return at_fault and error.filename is None

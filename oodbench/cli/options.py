@@ -1,4 +1,4 @@
-"""Options that several commands share, and what turns their texts into values."""
+"""Options that several commands share, and the values of their texts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oodbench.base.errors import InputError
+from oodbench.runs.names import listed
+from oodbench.runs.names import split_commas as split_commas
 
 if TYPE_CHECKING:
     from oodbench.data.dataset import Dataset
@@ -21,22 +23,27 @@ device_option = click.option(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
+    help="auto takes a GPU where there is one.",
 )
 
 models_option = click.option(
     "--model",
     "models",
     multiple=True,
-    metavar="MODEL,…",
-    help="Files or bundled names.  [default: jem-digits,ce-digits]",
+    metavar="[NAME=]MODEL,…",
+    help="Files or bundled names; NAME replaces a file's name in tables.  "
+    "[default: jem-digits,ce-digits]",
 )
 inside_option = click.option(
-    "--in", "inside", metavar="SET", help="[default: digits:0-7]"
+    "--in",
+    "inside",
+    metavar="SET",
+    help="The in-distribution set.  [default: digits:0-7]",
 )
 size_option = click.option(
     "--size",
     metavar="N or HxW",
-    help="Images that the network takes.  [default: those of --in]",
+    help="Size of the images that the network takes.  [default: size of --in]",
 )
 
 results_option = click.option(
@@ -44,7 +51,7 @@ results_option = click.option(
     type=click.Path(path_type=Path),
     default=Path("results/runs"),
     show_default=True,
-    help="Folder that scores are stored in.",
+    help="Folder of the stored scores.",
 )
 results_argument = click.argument(
     "results", type=click.Path(path_type=Path), default=Path("results/runs")
@@ -75,7 +82,7 @@ _CHECKPOINT_OPTIONS = (
     click.option(
         "--norm",
         type=click.Choice(["none", "batch", "instance", "layer", "act"]),
-        help="Norm of a JEM's WideResNet where the checkpoint cannot tell.",
+        help="Norm of a JEM's WideResNet, where the checkpoint does not show it.",
     ),
     click.option(
         "--uncond/--cond",
@@ -89,7 +96,7 @@ _CHECKPOINT_OPTIONS = (
 def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the options that describe a checkpoint.
 
-    The command gets them as `checkpoint`, the keywords of `loading.load_network`.
+    The command gets them as `checkpoint`, the keywords of `load_network`.
     """
 
     @wraps(command)
@@ -120,12 +127,6 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def split_commas(values: Iterable[str]) -> list[str]:
-    """Returns the parts of comma lists, in order, without the empty ones."""
-    parts = (part.strip() for value in values for part in value.split(","))
-    return [part for part in parts if part]
-
-
 def settings(values: Iterable[str]) -> dict[str, str]:
     """Returns `KEY=VALUE` texts as a mapping."""
     pairs = [value.partition("=") for value in values]
@@ -136,14 +137,14 @@ def settings(values: Iterable[str]) -> dict[str, str]:
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Returns a comma list of numbers; None for none."""
+    """Returns the numbers of a comma list; None for None."""
     if text is None:
         return None
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InputError(
-            f"{option} must be numbers with commas between, not {text!r}."
+            f"{option} must be numbers separated by commas, not {text!r}."
         ) from None
 
 
@@ -156,25 +157,26 @@ def networks(
     """Yields the networks that --model names, the bundled ones where it names none.
 
     Args:
-        models: As the command line gives them, commas and all.
-        inside: Whose images give their size where a checkpoint and `size` do not.
+        models: As the command line gives them.
+        inside: Its images give their size where a checkpoint and `size` do not.
         checkpoint: What `checkpoint_options` gives.
-        size: What --size says.
+        size: The value of --size.
     """
-    from oodbench.data.dataset import Shape
-    from oodbench.data.image_set import native_shape
-    from oodbench.networks.load import load_network
+    from oodbench.runs.models import open_model, shape_of
     from oodbench.runs.run import MODELS
 
-    shape, sides = native_shape(inside), height_and_width(size)
-    if sides is not None:
-        shape = Shape(shape.channels, *sides)
-    for model in split_commas(models) or MODELS:
-        yield load_network(model, shape=shape, **checkpoint)
+    shape = shape_of(inside, height_and_width(size))
+    for model in model_names(models) or MODELS:
+        yield open_model(model, shape, checkpoint=checkpoint)
+
+
+def model_names(values: Iterable[str]) -> list[str]:
+    """Returns the models of all --model options; a file's name may have a comma."""
+    return [name for value in values for name in listed(value)]
 
 
 def height_and_width(text: str | None) -> tuple[int, int] | None:
-    """Returns `N` or `HxW` as two sides; None for none."""
+    """Returns height and width of `N` or `HxW`; None for None."""
     if text is None:
         return None
     match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)

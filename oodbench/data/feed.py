@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from oodbench.base.errors import InputError, reason
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Images, Shape, chunks, digest
+from oodbench.data.input_noise import InputNoise
 
 Span = tuple[int, int]
 """First image, and the one after the last."""
@@ -37,6 +38,7 @@ def feed(
     device: torch.device,
     workers: int = 0,
     digested: bool = False,
+    noise: InputNoise | None = None,
 ) -> Iterator[Fed]:
     """Yields the images of each span, their pixels on a device.
 
@@ -47,10 +49,11 @@ def feed(
         device: Where the pixels go; a GPU is fed from pinned memory.
         workers: Processes that read ahead; 0 reads when asked.
         digested: Whether to hash every image.
+        noise: Is added to the pixels, which then may leave [0, 1].
     """
     pinned = device.type == "cuda"
     loader: DataLoader[Fed | InputError] = DataLoader(
-        _Batches(images, spans, shape, digested),
+        _Batches(images, spans, shape, digested, noise),
         batch_size=None,
         collate_fn=_unchanged,  # the usual one makes tensors of arrays
         num_workers=min(workers, len(spans)),
@@ -86,6 +89,7 @@ class _Batches(Dataset[Fed | InputError]):
     spans: Sequence[Span]
     shape: Shape
     digested: bool
+    noise: InputNoise | None
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -100,6 +104,9 @@ class _Batches(Dataset[Fed | InputError]):
         except InputError as error:
             # Raised in a worker, it would arrive with a traceback for a message.
             return error
+        pixels = torch.cat(parts)
+        if self.noise is not None:
+            pixels = self.noise.add(pixels, self.spans[index][0])
         # Convolutions are up to twice as fast in this order.
-        pixels = torch.cat(parts).contiguous(memory_format=torch.channels_last)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
         return Fed(pixels, np.array(digests, np.uint64))

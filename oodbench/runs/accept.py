@@ -1,23 +1,79 @@
-"""Scores new images by a stored threshold, and by nothing else than made it."""
+"""Scores new images with the detector of a stored threshold, and accepts or rejects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
-from oodbench.base.progress import Watch, unwatched
+from oodbench.base.progress import Progress, Watch, unwatched
 from oodbench.data.checked_split import load_split
-from oodbench.data.dataset import Dataset, Split
+from oodbench.data.dataset import Dataset, Shape, Split
 from oodbench.data.image_files import ImageFiles
 from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.ranking import FloatArray
+from oodbench.networks.hardware import pick_device
 from oodbench.networks.network import Network
+from oodbench.results import thresholds
+from oodbench.runs.models import Model, open_model
 from oodbench.scoring import provenance
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
+
+
+class Verdict(NamedTuple):
+    """Whether one image is accepted as in-distribution."""
+
+    path: Path
+    score: float
+    accepted: bool
+
+
+def score(
+    images: str | Path | Iterable[str | Path],
+    *,
+    model: Model,
+    threshold: str | Path | Record,
+    checkpoint: Mapping[str, Any] = MappingProxyType({}),
+    batch_size: int = 32,
+    device: str = "auto",
+    quiet: bool = False,
+) -> list[Verdict]:
+    """Scores image files and accepts or rejects each one.
+
+    Args:
+        images: Image files.
+        model: A bundled name, a file, or a network: that of the threshold.
+        threshold: What `oodbench.threshold` returns, or the file that it wrote.
+        checkpoint: Keywords of `load_network` for a file.
+        batch_size: Images per pass of the network.
+        device: auto, cpu, cuda or mps.
+        quiet: Whether to print no progress on stderr.
+
+    Raises:
+        InputError: Network, detector or fitting images are not those of the threshold,
+            or a file is no image.
+    """
+    known = (
+        threshold if isinstance(threshold, dict) else thresholds.read(Path(threshold))
+    )
+    paths = [
+        Path(each) for each in ([images] if isinstance(images, str | Path) else images)
+    ]
+    shape = Shape(*known["model"]["shape"])
+    network = open_model(model, shape, checkpoint=checkpoint).to(pick_device(device))
+    with Progress(quiet=quiet) as progress:
+        scores = score_files(
+            network, known, paths, batch_size=batch_size, watch=progress
+        )
+    return [
+        Verdict(path, value, value >= known["threshold"])
+        for path, value in zip(paths, scores.tolist(), strict=True)
+    ]
 
 
 def score_files(
@@ -30,15 +86,15 @@ def score_files(
 ) -> FloatArray:
     """Returns the scores `[N]` of image files by the detector of a threshold.
 
-    Images are decoded and adapted as those of `folder:PATH`. A fitted detector is
-    fitted again, on the set that the threshold's record names.
+    Images are decoded and adapted as those of `folder:PATH`. A detector that has to be
+    fitted is fitted again, on the set that the threshold's record names.
 
     Args:
         network: On its device already.
         threshold: The record that `thresholds.read` returns.
-        paths: Of the images.
-        batch_size: Images a pass of the network.
-        watch: Is told of the progress.
+        paths: Image files.
+        batch_size: Images per pass of the network.
+        watch: Receives the progress.
 
     Raises:
         InputError: Network, detector or fitting images are not those of the threshold,
@@ -63,7 +119,7 @@ def _ready_engine(
     stage = entry.detector.fitted_on
     fits: dict[str, ImageSet] = {}
     if stage is not None:
-        fits[stage] = _draw_fit(network, detector)
+        fits[stage] = _open_fit(network, detector)
     if provenance.method_key(entry, fits) != detector["key"]:
         raise InputError(
             f"The detector {label} has changed since the threshold was made; run "
@@ -93,13 +149,13 @@ def _check_network(network: Network, record: Record) -> None:
     )
 
 
-def _draw_fit(network: Network, detector: Record) -> ImageSet:
-    """Draws the images that the detector was fitted on."""
+def _open_fit(network: Network, detector: Record) -> ImageSet:
+    """Opens the images that the detector was fitted on."""
     wanted = detector["fitted_on"]
     if not wanted["spec"]:
         raise InputError(
-            f"{detector['label']} was fitted on {wanted['name']}, a set that no name "
-            "opens; make the threshold from a run of `oodbench run`."
+            f"{detector['label']} was fitted on {wanted['name']}, a set that cannot be "
+            "opened by a name; make the threshold from a run of `oodbench run`."
         )
     dataset = open_dataset(wanted["spec"])
     sample = open_images(dataset, wanted["split"], network.shape, wanted["limit"])

@@ -1,19 +1,82 @@
-"""Fits a network's temperature on one split and says what it changes on another."""
+"""Fits a network's temperature on one split and grades it on another."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from oodbench.base.errors import InputError
-from oodbench.base.progress import Watch, unwatched
-from oodbench.data.dataset import Dataset, Shape, SplitName
+from oodbench.base.progress import Progress, Watch, unwatched
+from oodbench.data.dataset import Dataset
+from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import ImageSet, open_images
 from oodbench.metrics.temperature import fit_temperature, grade
-from oodbench.networks.hardware import first_batch_size
+from oodbench.networks.hardware import first_batch_size, pick_device
 from oodbench.networks.network import Network
 from oodbench.results.recalibrated import Recalibrated
+from oodbench.runs.models import Model, open_model, open_set, shape_of
+from oodbench.runs.names import listed
+from oodbench.runs.run import INSIDE, MODELS
 from oodbench.scoring import provenance
-from oodbench.scoring.logits import LabelledLogits, labelled_logits
+from oodbench.scoring.logits import labelled_logits
+
+
+def calibrate(
+    models: Model | Iterable[Model] = MODELS,
+    inside: str | Dataset = INSIDE,
+    *,
+    fit: str | Dataset | None = None,
+    limit: int | None = None,
+    size: tuple[int, int] | None = None,
+    checkpoint: Mapping[str, Any] = MappingProxyType({}),
+    batch_size: int | None = None,
+    workers: int = 0,
+    device: str = "auto",
+    quiet: bool = False,
+) -> list[Recalibrated]:
+    """Measures calibration before and after temperature scaling, for each model.
+
+    The temperature is fitted on the val split; all numbers are of the test split.
+
+    Args:
+        models: Bundled names, files, `NAME=FILE`, or networks.
+        inside: The set that is graded, such as `digits:0-7`.
+        fit: The set that the temperature is fitted on, its val split or its only one;
+            None for the val split of `inside`.
+        limit: Take only this many images of each split, evenly spread.
+        size: Height and width of the images that networks of files take.
+        checkpoint: Keywords of `load_network` for files.
+        batch_size: Images per pass of the network; None for a size that mostly fits.
+        workers: Processes that read images ahead.
+        device: auto, cpu, cuda or mps.
+        quiet: Whether to print no progress on stderr.
+
+    Raises:
+        InputError: An argument is wrong, the labels are not the network's classes, the
+            graded images would be fitted on, or no temperature is best.
+    """
+    place, inset = pick_device(device), open_set(inside)
+    dataset = inset if fit is None else open_set(fit)
+    stage = fit_split(dataset, "val", named=fit is not None)
+    shape, found = shape_of(inset, size), []
+    with Progress(quiet=quiet) as progress:
+        for model in listed(models):
+            network = open_model(model, shape, checkpoint=checkpoint)
+            images = partial(open_images, shape=network.shape, limit=limit)
+            found.append(
+                recalibrate(
+                    network.to(place),
+                    images(inset, "test"),
+                    images(dataset, stage),
+                    batch_size=batch_size,
+                    workers=workers,
+                    watch=progress,
+                )
+            )
+    return found
 
 
 def recalibrate(
@@ -25,19 +88,19 @@ def recalibrate(
     workers: int = 0,
     watch: Watch = unwatched,
 ) -> Recalibrated:
-    """Fits the temperature of a network and grades it with and without.
+    """Fits the temperature of a network and grades the network with and without it.
 
     Args:
         network: On its device already.
-        inside: What is graded, in the network's shape.
-        fit: What the temperature is fitted on, in the network's shape.
-        batch_size: Images a pass of the network; None for a size that mostly fits.
-        workers: Processes that read images ahead; 0 reads when asked.
-        watch: Is told of the progress.
+        inside: The images that are graded, in the network's shape.
+        fit: The images that the temperature is fitted on, in the network's shape.
+        batch_size: Images per pass of the network; None for a size that mostly fits.
+        workers: Processes that read images ahead.
+        watch: Receives the progress.
 
     Raises:
-        InputError: The labels are not the network's classes, both samples hold the same
-            images, or no temperature is best.
+        InputError: The labels are not the network's classes, the graded images are
+            those that are fitted on, or no temperature is best.
     """
     if fit.has_images_of(inside):
         raise InputError(
@@ -46,15 +109,18 @@ def recalibrate(
         )
     began = time.perf_counter()
     size = batch_size or first_batch_size(network.shape, network.device)
-
-    def run(sample: ImageSet) -> LabelledLogits:
-        stage = f"{network.title} on {sample.dataset.name} {sample.stage}"
-        tell = watch(stage, sample.count)
-        return labelled_logits(
-            network, sample, batch_size=size, workers=workers, tell=tell
+    known, graded = (
+        labelled_logits(
+            network,
+            images,
+            batch_size=size,
+            workers=workers,
+            tell=watch(
+                f"{network.title} on {images.dataset.name} {images.stage}", images.count
+            ),
         )
-
-    known, graded = run(fit), run(inside)
+        for images in (fit, inside)
+    )
     try:
         temperature = fit_temperature(*known)
         before, after = (grade(*graded, temperature=t) for t in (1.0, temperature))
@@ -69,29 +135,3 @@ def recalibrate(
         before=before,
         after=after,
     )
-
-
-def draw_fit(
-    inside: Dataset, fit: Dataset | None, shape: Shape, limit: int | None = None
-) -> ImageSet:
-    """Draws what a temperature is fitted on: a val split, or a set's only split.
-
-    Args:
-        inside: Whose val split serves where no other set is named.
-        fit: The set that is named instead.
-        shape: Of the images that the network takes.
-        limit: Take only this many of the images, evenly spread.
-
-    Raises:
-        InputError: There is no such split.
-    """
-    dataset = fit or inside
-    # Who names a set with one split alone means that one.
-    alone = fit is not None and len(fit.splits) == 1
-    stage: SplitName = dataset.splits[0] if alone else "val"
-    if stage not in dataset.splits:
-        raise InputError(
-            f"{dataset.name} has no val split to fit the temperature on; name a set "
-            "that has the same classes with --fit."
-        )
-    return open_images(dataset, stage, shape, limit)

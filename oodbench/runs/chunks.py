@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from oodbench.base.errors import InputError
 from oodbench.base.files import write_atomically
 from oodbench.data.feed import Span
 from oodbench.scoring.scored import Scored, from_bytes, to_bytes
 
 CHUNK = 4096
-"""Images, about: what an interrupted run loses at most."""
+"""Images per chunk, about: an interrupted run loses no more than one chunk."""
 
 
-def plan(images: int, batch_size: int) -> list[Span]:
+def spans_of(images: int, batch_size: int) -> list[Span]:
     """Returns the chunks of a set.
 
     Their borders depend on the number of images and the batch size alone, so that an
@@ -27,7 +28,7 @@ def plan(images: int, batch_size: int) -> list[Span]:
 
 @dataclass(frozen=True)
 class Partial:
-    """A hidden folder of chunks beside the cells that they will become."""
+    """A hidden folder of chunks next to the cells that they will become."""
 
     folder: Path
 
@@ -36,7 +37,7 @@ class Partial:
         return [span for span in spans if self.read(span) is None]
 
     def read(self, span: Span) -> Scored | None:
-        """Returns a chunk; None where it is not there, or damaged."""
+        """Returns a chunk; None where it is absent or damaged."""
         try:
             return from_bytes(self._path(span).read_bytes())
         except OSError:
@@ -44,7 +45,13 @@ class Partial:
 
     def write(self, span: Span, scored: Scored) -> None:
         """Stores a chunk."""
-        write_atomically(self._path(span), to_bytes(scored))
+        try:
+            write_atomically(self._path(span), to_bytes(scored))
+        except InputError as error:
+            # Another run of the same plan may remove the folder at this moment. Then
+            # the chunk is computed again.
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
 
     def clear(self) -> None:
         """Removes all chunks."""

@@ -1,27 +1,29 @@
-"""Runs detectors over models and pairs of sets, and stores every score."""
+"""Scores models on pairs of sets by detectors, and stores every score."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import os
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-import torch
-
+from oodbench.base import registry
 from oodbench.base.errors import InputError
-from oodbench.base.processes import join
-from oodbench.base.progress import Watch, unwatched
-from oodbench.base.registry import PluginError
-from oodbench.data.dataset import Dataset, Shape, SplitName
-from oodbench.data.image_set import ImageSet, native_shape, open_images
-from oodbench.data.spec import open_dataset
+from oodbench.base.processes import exits_raise, join
+from oodbench.base.progress import Progress, Watch
+from oodbench.data.dataset import Dataset
 from oodbench.networks.hardware import pick_device
-from oodbench.networks.network import Network, Precision
+from oodbench.networks.network import Precision
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
-from oodbench.runs.cells import Cells, Execution, Finished, Overwrite
-from oodbench.scoring.engine import lacks
-from oodbench.scoring.spec import Entry, open_detector
+from oodbench.runs.execution import Execution, Overwrite
+from oodbench.runs.models import Model, open_model, open_set, shape_of, title_of
+from oodbench.runs.names import listed
+from oodbench.runs.result import RunResult
+from oodbench.runs.task import Task
+from oodbench.scoring.detector import Detector
 
 MODELS = ("jem-digits", "ce-digits")
 INSIDE = "digits:0-7"
@@ -44,191 +46,144 @@ MADE = (
     "rotated:{0}",
     "noise:uniform",
 )
-"""Sets that can be had beside any in-set, without a download."""
+"""Out-sets for any in-distribution set that need no download."""
 
 
-def default_out(inside: str) -> list[str]:
-    """Returns the sets that are run where nobody names any."""
-    near = ["digits:8-9"] if inside == INSIDE else []
-    return near + [name.format(inside) for name in MADE]
-
-
-@dataclass
-class Run:
-    """One run: the sets and detectors that every network goes through."""
-
-    inside: Dataset
-    out: Sequence[Dataset]
-    detectors: Sequence[str] = DETECTORS
-    fit: Dataset | None = None
-    """Where detectors are fitted; None for the in-set's own train and val splits."""
-    limit: int | None = None
-    """Take only this many images of every split, evenly spread."""
-    precision: Precision = "fp32"
-    device: str | torch.device = "cpu"
-    execution: Execution = field(default_factory=lambda: Execution(Store(RESULTS)))
-    finished: Finished = field(init=False, default_factory=Finished)
-    _drawn: dict[tuple[Dataset, SplitName, Shape], ImageSet] = field(
-        init=False, default_factory=dict
-    )
-
-    def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"The limit must be at least 1, got {self.limit}.")
-        self.detectors = [spec for spec in self.detectors if self._can_open(spec)]
-
-    def network(self, network: Network) -> None:
-        """Scores all sets by all detectors on one network, as far as not yet done."""
-        network.to(self.device)
-        network.precision = self.precision
-        inside = self._draw(self.inside, "test", network.shape)
-        inside.check_classes(network.name, network.classes)
-        out = [self._draw(one, "test", network.shape) for one in self.out]
-        for one in out:
-            _check_apart(inside, one)
-        entries = self._entries(network)
-        fits = self._fits(network, entries)
-        cells = Cells(
-            network=network,
-            inside=inside,
-            entries=entries,
-            fits=fits,
-            execution=self.execution,
-            finished=self.finished,
-        )
-        for sample in [inside, *out]:
-            cells.complete(sample)
-
-    def _can_open(self, spec: str) -> bool:
-        """Tells a broken plug-in, which the run goes on without, from a wrong name."""
-        try:
-            open_detector(spec)
-        except PluginError as error:
-            self.finished.failed[spec] = str(error).rstrip(".")
-            return False
-        return True
-
-    def _entries(self, network: Network) -> dict[str, Entry]:
-        entries = {}
-        for spec in self.detectors:
-            entry = open_detector(spec)
-            if reason := lacks(network, entry.detector):
-                self.finished.skipped[f"{entry.label} on {network.name}"] = reason
-            else:
-                entries[entry.label] = entry
-        return entries
-
-    def _fits(self, network: Network, entries: dict[str, Entry]) -> dict[str, ImageSet]:
-        """Draws the fitting splits; drops the detectors for which there is none."""
-        fits: dict[str, ImageSet] = {}
-        dataset = self.fit or self.inside
-        for label, entry in list(entries.items()):
-            stage = entry.detector.fitted_on
-            if stage is None or stage in fits:
-                continue
-            # Who names a set with one split alone means that one.
-            alone = self.fit is not None and len(dataset.splits) == 1
-            source: SplitName = dataset.splits[0] if alone else stage
-            if source in dataset.splits:
-                fits[stage] = self._draw(dataset, source, network.shape)
-            else:
-                self.finished.skipped[label] = (
-                    f"fitted on {stage} images, which {dataset.name} has not; "
-                    "name a set with --fit"
-                )
-                del entries[label]
-        return fits
-
-    def _draw(self, dataset: Dataset, stage: SplitName, shape: Shape) -> ImageSet:
-        """Draws a split once for all networks that take the same shape."""
-        place = (dataset, stage, shape)
-        if place not in self._drawn:
-            self._drawn[place] = open_images(dataset, stage, shape, self.limit)
-        return self._drawn[place]
+def default_out(inside: Dataset) -> list[str]:
+    """Returns the out-sets of a run that names none."""
+    near = ["digits:8-9"] if inside.spec == INSIDE else []
+    return near + [name.format(inside.spec) for name in MADE]
 
 
 def run(
-    models: Iterable[str | Path | Network] = MODELS,
-    inside: str = INSIDE,
-    out: Sequence[str] | None = None,
+    models: Model | Iterable[Model] = MODELS,
+    inside: str | Dataset = INSIDE,
+    out: str | Dataset | Iterable[str | Dataset] | None = None,
     *,
-    detectors: Sequence[str] = DETECTORS,
-    fit: str | None = None,
+    detectors: str | Detector | Iterable[str | Detector] = DETECTORS,
+    fit: str | Dataset | None = None,
     limit: int | None = None,
+    size: tuple[int, int] | None = None,
+    checkpoint: Mapping[str, Any] = MappingProxyType({}),
     precision: Precision = "fp32",
+    input_noise: float = 0.0,
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
     results: str | Path = RESULTS,
     overwrite: Overwrite = "missing",
-    watch: Watch = unwatched,
-) -> Finished:
-    """Scores pairs of sets by detectors over models; computes only what is missing.
+    quiet: bool = False,
+    watch: Watch | None = None,
+) -> RunResult:
+    """Scores models on pairs of sets by detectors; computes only what is missing.
+
+    A string stands for a list of one, and may be a comma list.
 
     Args:
-        models: Names of plug-ins, files that need no further word, or networks.
+        models: Bundled names, files, `NAME=FILE`, or networks.
         inside: The in-distribution set, such as `digits:0-7`.
         out: The other sets; None for those that need no download.
-        detectors: Names with parameters, such as `energy:temperature=2`.
-        fit: Where detectors are fitted; None for the in-set's own train split.
+        detectors: Names with parameters, such as `energy:temperature=2`, or `all`.
+        fit: The set that detectors are fitted on; None for the train split of `inside`.
         limit: Take only this many images of every split, evenly spread.
+        size: Height and width of the images that networks of files take; None for
+            those of `inside`.
+        checkpoint: Keywords of `load_network` for files: `arch`, `mean`, `std`, ….
         precision: Of the network, fp32 or bf16; scores are computed from float32.
-        batch_size: Images a pass of the network; None for a size that mostly fits.
+        input_noise: Standard deviation of Gaussian noise on evaluated images, for
+            pixels in [-1, 1]; 0.03 in the JEM paper's evaluation.
+        batch_size: Images per pass of the network; None for a size that mostly fits.
             It is halved when memory runs out.
         workers: Processes that read images ahead; None for some where many files
             are decoded.
         device: auto, cpu, cuda or mps.
         results: The folder to store in.
-        overwrite: missing computes what is not there; stale does so and removes the
-            cells that are stale by then; always computes everything again.
-        watch: Is told of the progress.
+        overwrite: missing: compute absent cells. stale: also remove outdated ones.
+            always: recompute everything.
+        quiet: Whether to print no progress, warnings and summary on stderr.
+        watch: Receives the progress instead of stderr.
 
     Raises:
-        InputError: Something given is wrong; nothing is stored of the model concerned.
+        InputError: An argument is wrong, or no model can be scored.
     """
-    from oodbench.networks.load import as_network
-
+    # Absolute from the start, since code of a plug-in may change the current folder.
+    store = Store(Path(results).absolute())
+    _check_folder(store.root)
     processes, place = join(pick_device(device))
-    inset = open_dataset(inside)
-    names = default_out(inside) if out is None else out
-    task = Run(
-        inside=inset,
-        out=[open_dataset(name).beside(inset) for name in names],
-        detectors=detectors,
-        fit=None if fit is None else open_dataset(fit),
-        limit=limit,
-        precision=precision,
-        device=place,
-        execution=Execution(
-            store=Store(Path(results)),
-            batch_size=batch_size,
-            workers=workers,
-            overwrite=overwrite,
-            processes=processes,
-            watch=watch if processes.is_first else unwatched,
-        ),
-    )
-    task.finished.is_told = processes.is_first
-    task.execution.store.sweep()
-    for model in models:
-        task.network(as_network(model, shape=native_shape(inset)))
+
+    with exits_raise(), Progress(quiet=quiet or not processes.is_first) as progress:
+        inset = open_set(inside)
+        names = default_out(inset) if out is None else listed(out)
+        task = Task(
+            inside=inset,
+            out=[open_set(name).beside(inset) for name in names],
+            detectors=_detectors(detectors),
+            fit=None if fit is None else open_set(fit),
+            limit=limit,
+            precision=precision,
+            input_noise=input_noise,
+            device=place,
+            execution=Execution(
+                store=store,
+                batch_size=batch_size,
+                workers=workers,
+                overwrite=overwrite,
+                processes=processes,
+                watch=watch or progress,
+            ),
+        )
+        store.sweep()
+        _score_all(task, listed(models), size, checkpoint)
+    result = task.result
     if overwrite == "stale" and processes.is_first:
-        remove_stale(task.execution.store, task.finished)
-    return task.finished
+        remove_stale(store, result)
+    if not quiet and processes.is_first:
+        sys.stderr.write("".join(f"{line}\n" for line in result.summary()))
+    return result
 
 
-def remove_stale(store: Store, finished: Finished) -> None:
+def _detectors(given: str | Detector | Iterable[str | Detector]) -> list[Any]:
+    chosen = listed(given)
+    return [*registry.names("detectors")] if chosen == ["all"] else chosen
+
+
+def _score_all(
+    task: Task,
+    models: Iterable[Model],
+    size: tuple[int, int] | None,
+    checkpoint: Mapping[str, Any],
+) -> None:
+    """Scores models one after another; one that fails does not stop the others."""
+    faults: dict[str, InputError] = {}
+    shape, count = shape_of(task.inside, size), 0
+    for count, model in enumerate(models, 1):
+        try:
+            task.score(open_model(model, shape, checkpoint=checkpoint))
+        except InputError as error:
+            faults[f"{title_of(model)} (model {count})"] = error
+    if not count:
+        raise InputError("There is no model to score; name one with --model.")
+    if len(faults) == count:
+        raise next(iter(faults.values()))
+    task.result.failed |= {name: str(error) for name, error in faults.items()}
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a folder that cannot be made, before anything is computed."""
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            if not os.path.isdir(place):  # noqa: PTH112 - pathlib's raises for loops
+                raise InputError(
+                    f"Results cannot be stored in {folder}: {place} is no folder. Name "
+                    "another one with --results."
+                )
+            return
+
+
+def remove_stale(store: Store, result: RunResult) -> None:
     """Removes the cells that a finished run has made stale."""
     for stale in stale_cells(store.sets()):
-        if stale.latest in finished.sets:
+        if stale.latest in result.sets:
             stale.cell.remove()
             stale.file.remove_if_empty()
-            finished.removed += 1
-
-
-def _check_apart(inside: ImageSet, out: ImageSet) -> None:
-    if out.has_images_of(inside):
-        raise InputError(
-            f"{out.dataset.name} holds the same images as the in-distribution set "
-            f"{inside.dataset.name}; name another set with --out."
-        )
+            result.removed += 1

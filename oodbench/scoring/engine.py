@@ -15,6 +15,7 @@ from oodbench.base.progress import Tell
 from oodbench.data.dataset import Split
 from oodbench.data.device_cache import Resident
 from oodbench.data.feed import Fed, Span, feed
+from oodbench.data.input_noise import InputNoise
 from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network
 from oodbench.scoring.batches import Batches, cut
@@ -48,6 +49,8 @@ class Engine:
     """Processes that read images ahead."""
     resident: Resident = field(default_factory=Resident)
     """Keeps the batches that are read under a key."""
+    noise: InputNoise | None = None
+    """Is added to the pixels; a `key` has to differ with it."""
     batches: Batches = field(init=False)
     """How many images run at once; fewer than `batch_size` once memory has run out."""
 
@@ -169,6 +172,7 @@ class Engine:
             device=device,
             workers=self.workers,
             digested=digested,
+            noise=self.noise,
         )
         whole_key = None if key is None else (key, shape, device, digested)
         return self.resident.batches(whole_key, spans, read)

@@ -15,7 +15,7 @@ from oodbench.data.feed import feed
 from oodbench.data.spec import open_dataset
 from oodbench.results.store import Store
 from oodbench.runs.cells import Execution
-from oodbench.runs.run import Run
+from oodbench.runs.task import Task
 from oodbench.scoring.batches import cut
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
@@ -206,7 +206,7 @@ def test_memory_that_runs_out_takes_what_is_kept_before_it_halves_the_batch(
 
 def run(folder, networks, sets, kept, **options):
     inside, *out = sets
-    task = Run(
+    task = Task(
         inside,
         out,
         ["msp", "jem_grad_norm"],
@@ -214,8 +214,8 @@ def run(folder, networks, sets, kept, **options):
         **options,
     )
     for network in networks:
-        task.network(network)
-    assert task.finished.failed == {}
+        task.score(network)
+    assert task.result.failed == {}
 
 
 def contents(folder):

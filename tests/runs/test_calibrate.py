@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from oodbench import Dataset, InputError, Network, Shape, Split, load_network
+from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.temperature import fit_temperature
 from oodbench.output.plots import reliability
 from oodbench.results.recalibrated import to_json
-from oodbench.runs.calibrate import draw_fit, recalibrate
+from oodbench.runs.calibrate import calibrate, recalibrate
 from oodbench.scoring.logits import labelled_logits
 
 SHAPE = Shape(1, 2, 2)
@@ -66,8 +67,8 @@ def content(folder):
 @pytest.mark.parametrize("sharpness", [0.25, 1, 4])
 def test_an_analytic_network_becomes_calibrated(sharpness):
     network = Network(Mixture(sharpness), SHAPE, "mixture")
-    fit = draw_fit(BOTH, None, SHAPE)
-    found = recalibrate(network, open_images(BOTH, "test", SHAPE), fit)
+    fit = open_images(BOTH, "val", SHAPE)
+    (found,) = calibrate(network, BOTH, device="cpu")
     assert found.temperature == pytest.approx(sharpness, rel=0.15)
     assert found.after.values["ece"] < 0.03
     assert found.after.values["accuracy"] == found.before.values["accuracy"]
@@ -76,15 +77,15 @@ def test_an_analytic_network_becomes_calibrated(sharpness):
     assert (fit.stage, found.fitted_on["key"]) == ("val", fit.key)
 
 
-def test_a_set_named_for_fitting_gives_its_val_split_or_its_only_one():
+def test_a_set_named_for_fitting_gives_the_wanted_split_or_its_only_one():
     alone = dataset_of({"test": split_of(2)}, "alone")
-    assert draw_fit(BOTH, None, SHAPE).stage == "val"
-    assert draw_fit(alone, BOTH, SHAPE).dataset is BOTH
-    assert draw_fit(BOTH, alone, SHAPE, 10).record()["images"] == 10
+    assert fit_split(BOTH, "val", named=False) == "val"
+    assert fit_split(BOTH, "val", named=True) == "val"
+    assert fit_split(alone, "val", named=True) == "test"
     two = dataset_of({"train": split_of(3), "test": split_of(4)}, "two")
-    for inside, fit, name in ((alone, None, "alone"), (BOTH, two, "two")):
-        with pytest.raises(InputError, match=f"^{name} has no val split .* --fit"):
-            draw_fit(inside, fit, SHAPE)
+    for dataset, named in ((alone, False), (two, True)):
+        with pytest.raises(InputError, match=f"^{dataset.name} has no val .* to fit"):
+            fit_split(dataset, "val", named=named)
 
 
 def test_the_graded_images_cannot_fit_the_temperature():
@@ -153,7 +154,7 @@ def test_the_temperature_can_come_from_another_set(oodbench, sets, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--in", "npz:test.npz"], "test has no val split to fit"),
+        (["--in", "npz:test.npz"], "test has no val split, only test"),
         (["--in", "npz:test.npz", "--fit", "npz:test.npz"], "holds the images that"),
         (["--fit", "npz:val-bare.npz"], "test split of val-bare has no labels"),
         (["--in", "npz:test-bare.npz", "--fit", "npz:val.npz"], "test-bare has no"),
@@ -173,8 +174,7 @@ def test_what_cannot_be_calibrated_is_said_in_one_sentence(
 
 def test_any_name_of_a_network_can_be_written_and_drawn(tmp_path):
     network = Network(Mixture(1), SHAPE, "../a|b\n\x1b[31m\ud800")
-    fit = draw_fit(BOTH, None, SHAPE)
-    found = recalibrate(network, open_images(BOTH, "test", SHAPE), fit)
+    (found,) = calibrate(network, BOTH, device="cpu")
     (written,) = json.loads(to_json([found]))["models"]
     assert written["model"]["name"] == network.name
     for path in reliability.draw(found, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,13 +12,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from oodbench import InputError, Network, run
+from oodbench import Network, run
 from oodbench.base.processes import Processes
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs import chunks
-from oodbench.runs.cells import Finished
-from oodbench.runs.chunks import plan
+from oodbench.runs.chunks import spans_of
+from oodbench.runs.result import RunResult
 from oodbench.runs.run import remove_stale
 from oodbench.scoring.scored import Scored, from_bytes, to_bytes
 
@@ -57,7 +58,7 @@ def contents(folder):
 
 
 def test_chunks_cover_all_images_with_whole_batches():
-    spans = plan(10_000, 96)
+    spans = spans_of(10_000, 96)
     assert spans[0][0] == 0
     assert spans[-1][1] == 10_000
     assert all(a[1] == b[0] for a, b in pairwise(spans))
@@ -173,7 +174,7 @@ def test_stale_cells_of_others_stay(go, tmp_path, tiny):
     go(tmp_path)
     tiny.module.head.bias += 1
     go(tmp_path)
-    remove_stale(Store(tmp_path), Finished())
+    remove_stale(Store(tmp_path), RunResult(tmp_path))
     assert len(stale_cells(Store(tmp_path).sets())) == 6
 
 
@@ -231,13 +232,13 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(
     assert "going on with batches of 2" in caplog.text
 
 
-def test_an_error_that_is_not_about_memory_is_raised(go, tmp_path, monkeypatch):
+def test_an_error_that_is_not_about_memory_fails_the_set(go, tmp_path, monkeypatch):
     def broken(self, pixels):
         raise RuntimeError("shape mismatch")
 
     monkeypatch.setattr(Network, "__call__", broken)
-    with pytest.raises(InputError, match=r"'tiny' fails on .* 0 to 9 .*shape mismatch"):
-        go(tmp_path)
+    fault = go(tmp_path).failed["tiny on in"]
+    assert re.search(r"'tiny' fails on .* 0 to 9 .*shape mismatch", fault)
 
 
 def test_workers_read_the_same_images(go, tmp_path):

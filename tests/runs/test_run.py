@@ -117,8 +117,8 @@ def test_other_parameters_are_another_cell(run):
 def test_a_detector_to_fit_is_skipped_without_a_train_split_and_others_go_on(run):
     finished = run(detectors=["msp", "pixel_knn"])
     assert finished.computed == 2
-    reason = finished.skipped["pixel_knn"]
-    assert "fitted on train images, which in has not; name a set with --fit" in reason
+    reason = "in has no train split, only test; name another set to fit on."
+    assert finished.skipped == {"pixel_knn": reason}
 
 
 def test_fit_names_where_detectors_are_fitted(run, sets):

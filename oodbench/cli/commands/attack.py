@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Progress
 from oodbench.base.text import printable
 from oodbench.cli import show
 from oodbench.cli.options import (
@@ -21,7 +22,6 @@ from oodbench.cli.options import (
     size_option,
     split_commas,
 )
-from oodbench.cli.progress import Progress
 
 if TYPE_CHECKING:
     from oodbench.attacks.ball import Norm
@@ -180,7 +180,7 @@ def attack(
             networks(models, inset, checkpoint, size),
             inset,
             norm=attack_norm,
-            watch=progress.watch,
+            watch=progress,
             **options,
         )
     for one in found:

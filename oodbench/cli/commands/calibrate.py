@@ -12,12 +12,12 @@ from oodbench.cli import show
 from oodbench.cli.options import (
     checkpoint_options,
     device_option,
+    height_and_width,
     inside_option,
+    model_names,
     models_option,
-    networks,
     size_option,
 )
-from oodbench.cli.progress import Progress
 
 if TYPE_CHECKING:
     from oodbench.results.recalibrated import Recalibrated
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fit",
     metavar="SET",
-    help="Where the temperature is fitted: its val split, or the only one it has.  "
+    help="The set that the temperature is fitted on: its val split, or its only one.  "
     "[default: --in]",
 )
 @checkpoint_options
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     "--limit",
     type=click.IntRange(1),
     metavar="N",
-    help="Take N images of each split, to try things out.",
+    help="Take only N images of each split, for a quick trial.",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="[default: by the size of the images]",
+    help="Images per pass.  [default: by the size of the images]",
 )
 @click.option(
     "--workers",
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results/calibration"),
     show_default=True,
-    help="Where the numbers and pictures go.",
+    help="Folder for the numbers and pictures.",
 )
 def calibrate(
     models: tuple[str, ...],
@@ -73,37 +73,31 @@ def calibrate(
     device: str,
     folder: Path,
 ) -> None:
-    """Measures how true confidence is, before and after temperature scaling.
+    """Measures calibration before and after temperature scaling.
 
-    The temperature is fitted on the val split, and all numbers are of the test split.
+    The temperature is fitted on the val split; all numbers are of the test split.
 
     \b
     oodbench calibrate
     oodbench calibrate --model jem.pt --in cifar10 --to results/calibration
     """
     from oodbench.base.files import write_atomically
-    from oodbench.data.image_set import open_images
-    from oodbench.data.spec import open_dataset
-    from oodbench.networks.hardware import pick_device
     from oodbench.output.plots import reliability
     from oodbench.results.recalibrated import to_json
-    from oodbench.runs import run
-    from oodbench.runs.calibrate import draw_fit, recalibrate
+    from oodbench.runs.calibrate import calibrate as calibrate_
+    from oodbench.runs.run import INSIDE, MODELS
 
-    place, inset = pick_device(device), open_dataset(inside or run.INSIDE)
-    other = None if fit is None else open_dataset(fit)
-    with Progress() as progress:
-        found = [
-            recalibrate(
-                network.to(place),
-                inside=open_images(inset, "test", network.shape, limit),
-                fit=draw_fit(inset, other, network.shape, limit),
-                batch_size=batch_size,
-                workers=workers,
-                watch=progress.watch,
-            )
-            for network in networks(models, inset, checkpoint, size)
-        ]
+    found = calibrate_(
+        model_names(models) or MODELS,
+        inside or INSIDE,
+        fit=fit,
+        limit=limit,
+        size=height_and_width(size),
+        checkpoint=checkpoint,
+        batch_size=batch_size,
+        workers=workers,
+        device=device,
+    )
     _print(found)
     write_atomically(folder / "calibration.json", to_json(found))
     drawn = [path for one in found for path in reliability.draw(one, folder)]

@@ -11,7 +11,7 @@ import click
 @click.argument("kind", type=click.Choice(["detector", "dataset"]))
 @click.argument("name")
 def check(kind: str, name: str) -> None:
-    """Puts a plug-in through the checks of oodbench.testing; exits 1 if one fails.
+    """Runs the checks of oodbench.testing on a plug-in; exits with 1 if one fails.
 
     \b
     oodbench check detector energy:temperature=2

@@ -15,10 +15,11 @@ from oodbench.cli.options import results_option
 @results_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(results: Path, as_json: bool) -> None:
-    """Looks whether all is in order; each fault comes with what to do about it.
+    """Checks the installation; prints what to do about each fault.
 
-    Libraries, devices, threads, folders, data sets and plug-ins are looked at; nothing
-    is downloaded. Exits 1 if there is a fault. The home folder is printed as ~.
+    It checks libraries, devices, threads, folders, data sets and plug-ins, and
+    downloads nothing. It exits with 1 if there is a fault. The home folder is printed
+    as ~.
     """
     from oodbench.cli.examine import examine
 

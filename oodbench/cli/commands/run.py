@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oodbench.base.text import printable
+from oodbench.base.progress import Progress
 from oodbench.cli import show
 from oodbench.cli.options import (
     checkpoint_options,
     device_option,
+    height_and_width,
     inside_option,
+    model_names,
     models_option,
-    networks,
     results_option,
     size_option,
     split_commas,
 )
-from oodbench.cli.progress import Progress
 
 if TYPE_CHECKING:
     from oodbench.networks.network import Precision
-    from oodbench.runs.cells import Finished, Overwrite
+    from oodbench.runs.execution import Overwrite
+    from oodbench.runs.result import RunResult
 
 SOME_CELLS_FAILED = 1
 
@@ -37,18 +38,20 @@ SOME_CELLS_FAILED = 1
     "outside",
     multiple=True,
     metavar="[ROLE=]SET,…",
-    help="Sets to tell from it; ROLE is near, far, covariate or probe.  "
-    "[default: those that need no download]",
+    help="Out-of-distribution sets; ROLE is near, far, covariate or probe.  "
+    "[default: sets that need no download]",
 )
 @click.option(
     "--detectors",
     multiple=True,
     metavar="NAME,…",
-    help="With parameters as in energy:temperature=2; all for every one installed.  "
-    "[default: the built-in ones]",
+    help="Detectors, with parameters as in energy:temperature=2; `all` for all that "
+    "are installed.  [default: the built-in ones]",
 )
 @click.option(
-    "--fit", metavar="SET", help="Where detectors are fitted.  [default: --in]"
+    "--fit",
+    metavar="SET",
+    help="The set that detectors are fitted on.  [default: --in]",
 )
 @checkpoint_options
 @size_option
@@ -56,19 +59,28 @@ SOME_CELLS_FAILED = 1
     "--limit",
     type=click.IntRange(1),
     metavar="N",
-    help="Take N images of each set, to try things out.",
+    help="Take only N images of each set, for a quick trial.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
     default="fp32",
     show_default=True,
-    help="Of the network; scores are computed from float32 either way.",
+    help="Precision of the network; scores are computed from float32 in both cases.",
+)
+@click.option(
+    "--input-noise",
+    type=click.FloatRange(0),
+    metavar="NUMBER",
+    default=0.0,
+    help="Standard deviation of Gaussian noise on all evaluated images, for pixels in "
+    "[-1, 1]; 0.03 in the JEM paper's evaluation.  [default: no noise]",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Halved when memory runs out.  [default: by the size of the images]",
+    help="Images per pass; halved when memory runs out.  "
+    "[default: by the size of the images]",
 )
 @click.option(
     "--workers",
@@ -82,10 +94,15 @@ SOME_CELLS_FAILED = 1
     type=click.Choice(["missing", "stale", "always"]),
     default="missing",
     show_default=True,
-    help="missing computes what is not there, stale also removes what became stale "
-    "(see `oodbench list runs`), always computes everything.",
+    help="missing: compute absent cells. stale: also remove outdated ones. always: "
+    "recompute everything.",
 )
-@click.option("--plots/--no-plots", default=True, show_default=True)
+@click.option(
+    "--plots/--no-plots",
+    default=True,
+    show_default=True,
+    help="Whether to draw pictures into `plots` next to the results.",
+)
 def run(
     models: tuple[str, ...],
     inside: str | None,
@@ -96,6 +113,7 @@ def run(
     size: str | None,
     limit: int | None,
     precision: Precision,
+    input_noise: float,
     batch_size: int | None,
     workers: int | None,
     device: str,
@@ -105,64 +123,50 @@ def run(
 ) -> None:
     """Scores models on pairs of sets by detectors.
 
-    What an earlier run stored is not computed again. Without any option: the bundled
-    models on the bundled digits.
+    Scores that are stored already are not computed again. Without options it runs the
+    bundled models on the bundled digits.
 
     \b
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
     oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \\
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
     """
-    from oodbench.base import registry
-    from oodbench.data.spec import open_dataset
-    from oodbench.runs import run as benchmark
+    from oodbench.runs import run as runs
 
-    inside = inside or benchmark.INSIDE
-    names = split_commas(detectors)
+    # Absolute from the start, since code of a plug-in may change the current folder.
+    pictures = results.absolute().parent / "plots" if plots else None
     with Progress() as progress:
-        finished = benchmark.run(
-            models=networks(models, open_dataset(inside), checkpoint, size),
-            inside=inside,
+        result = runs.run(
+            models=model_names(models) or runs.MODELS,
+            inside=inside or runs.INSIDE,
             out=split_commas(outside) or None,
-            detectors=registry.names("detectors")
-            if names == ["all"]
-            else names or benchmark.DETECTORS,
+            detectors=split_commas(detectors) or runs.DETECTORS,
             fit=fit,
             limit=limit,
+            size=height_and_width(size),
+            checkpoint=checkpoint,
             precision=precision,
+            input_noise=input_noise,
             batch_size=batch_size,
             workers=workers,
             device=device,
             results=results,
             overwrite=overwrite,
-            watch=progress.watch,
+            quiet=True,
+            watch=progress,
         )
-    if finished.is_told:
-        _show(finished, results, plots)
-    if finished.failed:
+    if result.is_first:
+        _show(result, pictures)
+    if result.failed:
         raise SystemExit(SOME_CELLS_FAILED)
 
 
-def _show(finished: Finished, results: Path, plots: bool) -> None:
-    from oodbench.results.opened import of_sets
-
-    found = of_sets(finished.sets, finished.methods, results)
+def _show(result: RunResult, pictures: Path | None) -> None:
+    found = result.opened()
     show.print_tables(found.measured, format_="terminal")
-    _tell("Skipped", finished.skipped)
-    _tell("Failed", finished.failed)
-    click.echo(
-        f"{finished.computed} score files computed, {finished.reused} reused, "
-        f"{finished.removed} stale ones removed, in {results}.",
-        err=True,
-    )
-    if plots:
+    for line in result.summary():
+        click.echo(line, err=True)
+    if pictures is not None and found.measured:
         from oodbench.output.plots.draw import plot
 
-        show.print_written(plot(found))
-
-
-def _tell(what: str, reasons: Mapping[str, str]) -> None:
-    """Says what befell whom, those with one reason together."""
-    for reason in dict.fromkeys(reasons.values()):
-        names = ", ".join(name for name, own in reasons.items() if own == reason)
-        click.echo(printable(f"{what}: {names}: {reason}."), err=True)
+        show.print_written(plot(found, to=pictures))

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import Progress
 from oodbench.base.text import printable
 from oodbench.cli.options import checkpoint_options, device_option
-from oodbench.cli.progress import Progress
 
 COUPLED = "coupled"
 
@@ -104,9 +104,7 @@ def sample(checkpoint: Mapping[str, Any], noise: str, **options: Any) -> None:
     from oodbench.jem.samples.run import sample as sample_
 
     with Progress() as progress:
-        found = sample_(
-            **options, **checkpoint, noise=_noise(noise), watch=progress.watch
-        )
+        found = sample_(**options, **checkpoint, noise=_noise(noise), watch=progress)
     for line in str(found).splitlines():
         click.echo(printable(line))
     click.echo(f"Written to {options['to']}.", err=True)

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from oodbench.cli.options import checkpoint_options, device_option
-from oodbench.cli.progress import Progress
 
 
 @click.command()
@@ -25,7 +24,7 @@ from oodbench.cli.progress import Progress
     "file",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="What `oodbench threshold --to` wrote.",
+    help="File that `oodbench threshold --to` wrote.",
 )
 @click.option("--model", required=True, help="A file or a bundled name.")
 @checkpoint_options
@@ -37,25 +36,19 @@ def score(
     checkpoint: Mapping[str, Any],
     device: str,
 ) -> None:
-    """Says of image files whether a threshold accepts them as in-distribution.
+    """Scores image files and accepts or rejects each one.
 
-    Prints a line an image: file, score, accepted or rejected, with tabs between.
+    Prints one line per image: file, score, accepted or rejected, separated by tabs.
 
     \b
     oodbench threshold --model jem-digits --detector energy --to energy.json
     oodbench score photo.png --model jem-digits --threshold energy.json
     """
-    from oodbench.data.dataset import Shape
-    from oodbench.networks.hardware import pick_device
-    from oodbench.networks.load import load_network
-    from oodbench.results import thresholds
-    from oodbench.runs.accept import score_files
+    from oodbench.runs.accept import score as score_
 
-    threshold = thresholds.read(file)
-    shape = Shape(*threshold["model"]["shape"])
-    network = load_network(model, shape=shape, **checkpoint).to(pick_device(device))
-    with Progress() as progress:
-        scores = score_files(network, threshold, images, watch=progress.watch)
-    for path, value in zip(images, scores, strict=True):
-        verdict = "accepted" if value >= threshold["threshold"] else "rejected"
+    found = score_(
+        images, model=model, threshold=file, checkpoint=checkpoint, device=device
+    )
+    for path, value, accepted in found:
+        verdict = "accepted" if accepted else "rejected"
         click.echo(f"{path}\t{value:.6g}\t{verdict}")

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from oodbench.base.progress import Progress
 from oodbench.cli.options import (
     device_option,
     height_and_width,
     settings,
     size_option,
 )
-from oodbench.cli.progress import Progress
 from oodbench.cli.recipe_options import recipe_options
 
 
@@ -91,7 +91,7 @@ def train(**options: Any) -> None:
             **options.pop("changes"),
             **options,
             command=shlex.join(["oodbench", *sys.argv[1:]]),
-            watch=progress.watch,
+            watch=progress,
         )
     if not is_first_process():
         return

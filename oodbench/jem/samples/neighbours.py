@@ -9,8 +9,9 @@ from torch import Tensor
 
 from oodbench.base.progress import Tell, Watch, silent, unwatched
 from oodbench.data.adapt import adapt
-from oodbench.data.dataset import Dataset, Shape, SplitName, chunks
+from oodbench.data.dataset import Dataset, Shape, chunks
 from oodbench.data.feed import feed
+from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.scoring.batches import cut
@@ -55,10 +56,9 @@ def opened(name: str | Dataset) -> Dataset:
 
 
 def open_training(name: str | Dataset, shape: Shape) -> ImageSet:
-    """Opens the train split of a set, or its first split if it has none."""
+    """Opens the train split of a set or, of a set with a single split, that one."""
     dataset = opened(name)
-    stage: SplitName = "train" if "train" in dataset.splits else dataset.splits[0]
-    return open_images(dataset, stage, shape)
+    return open_images(dataset, fit_split(dataset, "train", named=True), shape)
 
 
 def compare(

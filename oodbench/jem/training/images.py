@@ -12,6 +12,7 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Dataset, Picked, Shape, Split, SplitName, chunks
+from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.jem.energy import to_states
@@ -75,7 +76,7 @@ def gather(
     if size is not None:
         shape = Shape(shape.channels, *size)
     alone = len(dataset.splits) == 1
-    stage: SplitName = dataset.splits[0] if alone else "train"
+    stage = fit_split(dataset, "train", named=True)
     found = open_images(dataset, stage, shape)
     train, kept = found.split, None
     if held_out and (alone or "val" not in dataset.splits):

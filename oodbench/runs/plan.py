@@ -1,0 +1,105 @@
+"""Which scores of one network, one in-distribution set and one set are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from oodbench.base.files import folder_name, key_of
+from oodbench.data.image_set import ImageSet
+from oodbench.networks.hardware import first_batch_size
+from oodbench.networks.network import Network
+from oodbench.results.store import CellFile, SetFile, Store
+from oodbench.runs.execution import Execution
+from oodbench.scoring import provenance
+from oodbench.scoring.spec import Entry
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """One network and one in-distribution set, with the detectors that apply."""
+
+    network: Network
+    inside: ImageSet
+    entries: Mapping[str, Entry]
+    """Detectors by label."""
+    fits: Mapping[str, ImageSet]
+    """The images that detectors are fitted on, by stage."""
+    input_noise: float = 0.0
+    """Standard deviation of the noise on evaluated images, for pixels in [-1, 1]."""
+
+    @property
+    def title(self) -> str:
+        """The network's name, with precision and noise where they are unusual."""
+        noise = f" (input noise {self.input_noise:g})" if self.input_noise else ""
+        return self.network.title + noise
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the network's outputs on an image."""
+        own = self.network.fingerprint()
+        return key_of(own, self.input_noise) if self.input_noise else own
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """A hash of all that decides a detector's scores, by label."""
+        return {
+            label: provenance.method_key(entry, self.fits)
+            for label, entry in self.entries.items()
+        }
+
+    def file(self, store: Store, images: ImageSet) -> SetFile:
+        """Returns the place of a set's scores."""
+        model = folder_name(self.title, self.fingerprint)
+        return store.set(model, self.inside.folder, images.folder)
+
+    def batch_size(self, execution: Execution) -> int:
+        """Returns the number of images that the network is given at once."""
+        network = self.network
+        return execution.batch_size or first_batch_size(network.shape, network.device)
+
+    def has_classes(self, images: ImageSet) -> bool:
+        """Returns whether the labels of a set are the network's classes."""
+        labels = images.split.labels
+        means_classes = images is self.inside or images.dataset.role == "covariate"
+        return (
+            means_classes
+            and labels is not None
+            and int(labels.max()) < self.network.classes
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is missing of one set."""
+
+    setup: Setup
+    images: ImageSet
+    file: SetFile
+    missing: tuple[str, ...]
+    """Labels of the detectors without scores."""
+    is_complete: bool
+    """Whether nothing is missing, predictions and labels included."""
+
+    def cell(self, label: str) -> CellFile:
+        """Returns the place of a detector's scores."""
+        return self.file.cell(label, self.setup.keys[label])
+
+    @property
+    def name(self) -> str:
+        """Network and set, for messages."""
+        return f"{self.setup.title} on {self.images.dataset.name}"
+
+
+def plan(setup: Setup, images: ImageSet, execution: Execution) -> Plan:
+    """Returns what is missing of one set; all processes of a run get the same."""
+    file = setup.file(execution.store, images)
+    missing = tuple(
+        label
+        for label, key in setup.keys.items()
+        if execution.overwrite == "always" or not file.cell(label, key).has_scores()
+    )
+    is_complete = not missing and file.is_whole()
+    missing, is_complete = execution.processes.agree((missing, is_complete))
+    return Plan(setup, images, file, missing, is_complete)

@@ -1,0 +1,125 @@
+"""Scores sets by the detectors of one network, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oodbench.base.files import key_of
+from oodbench.data.feed import Span
+from oodbench.data.image_set import ImageSet
+from oodbench.data.input_noise import InputNoise
+from oodbench.networks.hardware import fitting_threads
+from oodbench.results.store import PARTIAL
+from oodbench.runs.chunks import Partial, spans_of
+from oodbench.runs.execution import Execution
+from oodbench.runs.plan import Plan, Setup
+from oodbench.scoring.engine import Engine
+from oodbench.scoring.scored import Scored, merge, without_bad_scores
+
+CHECKED = 16
+"""Images of the in-distribution set that a network is checked on."""
+
+
+@dataclass
+class Scorer:
+    """Scores what plans of one setup miss; fits each detector once."""
+
+    setup: Setup
+    execution: Execution
+    _fits: dict[str, str] = field(init=False, default_factory=dict)
+    """Detectors fitted so far, each with the reason if it failed."""
+    _remarks: list[str] | None = field(init=False, default=None)
+
+    def check(self) -> list[str]:
+        """Returns warnings about the network; checks it at the first call.
+
+        Raises:
+            InputError: Its outputs are random or depend on the other images of a batch.
+        """
+        if self._remarks is None:
+            self._remarks = []
+        return self._remarks
+
+    def score(self, plan: Plan) -> Scored | None:
+        """Returns the missing scores; None in processes other than the first."""
+        with fitting_threads(self.setup.network):
+            self._fit(plan.missing)
+            failed = {
+                label: fault
+                for label in plan.missing
+                if (fault := self._fits.get(label, ""))
+            }
+            usable = [label for label in plan.missing if label not in failed]
+            scored = self._score_chunks(plan, usable)
+        if scored is None:
+            return None
+        scored = without_bad_scores(scored)
+        return scored._replace(failures={**scored.failures, **failed})
+
+    def _fit(self, labels: Iterable[str]) -> None:
+        for stage, images in self.setup.fits.items():
+            fresh = [
+                label
+                for label in labels
+                if self.setup.entries[label].detector.fitted_on == stage
+                and label not in self._fits
+            ]
+            if fresh:
+                name = f"fit on {images.dataset.name} {images.stage}"
+                tell = self.execution.watch(name, images.count)
+                engine = self._engine(fresh, images)
+                failures = engine.fit(stage, images.split, tell=tell, key=images.key)
+                self._fits.update({label: failures.get(label, "") for label in fresh})
+
+    def _score_chunks(self, plan: Plan, labels: list[str]) -> Scored | None:
+        processes = self.execution.processes
+        size = self.setup.batch_size(self.execution)
+        spans = spans_of(plan.images.count, size)
+        partial = Partial(_partial_folder(plan, spans))
+        if len(spans) == 1 and processes.count == 1:
+            return next(self._score_spans(plan, labels, spans))
+        own = partial.missing(processes.share(spans))
+        scores = self._score_spans(plan, labels, own)
+        for span, scored in zip(own, scores, strict=True):
+            partial.write(span, scored)
+        processes.wait()
+        if not processes.is_first:
+            return None
+        # Another run of the same plan may have finished and removed its chunks.
+        parts = [
+            partial.read(span) or next(self._score_spans(plan, labels, [span]))
+            for span in spans
+        ]
+        partial.clear()
+        return merge(parts)
+
+    def _score_spans(
+        self, plan: Plan, labels: list[str], spans: list[Span]
+    ) -> Iterator[Scored]:
+        images, noise = plan.images, self.setup.input_noise
+        engine = self._engine(labels, images)
+        engine.noise = InputNoise.of(images, noise) if noise else None
+        return engine.score_spans(
+            images.split,
+            spans,
+            has_labels=self.setup.has_classes(images),
+            tell=self.execution.watch(plan.name, sum(b - a for a, b in spans)),
+            digested=images.digests is None,
+            key=(images.key, noise),
+        )
+
+    def _engine(self, labels: Iterable[str], images: ImageSet) -> Engine:
+        return Engine(
+            self.setup.network,
+            {label: self.setup.entries[label].detector for label in labels},
+            batch_size=self.setup.batch_size(self.execution),
+            workers=self.execution.workers_for(images),
+            resident=self.execution.resident,
+        )
+
+
+def _partial_folder(plan: Plan, spans: list[Span]) -> Path:
+    key = key_of(sorted(plan.setup.keys[label] for label in plan.missing), spans)
+    return plan.file.path.with_suffix("") / f"{PARTIAL}{key[:8]}"

@@ -1,0 +1,147 @@
+"""The sets and detectors of a run, and what is done with each network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+import torch
+
+from oodbench.base.errors import InputError
+from oodbench.base.registry import PluginError
+from oodbench.data.dataset import Dataset, Shape, SplitName
+from oodbench.data.fit_split import fit_split
+from oodbench.data.image_set import ImageSet, open_images
+from oodbench.data.input_noise import check_deviation
+from oodbench.networks.network import Network, Precision
+from oodbench.runs.cells import complete
+from oodbench.runs.execution import Execution
+from oodbench.runs.plan import Setup
+from oodbench.runs.result import RunResult
+from oodbench.scoring.engine import lacks
+from oodbench.scoring.spec import Entry, open_detector
+
+
+@dataclass
+class Task:
+    """What every network of a run goes through.
+
+    Raises:
+        InputError: A name or a number is wrong.
+    """
+
+    inside: Dataset
+    out: Sequence[Dataset]
+    detectors: Sequence[str]
+    execution: Execution
+    fit: Dataset | None = None
+    """Where detectors are fitted; None for the in-set's own train and val splits."""
+    limit: int | None = None
+    """Take only this many images of every split, evenly spread."""
+    precision: Precision = "fp32"
+    input_noise: float = 0.0
+    device: str | torch.device = "cpu"
+    result: RunResult = field(init=False)
+    _opened: dict[tuple[Dataset, SplitName, Shape], ImageSet] = field(
+        init=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        self.result = RunResult(self.execution.store.root)
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"The limit must be at least 1, got {self.limit}.")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"The precision must be fp32 or bf16, {self.precision!r}.")
+        check_deviation(self.input_noise)
+        self.detectors = [spec for spec in self.detectors if self._opens(spec)]
+
+    def score(self, network: Network) -> None:
+        """Scores all sets by all detectors on one network, as far as missing.
+
+        Raises:
+            InputError: Network, sets and detectors do not fit together; nothing is
+                stored of this network.
+        """
+        network.to(self.device)
+        network.precision = self.precision
+        inside = self._open(self.inside, "test", network.shape)
+        inside.check_classes(network.name, network.classes)
+        out = [self._open(one, "test", network.shape) for one in self.out]
+        for one in out:
+            _check_apart(inside, one)
+        entries = dict(self._entries(network))
+        fits = self._fits(network, entries)
+        for fit in fits.values():
+            for one in (inside, *out):
+                self.result.warnings += _check_unseen(fit, one)
+        setup = Setup(network, inside, entries, fits, self.input_noise)
+        complete(setup, [inside, *out], self.execution, self.result)
+
+    def _opens(self, spec: str) -> bool:
+        """Returns whether a detector opens; a broken plug-in does not stop the run."""
+        try:
+            open_detector(spec)
+        except PluginError as error:
+            self.result.failed[str(spec)] = str(error)
+            return False
+        return True
+
+    def _entries(self, network: Network) -> Iterator[tuple[str, Entry]]:
+        for spec in self.detectors:
+            entry = open_detector(spec)
+            if fault := lacks(network, entry.detector):
+                self.result.skipped[f"{entry.label} on {network.name}"] = fault
+            else:
+                yield entry.label, entry
+
+    def _fits(self, network: Network, entries: dict[str, Entry]) -> dict[str, ImageSet]:
+        """Opens the fitting splits; removes the detectors for which there is none."""
+        fits: dict[str, ImageSet] = {}
+        dataset = self.fit or self.inside
+        for label, entry in list(entries.items()):
+            stage = entry.detector.fitted_on
+            if stage is None or stage in fits:
+                continue
+            try:
+                source = fit_split(dataset, stage, named=self.fit is not None)
+            except InputError as error:
+                self.result.skipped[label] = str(error)
+                del entries[label]
+            else:
+                fits[stage] = self._open(dataset, source, network.shape)
+        return fits
+
+    def _open(self, dataset: Dataset, stage: SplitName, shape: Shape) -> ImageSet:
+        """Opens a split once for all networks that take the same shape."""
+        place = (dataset, stage, shape)
+        if place not in self._opened:
+            self._opened[place] = open_images(dataset, stage, shape, self.limit)
+        return self._opened[place]
+
+
+def _check_apart(inside: ImageSet, out: ImageSet) -> None:
+    if out.has_images_of(inside):
+        raise InputError(
+            f"{out.dataset.name} holds the same images as the in-distribution set "
+            f"{inside.dataset.name}; name another set with --out."
+        )
+
+
+def _check_unseen(fit: ImageSet, images: ImageSet) -> Iterator[str]:
+    """Refuses to fit on all evaluated images; yields a warning if it is on some."""
+    name = f"{fit.stage} images of {fit.dataset.name}"
+    shared = 0
+    if fit.digests is not None and images.digests is not None:
+        shared = int(np.isin(images.digests, fit.digests).sum())
+    if fit.has_images_of(images) or shared == images.count:
+        raise InputError(
+            f"Detectors would be fitted on the {name}, which are evaluated as "
+            f"{images.dataset.name}; name another set with --fit."
+        )
+    if shared:
+        yield (
+            f"{shared} of {images.count} images of {images.dataset.name} are among "
+            f"the {name} that detectors are fitted on"
+        )

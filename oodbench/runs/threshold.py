@@ -1,0 +1,84 @@
+"""Makes thresholds from stored scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oodbench.base.errors import InputError
+from oodbench.base.files import Record
+from oodbench.base.registry import unknown
+from oodbench.metrics.ranking import FloatArray
+from oodbench.metrics.threshold import threshold as threshold_of
+from oodbench.results import thresholds
+from oodbench.results.groups import Group
+from oodbench.results.opened import RESULTS, Source, open_results
+
+
+def threshold(
+    results: Source = RESULTS,
+    *,
+    model: str,
+    detector: str,
+    inside: str | None = None,
+    rate: float = 0.95,
+    to: str | Path | None = None,
+) -> Record:
+    """Returns the score that accepts a share of the in-distribution test images.
+
+    The record holds `threshold`, its 95 % interval `threshold_interval` (None for an
+    infinite end), the share `accepted` of these images, its 95 % interval
+    `accepted_interval` for all images like them, and all that decided the scores.
+
+    Args:
+        results: The folder, or what `run` returned.
+        model: Name of a model in these results.
+        detector: Name of a detector in these results.
+        inside: Name of the in-distribution set, where the model has several.
+        rate: Share of the images to accept, in (0, 1].
+        to: A JSON file to write for `score`.
+
+    Raises:
+        InputError: There are no such results, or the file cannot be written.
+    """
+    if not 0 < rate <= 1:
+        raise InputError(f"The rate must be above 0 and at most 1, got {rate}.")
+    found = _choose(open_results(results).groups, model, inside)
+    record, scores = _cell(found, detector)
+    content = thresholds.record(record, threshold_of(scores, rate), rate)
+    if to is not None:
+        thresholds.write(Path(to), content)
+    return content
+
+
+def _choose(found: Sequence[Group], model: str, inside: str | None) -> Group:
+    models = sorted({group.model for group in found})
+    if model not in models:
+        raise InputError(unknown("model in these results", model, models))
+    sets = {g.inside.name: g for g in found if g.model == model}
+    if inside is None and len(sets) > 1:
+        raise InputError(
+            f"{model} has several in-distribution sets; name one with --in: "
+            f"{', '.join(sets)}."
+        )
+    name = inside or next(iter(sets))
+    if name not in sets:
+        raise InputError(unknown("in-distribution set in these results", name, sets))
+    return sets[name]
+
+
+def _cell(group: Group, detector: str) -> tuple[Record, FloatArray]:
+    cells = group.inside.cells
+    if detector not in cells:
+        raise InputError(unknown("detector in these results", detector, cells))
+    record, scores = cells[detector]
+    if "failure" in record:
+        raise InputError(
+            f"{detector} of {group.model} has no scores: {record['failure']}."
+        )
+    if record["model"].get("input_noise"):
+        raise InputError(
+            f"The scores of {group.model} are of images with noise; take a model that "
+            "was run without --input-noise."
+        )
+    return record, scores
