@@ -1,11 +1,19 @@
-"""Out-of-distribution detection benchmark for classifiers and JEMs.
+"""Benchmarks out-of-distribution detection for classifiers and JEMs.
 
     import oodbench
-    oodbench.run(models=["jem.pt"], inside="cifar10", out=["svhn", "cifar100"])
-    oodbench.rows("results/runs")     # a pandas DataFrame
 
-Everything that a user or a plug-in needs is here; the modules within are not public.
-What is heavy is imported when it is first used.
+    result = oodbench.run(models="jem.pt", inside="cifar10", out="svhn,cifar100")
+    result.rows()                     # a pandas DataFrame of all metrics
+    oodbench.rows("results/runs")     # the same of all stored runs
+
+Run:        run, rows, table, compare, plot, report
+Use:        threshold, score, calibrate, attack
+JEMs:       train, sample
+Networks:   load_network, Network, Joint
+Plug-ins:   Detector, Need, Outputs, Known; Dataset, Split, Shape, Role
+
+Each function does what the command of the same name does. Wrong input raises
+InputError. Other modules are not public. Heavy imports happen at first use.
 """
 
 from importlib import import_module
@@ -18,11 +26,15 @@ if TYPE_CHECKING:
     from oodbench.data.dataset import Shape as Shape
     from oodbench.data.dataset import Split as Split
     from oodbench.data.dataset import SplitName as SplitName
+    from oodbench.jem.training.run import train as train
     from oodbench.networks.load import load_network as load_network
     from oodbench.networks.network import Joint as Joint
     from oodbench.networks.network import Network as Network
     from oodbench.results.frame import rows as rows
+    from oodbench.runs.accept import score as score
+    from oodbench.runs.calibrate import calibrate as calibrate
     from oodbench.runs.run import run as run
+    from oodbench.runs.threshold import threshold as threshold
     from oodbench.scoring.detector import Detector as Detector
     from oodbench.scoring.outputs import Known as Known
     from oodbench.scoring.outputs import Need as Need
@@ -43,10 +55,22 @@ _HOMES = {
     "Shape": "oodbench.data.dataset",
     "Split": "oodbench.data.dataset",
     "SplitName": "oodbench.data.dataset",
+    "attack": "oodbench.attacks.attack",
+    "calibrate": "oodbench.runs.calibrate",
+    "compare": "oodbench.results.comparisons",
     "load_network": "oodbench.networks.load",
+    "plot": "oodbench.output.plots",
+    "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",
     "run": "oodbench.runs.run",
+    "sample": "oodbench.jem.samples.run",
+    "score": "oodbench.runs.accept",
+    "table": "oodbench.output.tables",
+    "threshold": "oodbench.runs.threshold",
+    "train": "oodbench.jem.training.run",
 }
+"""Where each public name is defined; imported when it is first used."""
+
 __all__ = ["__version__", *_HOMES]
 
 

@@ -11,6 +11,7 @@ import pkgutil
 import signal
 import sys
 from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -87,26 +88,39 @@ class _Signals:
 
 def main() -> None:
     """Runs the command line; every expected error ends in one sentence."""
-    signals = _Signals()
+    signals, streams = _Signals(), (sys.stdout, sys.stderr)
     try:
-        _print_any_text()
+        _prepare_streams()
+        streams = sys.stdout, sys.stderr
         if "--debug" in sys.argv[1:2]:
             oodbench()
         code = oodbench(prog_name="oodbench", standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit as error:
-        code = _flushed(error.code)
     except BaseException as error:  # noqa: BLE001 - no traceback unless asked for
-        _Signals.ignore()
+        if isinstance(error, SystemExit):
+            # rich and click turn a closed output into an exit without a word; click
+            # also replaces the streams.
+            if sys.stdout is not streams[0]:
+                error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            elif isinstance(error.__context__, OSError):
+                error = error.__context__
+            sys.stdout, sys.stderr = streams
+        signals.ignore()
         message, code = _explain(error, signals.received)
         with suppress(OSError):
-            click.echo(message, err=True)
-        _flushed(code)
+            click.echo(message, err=True, nl=bool(message))
+        _drop_output()
     sys.exit(code)
 
 
-def _explain(error: BaseException, signals: list[int]) -> tuple[str, int]:
+def _explain(error: BaseException, signals: list[int]) -> tuple[str, Any]:
     """Returns the message for an error that ended a command, and the exit code."""
+    if isinstance(error, SystemExit):
+        try:
+            sys.stdout.flush()
+        except OSError as fault:
+            return _explain(fault, signals)
+        return "", error.code
     if signals or isinstance(error, click.Abort | KeyboardInterrupt):
         return (
             "Interrupted. Finished work is kept; the same command continues there.",
@@ -128,25 +142,27 @@ def _explain(error: BaseException, signals: list[int]) -> tuple[str, int]:
     )
 
 
-def _print_any_text() -> None:
-    """Prints letters that the terminal's encoding lacks as escapes."""
+def _prepare_streams() -> None:
+    """Makes letters that an encoding lacks be printed as escapes."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed")
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            # Keeps the bytes of file names that are no UTF-8.
+            is_lossless = stream.encoding == "utf-8" and stream.errors != "strict"
+            if not is_lossless:
+                stream.reconfigure(errors="backslashreplace")
 
 
-def _flushed(code: object) -> object:
-    """Writes what is left of the output; returns the exit code."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # Python would try once more at its end, and print a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not code:
-            with suppress(OSError):
-                click.echo(_explain(error, [])[0], err=True)
-            return NO_OUTPUT
-    return code
+def _drop_output() -> None:
+    """Drops output that cannot be written: Python would try once more at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_about_output(error: OSError) -> bool:

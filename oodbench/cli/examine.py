@@ -1,4 +1,4 @@
-"""Looks at what oodbench stands on: libraries, devices, folders, sets, plug-ins."""
+"""Checks libraries, devices, threads, folders, data sets and plug-ins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,34 +14,36 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from oodbench.base import registry
+from oodbench.base.errors import InputError
 from oodbench.data.download import data_folder
+from oodbench.runs.folder import writable_parent
 
 Level = Literal["ok", "warning", "fault"]
 
 ROOM = 1 << 30
-"""Free bytes below which a folder earns a warning."""
+"""Free bytes; a folder with less gives a warning."""
 SIDE = 1024
-"""Of the square matrices that a device multiplies."""
+"""Rows of the square matrices that a device multiplies."""
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     topic: str
     level: Level
     text: str
     fix: str = ""
-    """What to do about it; empty where all is well."""
+    """What to do about it; empty if there is nothing to do."""
 
 
 def examine(results: Path) -> Iterator[Finding]:
-    """Yields what was found, piece by piece; nothing is downloaded or kept.
+    """Yields the findings one by one; nothing is downloaded or stored.
 
     Args:
-        results: The folder that runs store in.
+        results: The folder of stored scores.
     """
-    for look in (_versions, _devices, _threads, _data, _plugins):
-        for finding in look():
+    for check in (_versions, _devices, _threads, _data, _plugins):
+        for finding in check():
             yield _masked(finding)
     yield _masked(_folder("results", results, "name another folder with --results"))
 
@@ -90,7 +91,7 @@ def _devices() -> Iterator[Finding]:
             "pip install --force-reinstall torch torchvision",
         )
         return
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         devices = {"cpu": f"{os.cpu_count()} cores"}
         for index in range(
@@ -103,7 +104,7 @@ def _devices() -> Iterator[Finding]:
             )
         if torch.backends.mps.is_available():
             devices["mps"] = platform.machine()
-    for warning in said:
+    for warning in caught:
         yield Finding(
             "devices",
             "warning",
@@ -131,7 +132,7 @@ def _exercise(device: str, what: str) -> Finding:
         first, second = multiply(), multiply()
     except Exception as error:  # noqa: BLE001 - drivers raise anything
         reason = str(error).partition("\n")[0]
-        fix = "run with --device cpu, or mend the driver"
+        fix = "run with --device cpu, or repair the driver"
         return Finding("devices", "fault", f"{device} ({what}): {reason}", fix)
     took = (
         f"first product and gradient {1e3 * first:.0f} ms, then {1e3 * second:.0f} ms"
@@ -147,7 +148,7 @@ def _threads() -> Iterator[Finding]:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    text = f"torch uses {threads} threads; {cores} cores are open to this process"
+    text = f"torch uses {threads} threads; this process may use {cores} cores"
     if threads > cores:
         fix = f"set the environment variable OMP_NUM_THREADS to {cores}"
         yield Finding("threads", "warning", text, fix)
@@ -174,16 +175,16 @@ def _files(name: str, files: dict[Path, str]) -> Finding:
 
     there = [path for path in files if path.is_file()]
     if not there:
-        return Finding(name, "ok", "not here; its first use downloads it")
+        return Finding(name, "ok", "absent; its first use downloads it")
     broken = [path for path in there if not check_integrity(path, files[path])]
     if broken:
         text = f"{broken[0]} has a wrong checksum"
         return Finding(
-            name, "warning", text, "remove the file; the next use fetches it"
+            name, "warning", text, "remove the file; the next use downloads it"
         )
     if len(there) < len(files):
-        return Finding(name, "ok", "here in part; its next use downloads the rest")
-    return Finding(name, "ok", f"here, checksums right: {there[0].parent}")
+        return Finding(name, "ok", "incomplete; its next use downloads the rest")
+    return Finding(name, "ok", f"present, checksums right: {there[0].parent}")
 
 
 def _plugins() -> Iterator[Finding]:
@@ -200,16 +201,12 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _folder(topic: str, folder: Path, fix: str) -> Finding:
-    """Looks whether a folder, or one that would be made, can be written to."""
-    nearest = folder.absolute()
-    while not nearest.exists():
-        nearest = nearest.parent
+    """Checks whether a folder, or the one it would be made in, can be written to."""
     try:
-        with tempfile.TemporaryFile(dir=nearest):
-            free = shutil.disk_usage(nearest).free
-    except OSError as error:
-        text = f"{folder} cannot be written to: {error.strerror}"
-        return Finding(topic, "fault", text, fix)
+        nearest = writable_parent(folder)
+    except InputError as error:
+        return Finding(topic, "fault", str(error).rpartition(". ")[0], fix)
+    free = shutil.disk_usage(nearest).free
     exists = "" if nearest == folder.absolute() else "made when needed, "
     text = f"{folder}: {exists}{free / 1e9:.1f} GB free"
     if free < ROOM:
@@ -218,7 +215,7 @@ def _folder(topic: str, folder: Path, fix: str) -> Finding:
 
 
 def _masked(finding: Finding) -> Finding:
-    """Leaves out who the user is, since this is made to be shown to others."""
+    """Replaces the home folder by ~, since findings are shown to others."""
     home = os.path.expanduser("~")  # noqa: PTH111 - pathlib's raises where there is none
     if len(home) < 2:
         return finding

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import key_of
-from oodbench.data.dataset import Picked
 from oodbench.data.image_set import ImageSet
 
 SEED = 0
@@ -41,10 +40,7 @@ class InputNoise:
     def of(cls, images: ImageSet, deviation: float) -> InputNoise:
         """Returns the noise of a set's images."""
         seed = int(key_of(SEED, images.dataset.name, images.stage)[:16], 16)
-        picked = images.split.images
-        # A limit leaves out images; the others keep their places.
-        places = picked.places if isinstance(picked, Picked) else np.arange(len(picked))
-        return cls(deviation, seed, places)
+        return cls(deviation, seed, images.split.places)
 
     def add(self, pixels: Tensor, start: int) -> Tensor:
         """Returns pixels in [0, 1] with noise.

@@ -85,9 +85,4 @@ def _sentence(error: BaseException) -> str:
     """Returns why a set could not be scored."""
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return (
-            "a process that reads images ahead has ended or was killed, perhaps for "
-            "want of memory; run again with --workers 0"
-        )
     return f"{reason(error)} (`oodbench --debug` shows where)"

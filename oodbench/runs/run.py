@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,12 +12,14 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.processes import exits_raise, join
 from oodbench.base.progress import Progress, Watch
-from oodbench.data.dataset import Dataset
+from oodbench.base.settings import Settings
+from oodbench.data.dataset import Dataset, Shape
 from oodbench.networks.hardware import pick_device
 from oodbench.networks.network import Precision
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs.execution import Execution, Overwrite
+from oodbench.runs.folder import writable_parent
 from oodbench.runs.models import Model, open_model, open_set, shape_of, title_of
 from oodbench.runs.names import listed
 from oodbench.runs.result import RunResult
@@ -108,9 +109,10 @@ def run(
     """
     # Absolute from the start, since code of a plug-in may change the current folder.
     store = Store(Path(results).absolute())
-    _check_folder(store.root)
+    writable_parent(store.root)
     processes, place = join(pick_device(device))
 
+    settings = Settings()
     with exits_raise(), Progress(quiet=quiet or not processes.is_first) as progress:
         inset = open_set(inside)
         names = default_out(inset) if out is None else listed(out)
@@ -133,7 +135,9 @@ def run(
             ),
         )
         store.sweep()
-        _score_all(task, listed(models), size, checkpoint)
+        shape = shape_of(inset, size)
+        _undo(settings, "Opening the sets and detectors", task.result)
+        _score_all(task, listed(models), shape, checkpoint, settings)
     result = task.result
     if overwrite == "stale" and processes.is_first:
         remove_stale(store, result)
@@ -150,17 +154,22 @@ def _detectors(given: str | Detector | Iterable[str | Detector]) -> list[Any]:
 def _score_all(
     task: Task,
     models: Iterable[Model],
-    size: tuple[int, int] | None,
+    shape: Shape,
     checkpoint: Mapping[str, Any],
+    settings: Settings,
 ) -> None:
     """Scores models one after another; one that fails does not stop the others."""
     faults: dict[str, InputError] = {}
-    shape, count = shape_of(task.inside, size), 0
+    count = 0
     for count, model in enumerate(models, 1):
+        title = title_of(model)
         try:
-            task.score(open_model(model, shape, checkpoint=checkpoint))
+            network = open_model(model, shape, checkpoint=checkpoint)
+            _undo(settings, f"Opening the model {title}", task.result)
+            task.score(network)
         except InputError as error:
-            faults[f"{title_of(model)} (model {count})"] = error
+            faults[f"{title} (model {count})"] = error
+        _undo(settings, f"Running the model {title}", task.result)
     if not count:
         raise InputError("There is no model to score; name one with --model.")
     if len(faults) == count:
@@ -168,22 +177,18 @@ def _score_all(
     task.result.failed |= {name: str(error) for name, error in faults.items()}
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuses a folder that cannot be made, before anything is computed."""
-    for place in (folder, *folder.parents):
-        if os.path.lexists(place):
-            if not os.path.isdir(place):  # noqa: PTH112 - pathlib's raises for loops
-                raise InputError(
-                    f"Results cannot be stored in {folder}: {place} is no folder. Name "
-                    "another one with --results."
-                )
-            return
+def _undo(settings: Settings, cause: str, result: RunResult) -> None:
+    """Puts settings of the process back that other code has changed."""
+    for change in settings.restore():
+        result.warnings.append(f"{cause} {change}; the run has put it back.")
 
 
 def remove_stale(store: Store, result: RunResult) -> None:
-    """Removes the cells that a finished run has made stale."""
+    """Removes the cells that a run has made stale; never a cell of the run itself."""
     for stale in stale_cells(store.sets()):
-        if stale.latest in result.sets:
+        key = stale.record["detector"]["key"]
+        is_own = stale.file in result.sets and key in result.methods
+        if stale.latest in result.sets and not is_own:
             stale.cell.remove()
             stale.file.remove_if_empty()
             result.removed += 1

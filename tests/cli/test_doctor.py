@@ -123,19 +123,19 @@ def test_little_room_is_a_warning(monkeypatch):
     assert "OODBENCH_DATA" in found.fix
 
 
-def test_data_sets_are_told_whole_in_part_broken_or_missing(tmp_path, monkeypatch):
+def test_data_sets_are_present_incomplete_broken_or_absent(tmp_path, monkeypatch):
     content = b"images"
     md5 = hashlib.md5(content).hexdigest()
     svhn = torchvision.datasets.SVHN
     parts = {part: ["", f"{part}.mat", md5] for part in ("train", "test", "extra")}
     monkeypatch.setattr(svhn, "split_list", parts)
-    assert only("svhn").text == "not here; its first use downloads it"
+    assert only("svhn").text == "absent; its first use downloads it"
     folder = tmp_path / "home" / "data"
     folder.mkdir(parents=True)
     (folder / "train.mat").write_bytes(content)
-    assert only("svhn").text == "here in part; its next use downloads the rest"
+    assert only("svhn").text == "incomplete; its next use downloads the rest"
     (folder / "test.mat").write_bytes(content)
-    assert only("svhn").text == "here, checksums right: ~/data"
+    assert only("svhn").text == "present, checksums right: ~/data"
     (folder / "test.mat").write_bytes(content[:-1])
     found = only("svhn")
     assert (found.level, found.text) == (
