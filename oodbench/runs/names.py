@@ -36,7 +36,7 @@ def named_file(text: str) -> tuple[str, str]:
     >>> named_file("runs/lr=0.1.pth")
     ('', 'runs/lr=0.1.pth')
     """
-    name, equals, file = text.partition("=")
+    name, _, file = text.partition("=")
     # os.path, since pathlib's raises for texts that no file may be called.
     is_path = os.path.exists(text) or os.path.basename(name) != name  # noqa: PTH110, PTH119
-    return ("", text) if is_path or not (equals and file) else (name, file)
+    return ("", text) if is_path or not (name and file) else (name, file)

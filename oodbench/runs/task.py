@@ -68,9 +68,7 @@ class Task:
         network.precision = self.precision
         inside = self._open(self.inside, "test", network.shape)
         inside.check_classes(network.name, network.classes)
-        out = [self._open(one, "test", network.shape) for one in self.out]
-        for one in out:
-            _check_apart(inside, one)
+        out = list(self._open_out(inside))
         entries = dict(self._entries(network))
         fits = self._fits(network, entries)
         for fit in fits.values():
@@ -87,6 +85,17 @@ class Task:
             self.result.failed[str(spec)] = str(error)
             return False
         return True
+
+    def _open_out(self, inside: ImageSet) -> Iterator[ImageSet]:
+        """Yields the other sets; a broken plug-in does not stop the run."""
+        for dataset in self.out:
+            try:
+                images = self._open(dataset, "test", inside.shape)
+            except PluginError as error:
+                self.result.failed[dataset.name] = str(error)
+            else:
+                _check_apart(inside, images)
+                yield images
 
     def _entries(self, network: Network) -> Iterator[tuple[str, Entry]]:
         for spec in self.detectors:
