@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from oodbench.base import user_code
 from oodbench.base.errors import InputError, reason
 from oodbench.base.registry import unknown
 from oodbench.data.dataset import Shape
@@ -140,10 +135,12 @@ def call_factory(arch: str, arguments: Mapping[str, str]) -> tuple[nn.Module, st
             f"file.py:factory, or one of: {', '.join(ARCHITECTURES)}."
         )
     try:
-        with _visible(Path(where).resolve().parent if _is_file(where) else Path.cwd()):
-            function = getattr(_import(where), factory)
+        with user_code.imported(where) as module:
+            function = getattr(module, factory)
             network = function(**{key: literal(arguments[key]) for key in arguments})
             code = code_key(function)
+    except InputError as error:
+        raise InputError(f"--arch {arch}: {error}") from error
     except (Exception, SystemExit) as error:
         raise InputError(f"--arch {arch} failed with {reason(error)}") from error
     if not isinstance(network, nn.Module):
@@ -161,8 +158,8 @@ def describe(arch: str, arguments: Mapping[str, str]) -> str:
     'torchvision.models:resnet18(num_classes=10)'
     """
     where, _, function = arch.rpartition(":")
-    if _is_file(where):
-        where = f"{Path(where).name}@{_digest(Path(where))}"
+    if user_code.is_file(where):
+        where = f"{Path(where).name}@{user_code.digest(Path(where))}"
     values = [f"{name}={literal(text)!r}" for name, text in arguments.items()]
     return f"{where}:{function}({', '.join(values)})"
 
@@ -181,40 +178,6 @@ def literal(text: str) -> Literal:
         return text
     parts = value if isinstance(value, tuple) else (value,)
     return value if all(isinstance(part, Plain) for part in parts) else text
-
-
-def _is_file(where: str) -> bool:
-    return where.endswith(".py")
-
-
-def _import(where: str) -> ModuleType:
-    if not _is_file(where):
-        return importlib.import_module(where)
-    path = Path(where).resolve()
-    # An own name: a file called torch.py, or two of one name, must replace nothing.
-    name = f"{path.stem}_{_digest(path)}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{where} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where `inspect` looks for the source of a class
-    spec.loader.exec_module(module)
-    return module
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
-@contextmanager
-def _visible(folder: Path) -> Iterator[None]:
-    """Lets imports see a folder, after all that is installed."""
-    sys.path.append(str(folder))
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the user's code may have taken it out
-            sys.path.remove(str(folder))
 
 
 def _check_own(name: str) -> None:

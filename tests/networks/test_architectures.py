@@ -357,7 +357,7 @@ def test_what_goes_wrong_in_the_users_code_is_one_sentence(
         ("resnet20", "names no function; write package.module:factory"),
         ("nets.py:", "names no function"),
         ("no_such_package.nets:build", "No module named 'no_such_package'"),
-        ("no_such_file.py:build", "FileNotFoundError"),
+        ("no_such_file.py:build", "There is no file no_such_file.py"),
         ("builtins:dict", "returned a dict; it must return a torch.nn.Module"),
     ],
 )
