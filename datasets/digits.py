@@ -43,6 +43,7 @@ def digits(argument: str) -> Dataset:
         role="far",
         splits=("train", "val", "test"),
         family="digits",
+        shape=Shape(1, 8, 8),
     )
 
 

@@ -23,7 +23,7 @@ def photos(argument: str) -> Dataset:
     """
     if argument:
         raise InputError(f"photos takes no argument, got {argument!r}; write photos.")
-    return Dataset(name="photos", load=_load, role="far")
+    return Dataset(name="photos", load=_load, role="far", shape=Shape(1, SIDE, SIDE))
 
 
 def _load(split: SplitName, shape: Shape) -> Split:

@@ -80,10 +80,10 @@ def attack(
     """
     if save and to is None:
         raise InputError("Adversarial images need a folder; give `to` with `save`.")
-    place, inset = pick_device(device), _dataset(inside)
+    place, inset = pick_device(device), open_dataset(inside)
     plan = Plan(
         inside=inset,
-        out=[_dataset(each).beside(inset) for each in dict.fromkeys(out)],
+        out=[open_dataset(each).beside(inset) for each in dict.fromkeys(out)],
         suite=Suite(
             norm=norm,
             eps=tuple(map(float, eps)),
@@ -130,10 +130,6 @@ def _run(
 
         save(robustness_curves(drawn), journal.stem)
     return found
-
-
-def _dataset(given: str | Dataset) -> Dataset:
-    return open_dataset(given) if isinstance(given, str) else given
 
 
 def _network(model: str | Path | Network, inside: Dataset) -> Network:

@@ -1,7 +1,8 @@
-"""Reads splits of anybody's making and holds them to what `Split` promises."""
+"""Loads splits and checks that they are what `Split` documents."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -9,15 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base import registry
-from oodbench.data.dataset import Chunk, Dataset, Images, Shape, Split, SplitName
+from oodbench.data.dataset import (
+    Chunk,
+    Dataset,
+    Images,
+    Shape,
+    Split,
+    SplitName,
+    manifest_of,
+)
+from oodbench.data.image_files import UnreadableImageError
+
+logger = logging.getLogger(__name__)
 
 
 def load_split(dataset: Dataset, stage: SplitName, shape: Shape) -> Split:
     """Returns a split whose images are checked as they are read.
 
     Raises:
-        PluginError: The set fails, or returns something else than it should; its
-            images do so later, when they are read.
+        PluginError: The set fails, or returns something else than it should. Images
+            that are not in memory are checked later, when they are read.
     """
     with registry.foreign(f"The data set {dataset.name!r} failed with"):
         split = dataset.load(stage, shape)
@@ -27,19 +39,45 @@ def load_split(dataset: Dataset, stage: SplitName, shape: Shape) -> Split:
         count = len(split.images)
     images = split.images
     if isinstance(images, np.ndarray):
-        _check(dataset.name, images)  # of one piece, hence checked once
+        _check(dataset.name, images)
     else:
         images = Checked(images, dataset.name, count)
-    return Split(
+    split = Split(
         images=images,
         labels=_numbers(dataset.name, "labels", split.labels, count),
         clusters=_numbers(dataset.name, "clusters", split.clusters, count),
+        class_names=split.class_names,
     )
+    return (
+        _without_unreadable(dataset.name, split) if dataset.skip_unreadable else split
+    )
+
+
+def _without_unreadable(name: str, split: Split) -> Split:
+    """Returns the images that can be read, each of which is read once for that."""
+    places, faults = [], []
+    for place in range(len(split.images)):
+        try:
+            split.images[place : place + 1]
+            places.append(place)
+        except UnreadableImageError as error:
+            faults.append(str(error))
+    if not faults:
+        return split
+    logger.warning(
+        "Warning: %d of %d images of %s are left out, since they cannot be read. "
+        "The first: %s",
+        len(faults),
+        len(split.images),
+        name,
+        faults[0],
+    )
+    return split.pick(np.array(places, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """Images that are what they should be, or else say whose they are."""
+    """Images that are checked as they are read; errors name the data set."""
 
     images: Images
     name: str
@@ -62,6 +100,10 @@ class Checked:
         for images in [found] if isinstance(found, np.ndarray) else found:
             _check(self.name, images, one=images is not found)
         return found
+
+    def manifest(self) -> str | None:
+        """Returns the manifest of the images."""
+        return manifest_of(self.images)
 
 
 def _check(name: str, images: object, *, one: bool = False) -> None:
@@ -89,12 +131,10 @@ def _numbers(
         _blame(name, f"has {what} of {kind}, not an array of integers")
     if values.shape != (count,):
         _blame(name, f"has {what} {values.shape} for {count} images")
-    if count and values.min() < 0:
-        _blame(name, f"has {what} down to {values.min()}; they count from 0")
     return values.astype(np.int64, copy=False)
 
 
-def _blame(name: str, deed: str) -> NoReturn:
+def _blame(name: str, fault: str) -> NoReturn:
     raise registry.PluginError(
-        f"The data set {name!r} {deed}; its plug-in needs mending."
+        f"The data set {name!r} {fault}; its plug-in must be repaired."
     )

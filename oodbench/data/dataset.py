@@ -1,4 +1,4 @@
-"""What a data set is: named splits of images, and its role beside an in-set."""
+"""What a data set is: named splits of images, and its role for an in-set."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Protocol, TypeAlias, get_args
+from typing import (
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    get_args,
+    runtime_checkable,
+)
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.base.files import key_of
 
 Role = Literal["near", "far", "covariate", "probe", "unstated"]
-"""What a set is beside the in-distribution set.
+"""The relation of a set to the in-distribution set.
 
 near: other classes of the same kind. far: something else. covariate: the same classes,
 shifted. probe: not out-of-distribution by meaning (interpolations, rotations, noise
-that a JEM saw in training). unstated: its owner did not say.
+that a JEM saw in training). unstated: unknown.
 """
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -44,11 +52,14 @@ Values are uint8 in 0…255 or float32 in [0, 1]; C is 1 (grey) or 3 (RGB).
 
 
 CHUNK = 32
-"""Images read at a time."""
+"""Images taken at a time from an array; others, which may be large, one by one."""
 
 
 class Images(Protocol):
-    """Images that can be counted and cut out in order, in memory or not."""
+    """Images that can be counted and read in order, in memory or not.
+
+    Images that are slow to read may also be `Stored`.
+    """
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -57,15 +68,38 @@ class Images(Protocol):
         """Returns the images of a slice without a step; it may reach past the end."""
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """Images with a manifest; images made of other images pass that on."""
+
+    def manifest(self) -> str | None:
+        """Returns a text that is equal for equal images; None if they must be read."""
+
+
+def manifest_of(images: object, *changes: object) -> str | None:
+    """Returns a hash that identifies images without reading them, None if none does.
+
+    Args:
+        images: Any images.
+        changes: What is done to them, as JSON-able values.
+    """
+    manifest = images.manifest() if isinstance(images, Stored) else None
+    if manifest is None or not changes:
+        return manifest
+    return key_of(manifest, *changes)
+
+
 @dataclass(frozen=True)
 class Split:
     """Images with what is known of each."""
 
     images: Images
     labels: NDArray[np.int64] | None = None
-    """`[N]`, class numbers from 0."""
+    """`[N]`, class numbers. Those of an in-distribution set count from 0."""
     clusters: NDArray[np.int64] | None = None
     """`[N]`: images of one origin (one photograph, say) share a number."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes in the order of their numbers; empty if unknown."""
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -79,11 +113,15 @@ class Split:
         count = len(self.images)
         if limit >= count:
             return self
-        places = np.arange(limit) * count // limit
+        return self.pick(np.arange(limit) * count // limit)
+
+    def pick(self, places: NDArray[np.int64]) -> Split:
+        """Returns the images at some places, in that order; none is read."""
         return Split(
             images=Picked(self.images, places),
             labels=None if self.labels is None else self.labels[places],
             clusters=None if self.clusters is None else self.clusters[places],
+            class_names=self.class_names,
         )
 
 
@@ -101,6 +139,10 @@ class Picked:
         if isinstance(self.images, np.ndarray):
             return self.images[self.places[chunk]]
         return [self.images[place : place + 1][0] for place in self.places[chunk]]
+
+    def manifest(self) -> str | None:
+        """Returns the manifest of the images and of the places."""
+        return manifest_of(self.images, "picked", self.places.tolist())
 
 
 @dataclass(frozen=True)
@@ -123,21 +165,34 @@ class Dataset:
     """The set that this one changes, if any."""
     spec: str = ""
     """What opens it again: `open_dataset` writes it here."""
+    shape: Shape | Callable[[], Shape] | None = None
+    """Of the first test image, or what finds it without reading the set."""
+    place: str = ""
+    """The full path of a set in files; its name is the end of that. Not recorded."""
+    skip_unreadable: bool = False
+    """Whether images in files that cannot be read are left out, not an error."""
 
     def beside(self, inside: Dataset) -> Dataset:
-        """Returns this set with the role that it has beside the in-set `inside`."""
-        if self.made_from is not None and self.made_from.name != inside.name:
+        """Returns this set with the role that it has for the in-set `inside`."""
+        if self.made_from is not None and not self.made_from.is_set(inside):
             # What is made from another set than the in-set is as far as that one.
             return replace(self, role=self.made_from.beside(inside).role)
         kin = self.family and self.family == inside.family
         return replace(self, role="near") if kin and self.role == "far" else self
 
+    def is_set(self, other: Dataset) -> bool:
+        """Returns whether two sets are one: one place or, outside files, one name."""
+        if self.place or other.place:
+            return self.place == other.place
+        return self.name == other.name
+
 
 def chunks(images: Images, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
-    """Yields images in order, a few at a time: those of a camera are large."""
+    """Yields images in order, a few at a time."""
     stop = len(images) if stop is None else min(stop, len(images))
-    for first in range(start, stop, CHUNK):
-        yield images[first : min(first + CHUNK, stop)]
+    size = CHUNK if isinstance(images, np.ndarray) else 1
+    for first in range(start, stop, size):
+        yield images[first : min(first + size, stop)]
 
 
 def parse_classes(text: str, classes: int, *, dataset: str) -> list[int]:
@@ -169,6 +224,17 @@ def parse_classes(text: str, classes: int, *, dataset: str) -> list[int]:
     return sorted(chosen)
 
 
+def outside_of_classes(labels: NDArray[np.int64], classes: int) -> str:
+    """Returns in words which labels are not 0 to `classes` - 1; empty if all are.
+
+    >>> outside_of_classes(np.array([0, 9]), 8)
+    'labels up to 9'
+    """
+    if len(labels) and labels.max() >= classes:
+        return f"labels up to {labels.max()}"
+    return f"labels down to {labels.min()}" if len(labels) and labels.min() < 0 else ""
+
+
 def select_classes(split: Split, classes: Sequence[int]) -> Split:
     """Returns the images of some classes, renumbered from 0 in the given order.
 
@@ -183,12 +249,16 @@ def select_classes(split: Split, classes: Sequence[int]) -> Split:
         images=split.images[keep],
         labels=np.array([number[int(old)] for old in split.labels[keep]], np.int64),
         clusters=None if split.clusters is None else split.clusters[keep],
+        class_names=tuple(split.class_names[old] for old in classes)
+        if split.class_names
+        else (),
     )
 
 
 def digest(image: NDArray[np.generic]) -> int:
     """Returns a hash of an image's values, shape and dtype, below 2^64."""
     content = np.ascontiguousarray(image)
-    hashed = hashlib.blake2b(content.tobytes(), digest_size=8)
+    # Without a copy, since one image may be large.
+    hashed = hashlib.blake2b(content.reshape(-1).view(np.uint8).data, digest_size=8)
     hashed.update(f"{content.shape} {content.dtype}".encode())
     return int.from_bytes(hashed.digest(), "little")

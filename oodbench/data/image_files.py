@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +17,38 @@ from PIL import Image
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Chunk
 
+PIXELS = 2**28
+"""The largest image that is read; the variable below sets another limit."""
+LIMIT = "OODBENCH_MAX_PIXELS"
+"""Environment variable, a number of pixels. A file of a few kB can hold gigabytes."""
+ORIENTATION = 0x0112
+"""The EXIF tag."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by its orientation."""
+
+READING = "upright by EXIF; transparency over white"
+"""What reading does to an image, for the record."""
+
+
+class UnreadableImageError(InputError):
+    """A file that should hold an image cannot be read."""
+
 
 @dataclass(frozen=True)
 class ImageFiles:
     """Images in files, decoded as they are read.
 
     Grey and bilevel files are uint8 grey, 16-bit grey ones float32 grey, all others
-    uint8 RGB. Transparency is dropped, EXIF orientation ignored, and of an animation
-    the first frame is taken.
+    uint8 RGB. Images are turned upright as their EXIF tag says, transparent ones are
+    composited over white, and of an animation the first frame is taken.
     """
 
     paths: Sequence[Path]
@@ -30,38 +57,109 @@ class ImageFiles:
         return len(self.paths)
 
     def manifest(self) -> str:
-        """Returns a hash of the files' names, sizes and dates; none of them is read."""
+        """Returns a hash of the files' full paths, sizes and dates; none is read."""
+        folder = cache(os.path.realpath)
         listed = hashlib.sha256()
         for path in self.paths:
+            # Files behind links are what the links lead to.
+            full = (
+                os.path.realpath(path)
+                if path.is_symlink()
+                else os.path.join(folder(path.parent), path.name)  # noqa: PTH118 - fast
+            )
             found = path.stat()
-            name = "/".join(path.parts[-2:])
-            listed.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+            listed.update(os.fsencode(full))
+            listed.update(f"\0{found.st_size} {found.st_mtime_ns}\n".encode())
         return listed.hexdigest()
 
     def __getitem__(self, chunk: slice, /) -> Chunk:
-        images = [_read(path) for path in self.paths[chunk]]
+        images = [read_image(path) for path in self.paths[chunk]]
         kinds = {(image.shape, image.dtype) for image in images}
         return np.stack(images) if len(kinds) == 1 else images
 
 
-def _read(path: Path) -> NDArray[np.generic]:
-    """Returns an image `[H, W, C]`."""
+def read_image(path: Path) -> NDArray[np.generic]:
+    """Returns the image of a file, `[H, W, C]`.
+
+    Raises:
+        UnreadableImageError: The file cannot be read or has too many pixels.
+    """
+    with _opened(path) as image:
+        return _pixels(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Opens an image within the limit of pixels; every error is one sentence."""
     try:
-        with Image.open(path) as image:
-            return _pixels(image)
+        if not path.is_file():
+            raise ValueError("it is no regular file")  # opening a pipe would wait
+        with _without_pillows_limit(), Image.open(path) as image:
+            if image.width * image.height > pixel_limit():
+                raise ValueError(f"it has {too_large(image.width, image.height)}")
+            yield image
     except Exception as error:  # decoders raise anything on a broken file
-        raise InputError(
+        raise UnreadableImageError(
             f"{path} cannot be read as an image ({error}); repair it or take it away."
         ) from error
 
 
+def pixel_limit() -> int:
+    """Returns the number of pixels that an image may have.
+
+    Raises:
+        InputError: The environment variable is no number.
+    """
+    text = os.environ.get(LIMIT, str(PIXELS))
+    if not text.isdecimal():
+        raise InputError(f"{LIMIT} must be a number of pixels, not {text!r}.")
+    return int(text)
+
+
+def too_large(width: int, height: int) -> str:
+    """Returns the end of a sentence about an image above the limit of pixels."""
+    return (
+        f"{width} x {height} pixels, more than the limit of {pixel_limit():,}, "
+        f"which the environment variable {LIMIT} can raise"
+    )
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Switches off Pillow's own limit, a warning at 89 and an error at 179 million."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - pixels do not depend on a broken tag
+        return 1
+
+
 def _pixels(image: Image.Image) -> NDArray[np.generic]:
     if image.mode in ("I", "F"):
-        raise ValueError("it has 32-bit pixels, of which nobody knows the range")
+        raise ValueError("it has 32-bit pixels, whose range is unknown")
+    clear = image.info.get("transparency")
+    image.load()  # turns TIFF files, and takes their tag away
+    turn = TURNS.get(_orientation(image))
+    image = image if turn is None else image.transpose(turn)
     if image.mode.startswith("I;16"):
-        return np.array(image).astype(np.float32)[..., None] / np.float32(65535)
+        levels = np.array(image)
+        if isinstance(clear, int):
+            levels[levels == clear] = 65535
+        return levels.astype(np.float32)[..., None] / np.float32(65535)
     if image.mode in ("1", "L"):
-        return np.array(image.convert("L"))[..., None]
-    if image.has_transparency_data:  # else Pillow warns of some palettes
+        grey = np.array(image.convert("L"))
+        if isinstance(clear, int):
+            grey[grey == clear] = 255
+        return grey[..., None]
+    if image.has_transparency_data:
         image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
     return np.array(image.convert("RGB"))

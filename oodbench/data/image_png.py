@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from oodbench.data.adapt import to_bytes
+
 GAP, LINE, LETTERS = 2, 16, 12
 """Pixels between images, and the heights of a line of text and of its letters."""
 SIDE = 48
@@ -71,12 +73,6 @@ def png_rows(
         _write(pen, texts, [(x, y + height + LINE / 2) for x in middles])
     sheet.save(file := io.BytesIO(), "png")
     return file.getvalue()
-
-
-def to_bytes(pixels: Tensor) -> NDArray[np.uint8]:
-    """Returns pixels `[N, C, H, W]`, cut to [0, 1], as uint8 images `[N, H, W, C]`."""
-    levels = (pixels.detach().cpu().float().clamp(0, 1) * 255).round()
-    return levels.byte().permute(0, 2, 3, 1).numpy()
 
 
 def _tile(pixels: Tensor) -> NDArray[np.uint8]:

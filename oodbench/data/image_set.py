@@ -1,13 +1,16 @@
-"""One split of a data set as a network will see it, with its fingerprint."""
+"""One split of a data set as a network will see it, with the key of its images."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record, folder_name, key_of
 from oodbench.data.adapt import rule, rule_for_files
@@ -20,35 +23,41 @@ from oodbench.data.dataset import (
     SplitName,
     chunks,
     digest,
+    manifest_of,
+    outside_of_classes,
 )
-from oodbench.data.image_files import ImageFiles
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images that are there, counted and told apart from others."""
+    """The images of a split, counted and identified by a key."""
 
     dataset: Dataset
     stage: SplitName
     split: Split
     count: int
     shape: Shape
-    """That the images are adapted to."""
+    """The shape that images are adapted to."""
     adaptation: str
-    """What that does to them, in words."""
+    """In words, how they are adapted."""
     limit: int | None
     digests: NDArray[np.uint64] | None
-    """`[N]`, a hash of each image as it was before adaptation.
+    """`[N]`, a hash of each image before adaptation.
 
     None for images in files, whose digests come with the pass that scores them: they
     would have to be decoded twice.
     """
     images_key: str
-    """A hash of the images in order; of images in files, of their names and dates."""
+    """A hash of the images in order; of image files, of their paths, sizes and dates.
+
+    The paths are full ones, so that folders with equal names and dates differ.
+    """
 
     @property
     def key(self) -> str:
-        """A hash of the images in order, their labels and what is done to them."""
+        """A hash of the images in order, their labels and their adaptation."""
         labels = self.split.labels
         return key_of(
             self.images_key,
@@ -58,36 +67,58 @@ class ImageSet:
         )
 
     def has_images_of(self, other: ImageSet) -> bool:
-        """Returns whether both hold the same images, in whatever order."""
+        """Returns whether both have the same images, in any order.
+
+        Of image files only the same files are recognised before they are read.
+        """
         if self.digests is None or other.digests is None:
             return self.images_key == other.images_key
         return set(self.digests.tolist()) == set(other.digests.tolist())
 
     def check_classes(self, network: str, classes: int) -> None:
-        """Holds the labels, if there are any, to the classes of a network.
+        """Checks that the labels, if there are any, are classes of a network.
+
+        Warns if the set has fewer named classes than the network: their numbers may
+        then mean other classes.
 
         Raises:
-            InputError: A label is none of them.
+            InputError: A label is not a class of the network.
         """
-        labels = self.split.labels
-        if labels is not None and int(labels.max()) >= classes:
+        labels, name = self.split.labels, self.dataset.name
+        if labels is None:
+            return
+        if wrong := outside_of_classes(labels, classes):
             raise InputError(
-                f"{self.dataset.name} has labels up to {labels.max()}, but {network} "
-                f"has {classes} classes (0-{classes - 1}). Name a network or a set "
-                "with the other's classes."
+                f"{name} has {wrong}, but {network} has {classes} classes "
+                f"(0-{classes - 1}). Name a network or a set with the other's classes."
+            )
+        if 0 < len(self.split.class_names) < classes:
+            logger.warning(
+                "Warning: %s has %d class folders (%s), numbered in the order of their "
+                "names, and %s has %d classes. If its classes have other numbers, "
+                "accuracy is wrong; save the images with the network's labels in a "
+                "file for npz:PATH.",
+                name,
+                len(self.split.class_names),
+                _shortened(self.split.class_names),
+                network,
+                classes,
             )
 
     @property
     def folder(self) -> str:
-        """Its name among the results."""
-        return folder_name(self.dataset.name, self.key)
+        """The name of its folder among the results."""
+        # Of a path only the end: how much of it tells sets apart depends on the run.
+        return folder_name(re.sub(r"[^/:]*/", "", self.dataset.name), self.key)
 
     def record(self) -> Record:
-        """Returns what the results say of it."""
+        """Returns the record of the set that is stored with results."""
+        in_files = self.digests is None
         return {
             "name": self.dataset.name,
             "spec": self.dataset.spec,
             "key": self.key,
+            "key_of": "full paths, sizes and dates of files" if in_files else "pixels",
             "split": self.stage,
             "images": self.count,
             "adaptation": self.adaptation,
@@ -98,10 +129,10 @@ class ImageSet:
 def open_images(
     dataset: Dataset, stage: SplitName, shape: Shape, limit: int | None = None
 ) -> ImageSet:
-    """Opens a split and finds out which images it holds.
+    """Opens a split and identifies its images.
 
     Args:
-        dataset: What to open.
+        dataset: The set.
         stage: Which of its splits.
         shape: Of the images that the network takes.
         limit: Take only this many of the images, evenly spread.
@@ -114,17 +145,17 @@ def open_images(
             f"{dataset.name} has no {stage} split; it has {', '.join(dataset.splits)}."
         )
     split = load_split(dataset, stage, shape)
-    files = _files_behind(split.images)
     if limit is not None:
         split = split.spread(limit)
     if not len(split.images):
         raise InputError(f"The {stage} split of {dataset.name} holds no images.")
-    if files is None:
+    manifest = manifest_of(split.images)
+    if manifest is None:
         digests, adaptation = _look_at(split.images, shape)
         images_key = hashlib.sha256(digests.tobytes()).hexdigest()
     else:
         digests, adaptation = None, rule_for_files(shape)
-        images_key = key_of(files.manifest(), dataset.name, limit)
+        images_key = manifest
     return ImageSet(
         dataset=dataset,
         stage=stage,
@@ -148,17 +179,20 @@ def _look_at(images: Images, shape: Shape) -> tuple[NDArray[np.uint64], str]:
     return np.array(digests, np.uint64), " / ".join(rules)
 
 
-def _files_behind(images: object) -> ImageFiles | None:
-    """Returns the files that images are read from, through all that changes them."""
-    while not isinstance(images, ImageFiles):
-        if not hasattr(images, "images"):
-            return None
-        images = images.images
-    return images
+def _shortened(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def native_shape(dataset: Dataset) -> Shape:
-    """Returns the shape of a set's first test image; 3x32x32 for sets that are made."""
+    """Returns the shape of a set's first test image; 3x32x32 for sets that are made.
+
+    Only a set that does not know its shape is loaded.
+    """
+    if callable(dataset.shape):
+        with registry.foreign(f"The data set {dataset.name!r} failed with"):
+            return dataset.shape()
+    if dataset.shape is not None:
+        return dataset.shape
     first = load_split(dataset, "test", Shape(3, 32, 32)).images[0:1]
     if not len(first):
         raise InputError(f"The test split of {dataset.name} holds no images.")

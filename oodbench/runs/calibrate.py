@@ -13,11 +13,12 @@ from oodbench.base.progress import Progress, Watch, unwatched
 from oodbench.data.dataset import Dataset
 from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import ImageSet, open_images
+from oodbench.data.spec import open_dataset
 from oodbench.metrics.temperature import fit_temperature, grade
 from oodbench.networks.hardware import first_batch_size, pick_device
 from oodbench.networks.network import Network
 from oodbench.results.recalibrated import Recalibrated
-from oodbench.runs.models import Model, open_model, open_set, shape_of
+from oodbench.runs.models import Model, open_model, shape_of
 from oodbench.runs.names import listed
 from oodbench.runs.run import INSIDE, MODELS
 from oodbench.scoring import provenance
@@ -58,8 +59,8 @@ def calibrate(
         InputError: An argument is wrong, the labels are not the network's classes, the
             graded images would be fitted on, or no temperature is best.
     """
-    place, inset = pick_device(device), open_set(inside)
-    dataset = inset if fit is None else open_set(fit)
+    place, inset = pick_device(device), open_dataset(inside)
+    dataset = inset if fit is None else open_dataset(fit)
     stage = fit_split(dataset, "val", named=fit is not None)
     shape, found = shape_of(inset, size), []
     with Progress(quiet=quiet) as progress:

@@ -1,4 +1,4 @@
-"""Opens the networks and sets that a user names or gives as objects."""
+"""Opens the networks that a user names or gives as objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch import nn
 
 from oodbench.data.dataset import Dataset, Shape
 from oodbench.data.image_set import native_shape
-from oodbench.data.spec import open_dataset
 from oodbench.networks.load import as_network, load_network
 from oodbench.networks.network import Network
 from oodbench.runs.names import named_file
@@ -53,8 +52,3 @@ def shape_of(inside: Dataset, size: tuple[int, int] | None) -> Shape:
 def title_of(model: Model) -> str:
     """Returns what messages call a model, opened or not."""
     return model.name if isinstance(model, Network) else str(model)
-
-
-def open_set(one: str | Dataset) -> Dataset:
-    """Returns a data set, given its name or itself."""
-    return one if isinstance(one, Dataset) else open_dataset(one)

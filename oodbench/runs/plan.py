@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from oodbench.base.files import folder_name, key_of
+from oodbench.data.dataset import outside_of_classes
 from oodbench.data.image_set import ImageSet
 from oodbench.networks.hardware import first_batch_size
 from oodbench.networks.network import Network
@@ -66,7 +67,7 @@ class Setup:
         return (
             means_classes
             and labels is not None
-            and int(labels.max()) < self.network.classes
+            and not outside_of_classes(labels, self.network.classes)
         )
 
 

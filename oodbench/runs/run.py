@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,13 +15,14 @@ from oodbench.base.processes import exits_raise, join
 from oodbench.base.progress import Progress, Watch
 from oodbench.base.settings import Settings
 from oodbench.data.dataset import Dataset, Shape
+from oodbench.data.spec import distinct, open_dataset, split_specs
 from oodbench.networks.hardware import pick_device
 from oodbench.networks.network import Precision
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs.execution import Execution, Overwrite
 from oodbench.runs.folder import writable_parent
-from oodbench.runs.models import Model, open_model, open_set, shape_of, title_of
+from oodbench.runs.models import Model, open_model, shape_of, title_of
 from oodbench.runs.names import listed
 from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
@@ -68,6 +70,7 @@ def run(
     checkpoint: Mapping[str, Any] = MappingProxyType({}),
     precision: Precision = "fp32",
     input_noise: float = 0.0,
+    skip_unreadable: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
@@ -93,6 +96,7 @@ def run(
         precision: Of the network, fp32 or bf16; scores are computed from float32.
         input_noise: Standard deviation of Gaussian noise on evaluated images, for
             pixels in [-1, 1]; 0.03 in the JEM paper's evaluation.
+        skip_unreadable: Whether to leave out image files that cannot be read.
         batch_size: Images per pass of the network; None for a size that mostly fits.
             It is halved when memory runs out.
         workers: Processes that read images ahead; None for some where many files
@@ -114,13 +118,14 @@ def run(
 
     settings = Settings()
     with exits_raise(), Progress(quiet=quiet or not processes.is_first) as progress:
-        inset = open_set(inside)
-        names = default_out(inset) if out is None else listed(out)
+        opened = partial(open_dataset, skip_unreadable=skip_unreadable)
+        names = _sets(out) if out is not None else default_out(opened(inside))
+        inset, *others = distinct([opened(name) for name in (inside, *names)])
         task = Task(
             inside=inset,
-            out=[open_set(name).beside(inset) for name in names],
+            out=[other.beside(inset) for other in others],
             detectors=_detectors(detectors),
-            fit=None if fit is None else open_set(fit),
+            fit=None if fit is None else opened(fit),
             limit=limit,
             precision=precision,
             input_noise=input_noise,
@@ -144,6 +149,10 @@ def run(
     if not quiet and processes.is_first:
         sys.stderr.write("".join(f"{line}\n" for line in result.summary()))
     return result
+
+
+def _sets(given: str | Dataset | Iterable[str | Dataset]) -> list[str | Dataset]:
+    return [*split_specs([given])] if isinstance(given, str) else listed(given)
 
 
 def _detectors(given: str | Detector | Iterable[str | Detector]) -> list[Any]:

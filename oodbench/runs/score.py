@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oodbench.base.files import key_of
-from oodbench.data.feed import Span
+from oodbench.data.feed import Span, feed
 from oodbench.data.image_set import ImageSet
 from oodbench.data.input_noise import InputNoise
+from oodbench.networks.checks import MOST, check_network
 from oodbench.networks.hardware import fitting_threads
 from oodbench.results.store import PARTIAL
 from oodbench.runs.chunks import Partial, spans_of
@@ -17,9 +18,6 @@ from oodbench.runs.execution import Execution
 from oodbench.runs.plan import Plan, Setup
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
-
-CHECKED = 16
-"""Images of the in-distribution set that a network is checked on."""
 
 
 @dataclass
@@ -39,7 +37,11 @@ class Scorer:
             InputError: Its outputs are random or depend on the other images of a batch.
         """
         if self._remarks is None:
-            self._remarks = []
+            network, images = self.setup.network, self.setup.inside
+            first = [(0, min(MOST, images.count))]
+            pixels = images.split.images
+            (fed,) = feed(pixels, first, network.shape, device=network.device)
+            self._remarks = check_network(network, fed.pixels)
         return self._remarks
 
     def score(self, plan: Plan) -> Scored | None:

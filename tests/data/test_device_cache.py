@@ -252,9 +252,9 @@ def test_images_in_files_are_decoded_once_for_all_networks(
     ]
     run(tmp_path / "anew", [tiny, other], sets, Resident(0))
     decoded = []
-    read = image_files._read
+    read = image_files.read_image
     monkeypatch.setattr(
-        image_files, "_read", lambda path: decoded.append(path) or read(path)
+        image_files, "read_image", lambda path: decoded.append(path) or read(path)
     )
     run(tmp_path / "kept", [tiny, other], sets, Resident())
     assert contents(tmp_path / "kept") == contents(tmp_path / "anew")

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from oodbench.data.image_png import GAP, png_grid, png_rows, to_bytes
+from oodbench.data.adapt import to_bytes
+from oodbench.data.image_png import GAP, png_grid, png_rows
 
 
 def decoded(png):

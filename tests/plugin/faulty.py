@@ -203,7 +203,6 @@ SPLITS = {
     "labels": lambda: Split(grey(4), np.zeros(3, np.int64)),
     "label_kind": lambda: Split(grey(4), np.zeros(4)),
     "label_list": lambda: Split(grey(4), [0, 1, 2, 3]),
-    "negative": lambda: Split(grey(4), np.array([0, 1, 2, -1])),
     "clusters": lambda: Split(grey(4), clusters=np.zeros(5, np.int64)),
     "lies": lambda: Split(Lying()),
     "breaks": lambda: Split(Breaking()),

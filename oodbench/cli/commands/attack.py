@@ -51,6 +51,12 @@ def _names(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[
     return split_commas(texts)
 
 
+def _sets(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[str]:
+    from oodbench.data.spec import split_specs
+
+    return split_specs(texts)
+
+
 @click.command()
 @models_option
 @inside_option
@@ -117,7 +123,7 @@ def _names(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[
 @click.option(
     "--out",
     multiple=True,
-    callback=_names,
+    callback=_sets,
     metavar="[ROLE=]SET,…",
     help="Sets whose images are attacked to score as in-distribution.",
 )

@@ -77,6 +77,11 @@ SOME_CELLS_FAILED = 1
     "[-1, 1]; 0.03 in the JEM paper's evaluation.  [default: no noise]",
 )
 @click.option(
+    "--skip-unreadable",
+    is_flag=True,
+    help="Leave out image files that cannot be read, instead of an error.",
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(1),
     help="Images per pass; halved when memory runs out.  "
@@ -114,6 +119,7 @@ def run(
     limit: int | None,
     precision: Precision,
     input_noise: float,
+    skip_unreadable: bool,
     batch_size: int | None,
     workers: int | None,
     device: str,
@@ -131,6 +137,7 @@ def run(
     oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \\
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
     """
+    from oodbench.data.spec import split_specs
     from oodbench.runs import run as runs
 
     # Absolute from the start, since code of a plug-in may change the current folder.
@@ -139,7 +146,7 @@ def run(
         result = runs.run(
             models=model_names(models) or runs.MODELS,
             inside=inside or runs.INSIDE,
-            out=split_commas(outside) or None,
+            out=split_specs(outside) or None,
             detectors=split_commas(detectors) or runs.DETECTORS,
             fit=fit,
             limit=limit,
@@ -147,6 +154,7 @@ def run(
             checkpoint=checkpoint,
             precision=precision,
             input_noise=input_noise,
+            skip_unreadable=skip_unreadable,
             batch_size=batch_size,
             workers=workers,
             device=device,

@@ -13,9 +13,8 @@ from torch.utils.data import Dataset
 from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
-from oodbench.data.adapt import adapt
+from oodbench.data.adapt import adapt, to_bytes
 from oodbench.data.dataset import Images, Shape
-from oodbench.data.image_png import to_bytes
 from oodbench.data.image_set import ImageSet
 from oodbench.networks import weights_file
 

@@ -50,14 +50,9 @@ class Comparison:
     """Of the test images."""
 
 
-def opened(name: str | Dataset) -> Dataset:
-    """Returns a set that is given by its name or as it is."""
-    return name if isinstance(name, Dataset) else open_dataset(name)
-
-
 def open_training(name: str | Dataset, shape: Shape) -> ImageSet:
     """Opens the train split of a set or, of a set with a single split, that one."""
-    dataset = opened(name)
+    dataset = open_dataset(name)
     return open_images(dataset, fit_split(dataset, "train", named=True), shape)
 
 

@@ -24,15 +24,16 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import Record, json_bytes, npz_bytes, write_atomically
 from oodbench.base.progress import Watch, unwatched
 from oodbench.base.text import short_name
+from oodbench.data.adapt import to_bytes
 from oodbench.data.dataset import Dataset, parse_classes
-from oodbench.data.image_png import to_bytes
 from oodbench.data.image_set import ImageSet, native_shape
+from oodbench.data.spec import open_dataset
 from oodbench.jem.energy import to_pixels
 from oodbench.jem.sampler import SGLD
 from oodbench.jem.samples import record as sample_record
 from oodbench.jem.samples.draw import Samples, draw_samples, pick, read_buffer
 from oodbench.jem.samples.fid import FID
-from oodbench.jem.samples.neighbours import Nearest, compare, open_training, opened
+from oodbench.jem.samples.neighbours import Nearest, compare, open_training
 from oodbench.jem.samples.pictures import film_png, nearest_png, samples_png
 from oodbench.networks.hardware import first_batch_size, fitting_threads, pick_device
 from oodbench.networks.load import load_network
@@ -210,7 +211,7 @@ def _network(
             "With --arch the size of the images comes from the training set; name it "
             "with --beside."
         )
-    return load_network(model, shape=native_shape(opened(beside)), **options)
+    return load_network(model, shape=native_shape(open_dataset(beside)), **options)
 
 
 def _file(model: str | Path | Network) -> Path:

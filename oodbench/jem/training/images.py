@@ -11,7 +11,14 @@ from torch import Tensor
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.data.adapt import adapt
-from oodbench.data.dataset import Dataset, Picked, Shape, Split, SplitName, chunks
+from oodbench.data.dataset import (
+    Dataset,
+    Picked,
+    Shape,
+    Split,
+    SplitName,
+    chunks,
+)
 from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
@@ -71,7 +78,7 @@ def gather(
     Raises:
         InputError: A set cannot be used, or too many images are held out.
     """
-    dataset = _opened(inside)
+    dataset = open_dataset(inside)
     shape = native_shape(dataset)
     if size is not None:
         shape = Shape(shape.channels, *size)
@@ -89,15 +96,11 @@ def gather(
     elif "val" in dataset.splits and not alone:
         measured["val"] = _measured(dataset, "val", shape, classes)
     if test is not None:
-        measured["test"] = _measured(_opened(test), "test", shape, classes)
+        measured["test"] = _measured(open_dataset(test), "test", shape, classes)
     elif "test" in dataset.splits and not alone:
         measured["test"] = _measured(dataset, "test", shape, classes)
     record = {**found.record(), "held_out": 0 if kept is None else held_out}
     return Material(dataset.name, shape, known, classes, measured, record)
-
-
-def _opened(name: str | Dataset) -> Dataset:
-    return name if isinstance(name, Dataset) else open_dataset(name)
 
 
 def _count_classes(labels: Tensor, name: str) -> int:

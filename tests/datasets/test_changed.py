@@ -68,7 +68,7 @@ def test_a_slice_of_a_made_set_is_that_slice_of_the_whole(spec, colours):
 
 
 def test_interp_takes_the_mean_of_two_images(colours):
-    inner = load(colours).images.astype(np.float64) / 255
+    inner = load(colours).images[:].astype(np.float64) / 255
     means = load(f"interp:{colours}").images
     assert len(means) == 3
     assert means[:].dtype == np.float32
@@ -124,7 +124,7 @@ def test_rotation_is_counter_clockwise(tmp_path):
 
 def test_four_rotations_are_none(colours):
     turned = load(f"rotated:rotated:rotated:rotated:{colours}")
-    assert np.array_equal(turned.images[:], load(colours).images)
+    assert np.array_equal(turned.images[:], load(colours).images[:])
 
 
 def test_rotation_drops_labels_and_keeps_clusters(colours):
@@ -134,7 +134,7 @@ def test_rotation_drops_labels_and_keeps_clusters(colours):
 
 
 def test_inversion_exchanges_black_and_white(colours):
-    inner = load(colours).images
+    inner = load(colours).images[:]
     negative = load(f"inverted:{colours}").images[:]
     assert negative.dtype == np.uint8
     assert (inner.astype(int) + negative == 255).all()

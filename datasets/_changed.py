@@ -1,0 +1,61 @@
+"""Sets whose images are those of another set, changed one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodbench import Dataset, InputError, Role, Shape, Split, SplitName
+from oodbench.data.dataset import Chunk, Images, manifest_of
+from oodbench.data.spec import open_dataset
+
+
+def changed_set(
+    kind: str, argument: str, role: Role, change: Callable[[Split, str], Split]
+) -> Dataset:
+    """Returns the set made by a function of each split and the new set's name.
+
+    Raises:
+        InputError: The argument names no data set.
+    """
+    if not argument:
+        raise InputError(f"{kind} needs a set to work on, as in {kind}:digits:0-7.")
+    inner = open_dataset(argument)
+    name = f"{kind}:{inner.name}"
+
+    def load(split: SplitName, shape: Shape) -> Split:
+        return change(inner.load(split, shape), name)
+
+    return Dataset(
+        name,
+        load,
+        role,
+        inner.splits,
+        made_from=inner,
+        place=inner.place and f"{kind}:{inner.place}",
+    )
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Images, each changed as it is read."""
+
+    images: Images
+    change: Callable[[NDArray[np.generic]], NDArray[np.generic]]
+    """Maps `[..., H, W, C]`, one image or many."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, chunk: slice, /) -> Chunk:
+        found = self.images[chunk]
+        if isinstance(found, np.ndarray):
+            return self.change(found)
+        return [self.change(image) for image in found]
+
+    def manifest(self) -> str | None:
+        """Returns the manifest of the images and the name of the change."""
+        return manifest_of(self.images, self.change.__qualname__)
