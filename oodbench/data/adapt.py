@@ -90,7 +90,9 @@ def _adapt_batch(images: NDArray[np.generic], shape: Shape) -> Tensor:
         max(shape.width, round(width * scale)),
     )
     largest = max(height * width, math.prod(covering))
-    scaled = _scaled if largest * images.shape[3] <= WHOLE else _scaled_in_bands
+    # PyTorch 2.14 makes all rows equal if there is one column.
+    at_once = largest * images.shape[3] <= WHOLE and covering[1] > 1
+    scaled = _scaled if at_once else _scaled_in_bands
     pixels = [scaled(image, covering, shape) for image in images]
     return torch.stack(pixels).clamp(0, 1)
 

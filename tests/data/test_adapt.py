@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from oodbench import InputError, Shape
-from oodbench.data.adapt import adapt, rule
+from oodbench.data import adapt as module
+from oodbench.data.adapt import adapt, rule, to_bytes, unit_range
 
 rng = np.random.default_rng(0)
 
@@ -24,6 +25,15 @@ def test_bytes_that_fit_are_divided_by_255():
 def test_floats_that_fit_are_not_touched():
     images = rng.random((5, 4, 6, 1), dtype=np.float32)
     assert np.array_equal(adapt(images, Shape(1, 4, 6))[:, 0], images[..., 0])
+
+
+def test_bytes_are_floats_and_back():
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    floats = unit_range(levels)
+    assert (floats.min(), floats.max(), floats.dtype) == (0, 1, np.float32)
+    assert np.array_equal(unit_range(floats), floats)
+    pixels = torch.from_numpy(floats).permute(0, 3, 1, 2)
+    assert np.array_equal(to_bytes(pixels), levels)
 
 
 def test_pixels_share_no_memory_with_the_images():
@@ -89,6 +99,44 @@ def test_a_square_is_scaled_as_pillow_does(size, wanted):
     image = rng.random((size, size), dtype=np.float32)
     twin = Image.fromarray(image).resize((wanted, wanted), Image.Resampling.BILINEAR)
     pixels = adapt(image[None, :, :, None], Shape(1, wanted, wanted))
+    assert np.allclose(pixels[0, 0], np.asarray(twin), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 90), (90, 1), (3, 50), (41, 38), (7, 8), (8, 7), (200, 31)]
+)
+@pytest.mark.parametrize("wanted", [(8, 8), (1, 1), (20, 11), (60, 40)])
+@pytest.mark.parametrize("channels", [(1, 1), (3, 1), (1, 3)])
+def test_a_large_image_is_adapted_in_bands_as_a_small_one_is_at_once(
+    monkeypatch, size, wanted, channels
+):
+    image = noise(1, *size, channels[0])
+    shape = Shape(channels[1], *wanted)
+    expected = adapt(image, shape)
+    monkeypatch.setattr(module, "WHOLE", 0)
+    monkeypatch.setattr(module, "BAND", 100)
+    assert torch.allclose(adapt(image, shape), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 200_000), (200_000, 1), (3, 70_000)])
+def test_a_long_image_needs_no_more_memory_than_its_crop(monkeypatch, size):
+    image = noise(1, *size, 1)
+    made = []
+    empty = torch.nn.functional.interpolate
+
+    def counted(*arguments, **options):
+        made.append(empty(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", counted)
+    assert adapt(image, Shape(1, 224, 224)).shape == (1, 1, 224, 224)
+    assert sum(one.numel() for one in made) <= 2 * image.size
+
+
+def test_an_image_of_one_column_is_scaled_as_pillow_does():
+    image = rng.random((200, 31), dtype=np.float32)
+    twin = Image.fromarray(image).resize((1, 6), Image.Resampling.BILINEAR)
+    pixels = adapt(image[None, :, :, None], Shape(1, 6, 1))
     assert np.allclose(pixels[0, 0], np.asarray(twin), atol=1e-5)
 
 
