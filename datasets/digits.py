@@ -17,9 +17,9 @@ BLOCKS: dict[SplitName, slice] = {
 }
 """60, 15 and 25 % of the images, in the order of the file.
 
-Neighbours in the file are often by one writer. Blocks keep nearly all of them on one
-side; interleaved splits would test on hands seen in training (1-nearest-neighbour
-accuracy on 0-7: 0.972 on these blocks, 0.997 interleaved).
+Neighbours in the file are often by one writer. Blocks keep nearly all digits of a
+writer in one split; interleaved splits would test on writers seen in training
+(1-nearest-neighbour accuracy on 0-7: 0.972 on these blocks, 0.997 interleaved).
 """
 
 

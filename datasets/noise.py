@@ -1,4 +1,4 @@
-"""Images of pure noise, made where they are needed."""
+"""Images of pure noise, made as they are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Draw = Callable[[Generator, tuple[int, int, int]], NDArray[np.uint8]]
 
 
 def uniform(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Draws every value from 0…255 alike."""
+    """Draws every value from 0…255 with equal probability."""
     return rng.integers(0, 256, size, dtype=np.uint8)
 
 
@@ -56,7 +56,7 @@ def noise(argument: str) -> Dataset:
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of which image i depends on the seed and i alone."""
+    """Noise whose image i depends on the seed and i alone."""
 
     draw: Draw
     size: tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""Keeps batches on the device, so that they are not read for every network again."""
+"""Keeps batches on the device, so that several networks share one reading."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ON_HOST = 2**29
 
 @dataclass
 class Resident:
-    """Batches that stay where the network is, as many as a budget holds.
+    """Batches that stay on the network's device, as many as fit in a budget.
 
-    First come, first kept: sets are read from end to end again and again, and whoever
-    makes room for the newest batch throws away the one that is asked for next.
+    The first batches are kept, not the latest: sets are read from end to end again and
+    again, and room for the newest batch would cost the one that is needed next.
     """
 
     budget: int | None = None
-    """Bytes; None for half of a GPU's memory that is free when the first batch comes,
-    and for `ON_HOST` elsewhere."""
+    """Bytes. None is half of the GPU memory that is free when the first batch comes,
+    and `ON_HOST` on other devices."""
     size: int = field(init=False, default=0)
     """Bytes that are kept."""
     _held: dict[Hashable, Fed] = field(init=False, repr=False, default_factory=dict)
 
     def give_up(self) -> None:
-        """Frees all that is kept, and keeps nothing from then on."""
+        """Frees all batches, and keeps none from then on."""
         self._held.clear()
         self.budget = self.size = 0
 
@@ -41,16 +41,16 @@ class Resident:
         spans: Sequence[Span],
         read: Callable[[Sequence[Span]], Iterator[Fed]],
     ) -> Iterator[Fed]:
-        """Yields the batch of every span; nobody may write into it.
+        """Yields the batch of every span; it must not be written into.
 
         Args:
-            key: Of all that decides the batches but the spans; None keeps nothing.
-            spans: Which images, a batch each.
+            key: Equal for equal batches of equal spans; None keeps nothing.
+            spans: Which images, one batch per span.
             read: Yields the batches of spans that are not kept.
         """
         left = deque(spans)
         while left:
-            # Looked up when its turn comes, since it can be given up before.
+            # Looked up only now, since it can be given up before.
             if (held := self._held.get((key, left[0]))) is not None:
                 left.popleft()
                 yield held

@@ -27,7 +27,7 @@ class Fed(NamedTuple):
     pixels: Tensor
     """`[N, *shape]` in [0, 1]."""
     digests: NDArray[np.uint64]
-    """`[N]`, of the images as they were before adaptation; empty unless asked for."""
+    """`[N]`, of the images before adaptation; empty without `digested`."""
 
 
 def feed(
@@ -43,11 +43,11 @@ def feed(
     """Yields the images of each span, their pixels on a device.
 
     Args:
-        images: Where they come from; sets larger than memory are never held whole.
-        spans: Which images, a batch each.
-        shape: What the network takes.
+        images: Of a data set; only some batches are in memory at a time.
+        spans: Which images, one batch per span.
+        shape: Of the images that the network takes.
         device: Where the pixels go; a GPU is fed from pinned memory.
-        workers: Processes that read ahead; 0 reads when asked.
+        workers: Processes that read ahead; with 0, each batch is read when it is taken.
         digested: Whether to hash every image.
         noise: Is added to the pixels, which then may leave [0, 1].
     """

@@ -69,7 +69,9 @@ class ImageFiles:
             )
             found = path.stat()
             listed.update(os.fsencode(full))
-            listed.update(f"\0{found.st_size} {found.st_mtime_ns}\n".encode())
+            # A tool that copies can set the date of the content, but not of the change.
+            dates = f"{found.st_mtime_ns} {found.st_ctime_ns}"
+            listed.update(f"\0{found.st_size} {dates}\n".encode())
         return listed.hexdigest()
 
     def __getitem__(self, chunk: slice, /) -> Chunk:

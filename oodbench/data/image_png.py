@@ -16,7 +16,7 @@ from oodbench.data.adapt import to_bytes
 GAP, LINE, LETTERS = 2, 16, 12
 """Pixels between images, and the heights of a line of text and of its letters."""
 SIDE = 48
-"""Pixels that the shorter side of an image has at least, by whole factors."""
+"""The least number of pixels of an image's shorter side, after enlargement."""
 
 
 def png_grid(pixels: Tensor, columns: int | None = None) -> bytes:
@@ -47,9 +47,9 @@ def png_rows(
     Args:
         rows: `[N, C, H, W]` each, of any N.
         title: A line above everything.
-        heads: What stands above each column.
-        names: What stands left of each row.
-        captions: For each row what stands below each of its images.
+        heads: Texts above the columns.
+        names: Texts left of the rows.
+        captions: For each row, the texts below its images.
     """
     tiles = [[_tile(pixels) for pixels in row] for row in rows]
     height, width = next(tile.shape[:2] for row in tiles for tile in row)

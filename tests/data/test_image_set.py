@@ -70,6 +70,15 @@ def test_the_date_of_a_file_is_in_the_key(two):
     assert opened(f"folder:{two}/x/test").key != before
 
 
+def test_another_image_with_the_old_name_size_and_date_has_another_key(two):
+    before = opened(f"folder:{two}/x/test").key
+    save(two / "x" / "test" / "0", 99)
+    assert opened(f"folder:{two}/x/test").key != before
+    (two / "x").rename(two / "old")
+    (two / "y").rename(two / "x")
+    assert opened(f"folder:{two}/x/test").key != before
+
+
 def test_changes_and_choices_of_files_have_keys_of_their_own(two):
     kinds = ("", "inverted:", "rotated:", "interp:", "inverted:rotated:")
     keys = {
