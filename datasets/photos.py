@@ -16,7 +16,7 @@ def photos(argument: str) -> Dataset:
     """Opens 520 grey patches of a Chinese palace and of a flower.
 
     Images are `[520, 32, 32, 1]`, uint8, BT.601 luma, and do not overlap. The patches
-    of one photograph are a cluster. The photographs come with scikit-learn, both CC BY 2.0:
+    of one photograph are a cluster. Both photographs come with scikit-learn, CC BY 2.0:
 
     - china.jpg by danielbuechele, flickr.com/photos/danielbuechele/6061409035
     - flower.jpg by vultilion, flickr.com/photos/vultilion/6056698931

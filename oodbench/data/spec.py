@@ -197,8 +197,11 @@ def _from_file(where: str, function: str, argument: str) -> Dataset:
 def _has_path(text: str) -> bool:
     """Returns whether a text ends in an existing path that holds all its commas."""
     starts = [0, *(m.end() for m in re.finditer("[:=]", text.partition(",")[0]))]
-    with suppress(OSError, ValueError):  # longer than a file's name may be
-        return any(Path(text[start:]).expanduser().exists() for start in starts)
+    for start in starts:
+        # Longer than a file's name may be, or `~` and the name of no user.
+        with suppress(OSError, ValueError, RuntimeError):
+            if Path(text[start:]).expanduser().exists():
+                return True
     return False
 
 

@@ -246,4 +246,5 @@ def test_a_relative_path_with_a_comma_is_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a,b.npz").touch()
     assert split_specs(["npz:a,b.npz,digits"]) == ["npz:a,b.npz", "digits"]
+    assert split_specs(["folder:~,digits"]) == ["folder:~", "digits"]
     assert split_specs(["x" * 5000 + "," + "y" * 5000]) == ["x" * 5000, "y" * 5000]
