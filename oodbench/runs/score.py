@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oodbench.base.errors import InputError, reason
 from oodbench.base.files import key_of
 from oodbench.data.feed import Span, feed
 from oodbench.data.image_set import ImageSet
@@ -41,7 +42,13 @@ class Scorer:
             first = [(0, min(MOST, images.count))]
             pixels = images.split.images
             (fed,) = feed(pixels, first, network.shape, device=network.device)
-            self._remarks = check_network(network, fed.pixels)
+            try:
+                self._remarks = check_network(network, fed.pixels)
+            except InputError:
+                raise
+            except Exception as error:  # noqa: BLE001 - scoring names or survives it
+                fault = reason(error)
+                self._remarks = [f"{network.title} could not be checked ({fault})."]
         return self._remarks
 
     def score(self, plan: Plan) -> Scored | None:

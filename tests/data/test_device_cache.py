@@ -229,8 +229,8 @@ def test_a_run_over_two_networks_writes_the_same_bytes(
     counted.read = 0
     run(tmp_path / "kept", [tiny, other], sets, Resident())
     assert contents(tmp_path / "kept") == contents(tmp_path / "anew")
-    # Once to be told from other images, and once for both networks.
-    assert counted.read == 80
+    # Once to be hashed, once for both networks, and 16 to check each network.
+    assert counted.read == 40 + 40 + 2 * 16
 
 
 def test_images_in_files_are_decoded_once_for_all_networks(
