@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,20 +94,11 @@ def check_place(path: Path) -> None:
     """Checks that an export may be written to a path, before hours are spent on it.
 
     Raises:
-        InputError: It has another ending, its folder cannot be written to, or a file
-            that is no card would be overwritten.
+        InputError: It has another ending, or a file that is no card would be
+            overwritten.
     """
     if path.suffix != ".safetensors":
         raise InputError(f"--export must end in .safetensors, got {path}.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fault = "" if os.access(path.parent, os.W_OK) else "Permission denied"
-    except OSError as error:
-        fault = error.strerror or str(error)
-    if path.is_dir():
-        fault = "Is a directory"
-    if fault:
-        raise InputError(f"Cannot write {path}: {fault}. Name another --export.")
     card = path.with_suffix(".json")
     try:
         is_card = not card.exists() or "recipe" in json.loads(card.read_bytes())

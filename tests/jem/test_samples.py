@@ -247,6 +247,34 @@ def test_chains_from_a_buffer_begin_there(checkpoint):
     assert not torch.equal(film.states[:, 1], film.states[:, 0])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 0}, "count must be at least 1, got 0"),
+        ({"batch_size": -1}, "batch size must be at least 1, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"start": "buffers"}, "from noise or buffer, not 'buffers'"),
+        ({"start": "buffer"}, "'tiny' comes without a replay buffer"),
+        ({"classes": [6]}, "classes of tiny are 0 to 5, not 6"),
+        ({"classes": "0-6"}, "--class '0-6' must name classes of tiny, 0 to 5"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(tiny, options, message):
+    with pytest.raises(InputError, match=message):
+        sample(tiny, None, **options)
+
+
+def test_a_network_and_a_set_in_memory_can_be_sampled(tiny, tmp_path):
+    beside = dataset({"train": random_images(20), "test": random_images(9, seed=1)})
+    options = {"count": 5, "steps": 3, "classes": "1+4", "beside": beside}
+    found = sample(tiny, tmp_path, **options)
+    assert found.labels.tolist() == [1, 4, 1, 4, 1]
+    assert repr(found) == "<Sampling: 5 samples of tiny: 3 steps from noise.>"
+    assert np.array_equal(arrays(tmp_path)["images"], found.images)
+    same = sample(tiny, None, **{**options, "classes": [1, 4]})
+    assert np.array_equal(same.images, found.images)
+
+
 COMMAND = (
     "sample", "--model", "jem-digits", "--beside", "digits:0-7", "--count", "12",
     "--steps", "5", "--to", "drawn",

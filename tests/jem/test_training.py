@@ -1,17 +1,20 @@
 """Training runs: what they are made of, what they leave, and how they go on."""
 
+import importlib
 import json
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from oodbench import InputError, Shape, load_network
+from oodbench import Dataset, InputError, Shape, Split, load_network
 from oodbench.jem.training import folder as folders
 from oodbench.jem.training.images import gather
 from oodbench.jem.training.recipe import Recipe
@@ -153,6 +156,9 @@ run.train("digits:0-7", sys.argv[1], recipe=recipe, arch_args={"hidden": "8"})
 """
 
 
+LONG = Recipe(epochs=400, buffer_size=70, sgld_steps=3, snapshot_every=10)
+
+
 def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path / "run")])
     checkpoint = tmp_path / "run" / "checkpoint.pt"
@@ -162,13 +168,12 @@ def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert load_network(checkpoint).classes == 8
-    recipe = Recipe(epochs=400, buffer_size=70, sgld_steps=3, snapshot_every=10)
     seen = []
 
     def watch(stage, total):
         return lambda steps, note="": seen.append(steps)
 
-    assert run(tmp_path / "run", recipe, watch=watch, minutes=1e-9) is None
+    assert run(tmp_path / "run", LONG, watch=watch, minutes=1e-9) is None
     assert seen[0] >= 30  # it went on from there
 
 
@@ -198,6 +203,96 @@ def test_a_folder_with_another_run_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"a run with epochs 4, and this one has 5"):
         run(tmp_path, replace(SHORT, epochs=5))
     assert run(tmp_path, replace(SHORT, epochs=5), overwrite=True)
+
+
+def holding(folder):
+    """Starts a long training in another process; returns it once it has the lock."""
+    process = subprocess.Popen([sys.executable, "-c", CODE, str(folder)])
+    while not (folder / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+def test_a_second_training_in_a_folder_is_one_sentence_until_the_first_is_killed(
+    tmp_path,
+):
+    process = holding(tmp_path / "run")
+    try:
+        for overwrite in (False, True):
+            with pytest.raises(InputError, match=rf"process {process.pid} on .*--to"):
+                run(tmp_path / "run", LONG, overwrite=overwrite)
+    finally:
+        process.kill()
+        process.wait()
+    assert run(tmp_path / "run", LONG, minutes=1e-9) is None
+
+
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_folder_that_is_a_file_is_one_sentence(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"Cannot train in .*; name another folder"):
+        run(tmp_path / place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_export_that_cannot_be_written_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.safetensors").mkdir()
+    for name in ("file/x.safetensors", "folder.safetensors"):
+        with pytest.raises(InputError, match="Cannot write"):
+            run(tmp_path / "run", export=tmp_path / name, watch=interrupted(0))
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_full_disk_is_one_sentence_and_the_checkpoint_stays(tmp_path):
+    assert run(tmp_path, minutes=1e-9) is None
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"Cannot write .*checkpoint\.pt: "):
+            run(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert torch.equal(weights(run(None)), weights(run(tmp_path)))
+
+
+def test_memory_that_runs_out_is_one_sentence(monkeypatch):
+    forward = torch.nn.Flatten.forward
+
+    def fail(layer, images):
+        if layer.training:
+            raise torch.OutOfMemoryError
+        return forward(layer, images)
+
+    monkeypatch.setattr(torch.nn.Flatten, "forward", fail)
+    with pytest.raises(InputError, match="batches of 64 does not fit in memory"):
+        run(None)
+
+
+def test_a_fault_that_ends_training_is_in_the_log_once_and_no_warning(tmp_path, caplog):
+    with pytest.raises(InputError, match="diverged at iteration 0"):
+        run(tmp_path, replace(SHORT, gap_limit=1e-9))
+    assert [line["iteration"] for line in read_log(tmp_path) if "fault" in line] == [0]
+    assert not caplog.records
+
+
+def test_a_changed_network_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = (
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.Linear(4, 8))\n"
+    )
+    for code in (source, source.replace("4", "5").replace("65", "64")):
+        (tmp_path / "some_nets.py").write_text(code)
+        sys.modules.pop("some_nets", None)
+        importlib.invalidate_caches()
+        fault = pytest.raises(InputError, match="--overwrite")
+        with nullcontext() if code == source else fault:
+            train("digits:0-7", tmp_path / "run", recipe=SHORT, arch="some_nets:net")
 
 
 def test_a_foreign_or_damaged_checkpoint_is_one_sentence(tmp_path):
@@ -315,6 +410,30 @@ def test_classes_with_a_gap_are_one_sentence(tmp_path, labels, message):
     np.savez(tmp_path / "gap.npz", images=images, labels=np.array(labels * 10))
     with pytest.raises(InputError, match=message):
         gather(f"npz:{tmp_path / 'gap.npz'}")
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 4], [1, 2, 3]])
+def test_a_set_of_ones_own_without_labels_or_with_a_gap_is_one_sentence(labels):
+    def own(labels):
+        images = np.zeros((30, 4, 4, 1), np.uint8)
+        return Dataset("own", lambda *_: Split(images, labels), "far")
+
+    with pytest.raises(InputError, match="own has labels up to"):
+        train(own(np.array(labels * 10)), None)
+    with pytest.raises(InputError, match="own has no labels to train with"):
+        train(own(None), None)
+    known = own(np.arange(30) % 3)
+    with pytest.raises(InputError, match="own has no labels to measure accuracy with"):
+        train(known, None, test=own(None))
+
+
+def test_a_model_says_what_it_is_and_where_it_lies(tmp_path):
+    trained = train(to=tmp_path / "it", arch_args=SMALL, epochs=1, sgld_steps=1)
+    value = trained.card["accuracy"]["test"]
+    path = tmp_path / "it" / "it.safetensors"
+    assert str(trained).startswith(f"{path}: accuracy ")
+    assert f"{value:.4f} on test" in repr(trained)
+    assert load_network(path).classes == 8
 
 
 def test_images_of_a_test_set_with_other_classes_are_one_sentence(one_split):

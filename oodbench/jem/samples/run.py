@@ -154,6 +154,8 @@ def sample(
     ):
         if value < least:
             raise InputError(f"The {name} must be at least {least}, got {value}.")
+    if start not in ("noise", "buffer"):
+        raise InputError(f"Chains start from noise or buffer, not {start!r}.")
     sampler = SGLD(steps, step_size, noise, temperature, clamp, clip)
     network = _network(model, beside, checkpoint).to(pick_device(device))
     labels, starts = _classes(classes, network), None

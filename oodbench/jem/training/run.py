@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
@@ -97,15 +98,16 @@ def train(
     arch, arch_args = _network(arch, arch_args, made)
     folder = None if to is None else Path(to)
     target = _target(export, folder)
+    if target is not None:
+        check_place(target)
     processes, place = join(pick_device(device))
     material = gather(inside, test=test, size=size, held_out=settings.held_out)
     built = build(arch, arch_args, material.shape, material.classes, settings.seed)
     card = _card(built.card, material, settings)
     card |= {"command": command, "note": note, "compiled": compile}
     card |= {"processes": processes.count}
-    with locked(folder, processes), _faults_in_words(settings, processes):
-        if target is not None:
-            check_place(target)
+    with ExitStack() as stack:
+        stack.enter_context(_faults_in_words(settings, processes))
         trainer = Trainer(
             built.module.to(place),
             material.train.images.to(place),
@@ -114,6 +116,9 @@ def train(
             processes=processes,
             compiled=compile,
         )
+        stack.enter_context(locked(folder, processes))
+        if target is not None:
+            _check_writable(target)
         kept = _resumed(trainer, folder, card, overwrite)
         with threads_for(trainer.module, material.shape):
             journal = _journal(trainer, material, kept, tensorboard, watch)
@@ -148,9 +153,20 @@ def _target(export: str | Path | None, folder: Path | None) -> Path | None:
     """Returns the file for the weights; None for none."""
     if export is None:
         return folder and folder / f"{folder.resolve().name}.safetensors"
-    if Path(export).suffix != ".safetensors":
-        raise InputError(f"--export must end in .safetensors, got {export}.")
     return Path(export)
+
+
+def _check_writable(path: Path) -> None:
+    """Checks that a file can be written, before hours of training."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fault = "" if os.access(path.parent, os.W_OK) else "Permission denied"
+    except OSError as error:
+        fault = error.strerror or str(error)
+    if path.is_dir():
+        fault = "Is a directory"
+    if fault:
+        raise InputError(f"Cannot write {path}: {fault}. Name another --export.")
 
 
 def _network(
@@ -178,7 +194,7 @@ def _text(value: object) -> str:
 
 @contextmanager
 def _faults_in_words(recipe: Recipe, processes: Processes) -> Iterator[None]:
-    """Turns the faults of torch that a user can mend into one sentence."""
+    """Turns errors of torch that the user can resolve into one sentence."""
     try:
         yield
     except Exception as error:
@@ -186,6 +202,13 @@ def _faults_in_words(recipe: Recipe, processes: Processes) -> Iterator[None]:
             raise InputError(
                 f"Training with batches of {recipe.batch_size} does not fit in memory; "
                 "lower --batch-size, or take a smaller network."
+            ) from error
+        # gloo raises a plain RuntimeError, NCCL a DistError.
+        lost = isinstance(error, distributed.DistError) or "gloo" in str(error)
+        if processes.count > 1 and lost:
+            raise InputError(
+                "Another process of this training has ended; the same command "
+                "continues from the last checkpoint."
             ) from error
         raise
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oodbench.base import random_numbers
-from oodbench.base.errors import InputError, reason
+from oodbench.base.errors import InputError
 from oodbench.base.processes import ALONE, Processes
 from oodbench.jem.energy import log_p_xy, of_class
 from oodbench.jem.training.batches import PAD, Shuffled, augmented, noised
@@ -213,8 +213,8 @@ class Trainer:
             self._load(states[-1])
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
-                "The checkpoint does not fit the network, whose code has changed "
-                f"({reason(error)}); start again with --overwrite."
+                "The checkpoint does not fit the network: its code has changed. Start "
+                "again with --overwrite."
             ) from error
 
     def _load(self, state: State) -> None:
