@@ -14,7 +14,7 @@ from oodbench.base.errors import InputError
 from oodbench.jem.energy import Density, gradient
 
 Noise = Callable[[Tensor], Tensor]
-"""Returns independent draws from N(0, 1) in the shape, and on the device, of states."""
+"""Returns independent N(0, 1) numbers in the shape and on the device of the states."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class SGLD:
     """x ← x + step_size · ∇ log p(x) + noise · n with n ~ N(0, I), `steps` times.
 
     States are pixels in [-1, 1], whatever the network's own scaling. The defaults are
-    those of the JEM paper's code. They are not Langevin dynamics at temperature 1 but
-    at noise² / (2 · step_size) = 5e-5: nearly gradient ascent. `noise=None` couples the
-    noise to the step as eq. (3) of the paper does, whose α is 2 · step_size.
+    those of the JEM paper's code: Langevin dynamics at the temperature
+    noise² / (2 · step_size) = 5e-5, nearly gradient ascent. `noise=None` couples the
+    noise to the step as in eq. (3) of the paper, whose α is 2 · step_size.
 
     Grathwohl et al., ICLR 2020, arXiv 1912.03263; the dynamics are those of Welling and
     Teh, Bayesian Learning via Stochastic Gradient Langevin Dynamics, ICML 2011. A
@@ -32,8 +32,8 @@ class SGLD:
     Improved Techniques for Training JEM, ICCV 2021, arXiv 2109.09032.
 
     Raises:
-        InputError: A number is out of its range, or a temperature has no noise to
-            act on.
+        InputError: A number is out of its range, or both a noise and a temperature
+            are given.
     """
 
     steps: int = 20
@@ -43,10 +43,10 @@ class SGLD:
     temperature: float = 1.0
     """T > 0 of coupled noise: the chain draws from p(x)^(1/T)."""
     clamp: float | None = None
-    """Pixels are cut to [-clamp, clamp] after each step. Chains that rest on the border
-    have a gradient there, which spoils ‖∇ log p(x)‖ as a score."""
+    """Pixels are clamped to [-clamp, clamp] after each step. At the border the gradient
+    does not vanish, which makes ‖∇ log p(x)‖ useless as a score."""
     clip: float | None = None
-    """Each entry of ∇ log p(x) is cut to [-clip, clip]."""
+    """Each entry of ∇ log p(x) is clipped to [-clip, clip]."""
 
     def __post_init__(self) -> None:
         limits = {"clamp": self.clamp, "clip": self.clip}
@@ -60,8 +60,9 @@ class SGLD:
             raise InputError(f"The temperature {self.temperature} must be positive.")
         if self.noise is not None and self.temperature != 1:
             raise InputError(
-                "A temperature is for noise that is coupled to the step; the noise "
-                f"{self.noise} already sets one of {self.effective_temperature:g}."
+                "A temperature needs noise that is coupled to the step; the noise "
+                f"{self.noise} already sets the temperature "
+                f"{self.effective_temperature:g}."
             )
         for name, value in limits.items():
             if value is not None and not value > 0:
@@ -76,7 +77,7 @@ class SGLD:
 
     @property
     def effective_temperature(self) -> float:
-        """The T of the p(x)^(1/T) that small steps would draw from."""
+        """The T of p(x)^(1/T), from which chains with small steps draw."""
         if not self.step_size:
             return math.inf
         return self.deviation**2 / (2 * self.step_size)
@@ -86,8 +87,8 @@ class SGLD:
 
         Args:
             density: Maps states to unnormalised log p `[N]`.
-            x: The first states, `[N, …]`; left as they are.
-            noise: Where the noise comes from.
+            x: The first states, `[N, …]`; not changed.
+            noise: Gives the noise of each step.
         """
         x = x.detach().clone()
         for state in self.chain(density, x, noise):
@@ -112,14 +113,14 @@ class SGLD:
 
 
 def shared_noise(generator: torch.Generator) -> Noise:
-    """Returns noise for all chains from one generator, the fastest there is."""
+    """Returns noise for all chains from one generator, which is fast."""
     return lambda like: torch.empty_like(like).normal_(generator=generator)
 
 
 class ChainNoise:
-    """Random numbers of which a chain's depend on the seed and its number alone.
+    """Random numbers of chains, which depend only on the seed and the chain's number.
 
-    Neither the batch size nor the device nor other chains change a chain.
+    Batch size, device and other chains have no influence.
 
     Args:
         seed: At least 0.
@@ -130,13 +131,13 @@ class ChainNoise:
         self._streams = [np.random.default_rng([seed, int(one)]) for one in chains]
 
     def __call__(self, like: Tensor) -> Tensor:
-        """Returns draws from N(0, 1) for every chain's state, `[N, …]`."""
+        """Returns N(0, 1) numbers for the state of each chain, `[N, …]`."""
         shape = like.shape[1:]
         drawn = [each.standard_normal(shape, np.float32) for each in self._streams]
         return self._as(drawn, like)
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Returns draws from U(-1, 1) for every chain's state, `[N, …]`."""
+        """Returns U(-1, 1) numbers for the state of each chain, `[N, …]`."""
         shape = like.shape[1:]
         drawn = [2 * each.random(shape, np.float32) - 1 for each in self._streams]
         return self._as(drawn, like)

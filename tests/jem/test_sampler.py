@@ -108,7 +108,7 @@ def test_clip_bounds_a_step_and_clamp_the_pixels():
         ({"step_size": -1.0}, "step size -1.0 must be at least 0"),
         ({"noise": math.nan}, "noise nan must be at least 0"),
         ({"noise": None, "temperature": 0.0}, "temperature 0.0 must be positive"),
-        ({"temperature": 2.0}, "noise 0.01 already sets one of 5e-05"),
+        ({"temperature": 2.0}, "noise 0.01 already sets the temperature 5e-05"),
         ({"clamp": 0.0}, "clamp must be positive, got 0.0"),
         ({"clip": -1.0}, "clip must be positive, got -1.0"),
     ],

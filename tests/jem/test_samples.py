@@ -375,7 +375,7 @@ def test_chains_that_do_not_fit_run_in_smaller_batches(tiny, monkeypatch, fits):
         (["--class", "1", "--steps", "0"], "Chains without steps do not reach a class"),
         (["--noise", "much"], "--noise must be a number or coupled, not 'much'"),
         (["--noise", "-1"], "The SGLD noise -1.0 must be at least 0"),
-        (["--temperature", "2"], "A temperature is for noise that is coupled"),
+        (["--temperature", "2"], "A temperature needs noise that is coupled"),
         (["--clip", "0"], "The SGLD clip must be positive"),
         (["--start", "buffer"], "'jem-digits' comes without a replay buffer"),
         (["--beside", "digits:0-99"], "'0-99' in digits:0-99 must rise"),

@@ -1,1 +1,1 @@
-"""Samples from a JEM, and what is measured of them."""
+"""Samples from a JEM, and measurements on them."""

@@ -271,7 +271,7 @@ def _pixels(images: NDArray[np.uint8]) -> Tensor:
 
 def _title(beside: Record) -> str:
     """Returns the heading of the samples and their nearest training images."""
-    text = f"Samples beside their nearest images of {short_name(beside['set']['name'])}"
+    text = f"Samples and their nearest images of {short_name(beside['set']['name'])}"
     text += f" ({beside['set']['split']}), and the distance"
     if beside["held_out"] is None:
         return text

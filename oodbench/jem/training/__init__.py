@@ -1,1 +1,1 @@
-"""Trains a network on a data set, in a folder that an interrupted run goes on from."""
+"""Training of a network on a data set, which can continue after an interruption."""

@@ -41,7 +41,7 @@ class Journal:
     folder: TrainingFolder | None = None
     board: Writer | None = None
     _steps: list[Step] = field(init=False, default_factory=list)
-    _told: int = field(init=False, default=0)
+    _counted: int = field(init=False, default=0)
     """Iterations that the progress bar has counted."""
     _note: str = field(init=False, default="")
     _since: float = field(init=False, default_factory=time.perf_counter)
@@ -87,8 +87,8 @@ class Journal:
         self._steps, self._since = [], time.perf_counter()
 
     def _tell(self, iteration: int) -> None:
-        self.tell(iteration - self._told, self._note)
-        self._told = iteration
+        self.tell(iteration - self._counted, self._note)
+        self._counted = iteration
 
     def _write(self, iteration: int, values: dict[str, float]) -> None:
         if self.folder is not None:
