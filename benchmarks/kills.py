@@ -35,7 +35,8 @@ from oodbench.jem.training import folder, run
 folder.SAVE_SECONDS = -1.0
 torch.set_num_threads(1)
 print("ready", flush=True)
-run.train("digits:0-7", sys.argv[1], epochs=40, snapshot_every=20)
+run.train("digits:0-7", sys.argv[1], export=f"{sys.argv[1]}/model.safetensors",
+          epochs=40, snapshot_every=20)
 """
 WRITE = """
 import sys

@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -159,6 +161,7 @@ run.train("digits:0-7", sys.argv[1], recipe=recipe, arch_args={"hidden": "8"})
 LONG = Recipe(epochs=400, buffer_size=70, sgld_steps=3, snapshot_every=10)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path / "run")])
     checkpoint = tmp_path / "run" / "checkpoint.pt"
@@ -214,6 +217,7 @@ def holding(folder):
     return process
 
 
+@pytest.mark.slow
 def test_a_second_training_in_a_folder_is_one_sentence_until_the_first_is_killed(
     tmp_path,
 ):
@@ -378,6 +382,7 @@ def test_the_log_says_what_went_wrong_and_progress_goes_back(tmp_path):
     assert [line["iteration"] for line in lines if "loss" in line][-1] == 52
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does():
     # Without noise and chains a batch and its two halves have one gradient.
     recipe = replace(SHORT, weight_x=0.0, input_noise=0.0, epochs=1)
@@ -385,8 +390,8 @@ def test_two_processes_train_what_one_does():
         "import torch; from oodbench.jem.training.run import train; "
         "from oodbench.jem.training.recipe import Recipe; torch.set_num_threads(1); "
         f"trained = train('digits:0-7', None, recipe={recipe!r}, arch_args={SMALL!r}); "
-        "print(torch.cat([w.flatten() for w in "
-        "trained.module.parameters()]).double().sum().item())"
+        "total = torch.cat([w.flatten() for w in trained.module.parameters()]); "
+        "import os; os.write(1, f'{total.double().sum().item()}\\n'.encode())"
     )
     command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python",
                sys.executable, "-c", code]  # fmt: skip
@@ -396,6 +401,32 @@ def test_two_processes_train_what_one_does():
     totals = [float(line) for line in found.stdout.splitlines()]
     expected = weights(run(None, recipe)).double().sum().item()
     assert totals == pytest.approx([expected] * 2, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_others_in_one_sentence(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CODE, str(tmp_path / "run")],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+            },
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    while not (tmp_path / "run" / "checkpoint.pt").exists():
+        assert processes[0].poll() is None
+        time.sleep(0.01)
+    processes[1].kill()
+    _, errors = processes[0].communicate(timeout=120)
+    processes[1].communicate()
+    assert "InputError: Another process of this training has ended; the same" in errors
 
 
 @pytest.mark.parametrize(
