@@ -1,4 +1,4 @@
-"""Files that are written in full or not at all, JSON records, and keys."""
+"""Writes files in full or not at all; JSON records, array archives and keys."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def json_bytes(content: object) -> bytes:
 def npz_bytes(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> bytes:
     """Returns arrays as an `.npz` file; equal arrays give equal bytes.
 
-    `numpy.savez` can refuse pickles only from numpy 2.2 on, and takes the word for
-    the name of an array before.
+    `numpy.savez` has the argument `allow_pickle` only in newer versions of numpy; older
+    versions store it as one more array.
 
     Raises:
         ValueError: An array holds objects.
@@ -67,7 +67,7 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it is there in full or not at all.
+    """Writes a file in full or not at all.
 
     Raises:
         InputError: The folder cannot be written to, or the disk is full.

@@ -1,4 +1,4 @@
-"""Makes any text harmless to show: one line, no control characters, not too long."""
+"""Makes any text safe to show: one line, no control characters, not too long."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ NAME, NOTE = 100, 1000
 
 
 def printable(text: str) -> str:
-    r"""Returns a text on one line, what cannot be seen written as an escape.
+    r"""Returns a text on one line, with escapes for characters that cannot be seen.
 
-    That is control characters (a terminal would obey them), marks that turn the
-    direction of reading, letters of no width, and halves of letters.
+    These are control characters (a terminal would obey them), marks that change the
+    direction of reading, letters of no width, and lone surrogates.
 
     >>> print(printable("red\x1b[31m\n\u202egnp.exe"))
     red\x1b[31m \u202egnp.exe
@@ -25,12 +25,12 @@ def printable(text: str) -> str:
 
 
 def short_note(text: str) -> str:
-    """Returns a printable note, cut in its middle where it is long."""
+    """Returns a printable note; a long one loses its middle."""
     return short_name(text, NOTE)
 
 
 def short_name(text: str, longest: int = NAME) -> str:
-    """Returns a printable name, cut in its middle where it is long.
+    """Returns a printable name; a long one loses its middle.
 
     >>> short_name("abcdefghij", longest=7)
     'abc…hij'

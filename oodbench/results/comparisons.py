@@ -20,7 +20,7 @@ from oodbench.metrics.significance import (
 )
 from oodbench.results import clusters
 from oodbench.results import rows as measures
-from oodbench.results.rows import Measured
+from oodbench.results.rows import Measured, Row
 
 FIRST = "the first line of each set is the detector that the others are compared with"
 
@@ -75,6 +75,7 @@ def of_model(measured: Measured, named: str | None = None) -> Comparison:
         "over images, for one checkpoint",
         _family(named),
         *clusters.notes({row.outside: row.clusters_out for row in measured.rows}),
+        *_left_out(measured.rows, lines),
         *measured.group.notes,
     ]
     group = measured.group
@@ -100,7 +101,9 @@ def of_seeds(
         known = named is None or named in own
         beside = contrasts(means, between, named) if known else []
         lines += _lines(outside, values, beside)
-    notes = [FIRST, *_seed_notes([(kind, models)]), _family(named)]
+    rows = [row for one in models for row in one.rows]
+    left_out = _left_out(rows, lines)
+    notes = [FIRST, *_seed_notes([(kind, models)]), _family(named), *left_out]
     return Comparison(models[0].group.inside.name, (kind,), lines, notes)
 
 
@@ -151,6 +154,26 @@ def _lines(
     first = Line(outside, beside[0].against, (values[beside[0].against],), None)
     others = [Line(outside, c.label, (values[c.label],), c) for c in beside]
     return [first, *sorted(others, key=lambda line: -line.values[0].mean)]
+
+
+def _left_out(rows: Iterable[Row], lines: Iterable[Line]) -> list[str]:
+    """Returns why cells are not compared: failures, and sets with nothing to compare.
+
+    Controls, which are left out on purpose, are not named.
+    """
+    shown = {line.outside for line in lines}
+    failed = [
+        f"{row.detector} of {row.model} on {row.outside} failed: {row.failure}"
+        for row in rows
+        if row.failure
+    ]
+    alone = [
+        f"{outside} is left out: it takes scores of at least two detectors, one of "
+        "them the one to compare with"
+        for outside in dict.fromkeys(row.outside for row in rows)
+        if outside not in shown
+    ]
+    return failed + alone
 
 
 def _table(models: Sequence[Measured]) -> dict[Cell, FloatArray]:

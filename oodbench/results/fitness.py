@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oodbench.base.errors import InputError
 from oodbench.metrics import calibration
 from oodbench.results.groups import Group
 
@@ -32,26 +33,17 @@ class Fitness:
 
 def fitness(group: Group) -> Fitness | None:
     """Returns how well a model classifies its in-set; None where `lack` says why."""
-    if lack(group):
-        return None
-    arrays = group.inside.arrays
-    return Fitness(
-        model=group.model,
-        inside=group.inside.name,
-        images=len(arrays["nll"]),
-        classes=group.inside.record["model"]["classes"],
-        values=calibration.summary(
-            arrays["labels"],
-            arrays["predictions"],
-            confidence=arrays["confidences"],
-            nll=arrays["nll"],
-            brier=arrays["brier"],
-        ),
-    )
+    found = _fitness(group)
+    return None if isinstance(found, str) else found
 
 
 def lack(group: Group) -> str:
     """Returns why a model has no accuracy; empty where it has one."""
+    found = _fitness(group)
+    return found if isinstance(found, str) else ""
+
+
+def _fitness(group: Group) -> Fitness | str:
     arrays, name = group.inside.arrays, group.inside.name
     if "labels" not in arrays:
         return f"{name} has no labels"
@@ -59,4 +51,20 @@ def lack(group: Group) -> str:
         return f"the labels of {name} are not the classes of the model"
     if not np.isfinite(arrays["nll"]).all():
         return f"its losses on {name} are not finite"
-    return ""
+    try:
+        values = calibration.summary(
+            arrays["labels"],
+            arrays["predictions"],
+            confidence=arrays["confidences"],
+            nll=arrays["nll"],
+            brier=arrays["brier"],
+        )
+    except InputError as error:
+        return f"what is stored of {name} is damaged: {str(error).rstrip('.')}"
+    return Fitness(
+        model=group.model,
+        inside=name,
+        images=len(arrays["nll"]),
+        classes=group.inside.record["model"]["classes"],
+        values=values,
+    )

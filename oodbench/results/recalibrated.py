@@ -1,4 +1,4 @@
-"""What temperature scaling changes, with all that decided it."""
+"""The effect of temperature scaling, with everything that decides it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Recalibrated:
     fitted_on: Record
     """The set that the temperature is fitted on."""
     inside: Record
-    """The set that is graded."""
+    """The set that accuracy and calibration are computed on."""
     run: Record
     temperature: float
     before: Graded
@@ -32,7 +32,7 @@ class Recalibrated:
 
 
 def to_json(found: Sequence[Recalibrated]) -> bytes:
-    """Returns what was found of some networks, with all that decided it."""
+    """Returns the results of some networks as JSON."""
     models = [
         {**vars(one), "before": _numbers(one.before), "after": _numbers(one.after)}
         for one in found

@@ -18,7 +18,7 @@ KIND = "oodbench threshold"
 
 
 def _is_number(value: object) -> bool:
-    # To Python true is a number too; NaN is no less than anything.
+    # In Python true is an integer, and comparisons with NaN are false.
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)
@@ -57,16 +57,16 @@ FORM: Form = {
         "fitted_on": lambda value: value is None or fits(value, FIT),
     },
 }
-"""Of what `oodbench score` reads."""
+"""The form of the file that `oodbench score` reads."""
 
 
 def record(cell: Record, found: Threshold, rate: float) -> Record:
-    """Returns a threshold with all that decided it.
+    """Returns the record of a threshold, with everything that decides it.
 
     Args:
         cell: The record of the detector's scores on the in-distribution set.
         found: The threshold.
-        rate: The share that was wanted.
+        rate: The share of in-distribution images that it should accept.
     """
     finite_ends = [end if np.isfinite(end) else None for end in found.likely]
     return {
@@ -94,7 +94,7 @@ def read(path: Path) -> Record:
     """Returns the record of a threshold.
 
     Raises:
-        InputError: The file is missing, or is no such record.
+        InputError: The file is missing, or it is no record of a threshold.
     """
     try:
         content: Record = json.loads(path.read_bytes())

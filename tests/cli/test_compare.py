@@ -108,6 +108,23 @@ def test_the_table_marks_what_does_not_differ_from_the_best(store):
     assert marked[0] in ("good", "as good")
 
 
+def test_what_cannot_be_compared_is_left_out_with_the_reason(store, compare):
+    write(store, "net")
+    for file in store.sets():
+        for label in ("as good", "bad"):
+            file.cell(label, label).remove()
+    code, text, errors = compare()
+    assert code == 0, errors
+    assert "far is left out: it takes scores of at least two detectors" in text
+    write(store, "net")
+    cell = store.set("net-net-key", "in-in-key", "far-far-key").cell("bad", "bad")
+    cell.write_failure("all NaN", cell.read())
+    assert "bad of net on far failed: all NaN" in compare()[1]
+    _, lines, errors = compare("--format", "csv")
+    assert {one["detector"] for one in lines} == {"good", "as good"}
+    assert "bad of net on far failed: all NaN" in errors
+
+
 def test_a_named_detector_is_what_others_are_compared_with(store, compare):
     write(store, "net")
     _, lines, _ = compare("--against", "pixels", "--format", "csv")
