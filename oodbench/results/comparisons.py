@@ -99,8 +99,8 @@ def of_seeds(
         values = {label: over_seeds(row) for label, row in own.items()}
         means = {label: value.mean for label, value in values.items()}
         known = named is None or named in own
-        beside = contrasts(means, between, named) if known else []
-        lines += _lines(outside, values, beside)
+        compared = contrasts(means, between, named) if known else []
+        lines += _lines(outside, values, compared)
     rows = [row for one in models for row in one.rows]
     left_out = _left_out(rows, lines)
     notes = [FIRST, *_seed_notes([(kind, models)]), _family(named), *left_out]
@@ -146,13 +146,13 @@ def of_kinds(kinds: Mapping[str, Sequence[Measured]]) -> Comparison:
 
 
 def _lines(
-    outside: str, values: Mapping[str, Seeds], beside: Sequence[Contrast]
+    outside: str, values: Mapping[str, Seeds], compared: Sequence[Contrast]
 ) -> list[Line]:
     """Returns the detector to compare with, then the others, the best first."""
-    if not beside:
+    if not compared:
         return []
-    first = Line(outside, beside[0].against, (values[beside[0].against],), None)
-    others = [Line(outside, c.label, (values[c.label],), c) for c in beside]
+    first = Line(outside, compared[0].against, (values[compared[0].against],), None)
+    others = [Line(outside, c.label, (values[c.label],), c) for c in compared]
     return [first, *sorted(others, key=lambda line: -line.values[0].mean)]
 
 

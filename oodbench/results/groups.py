@@ -20,7 +20,7 @@ class StoredSet:
     """One set as one model sees it, with the scores of detectors on it."""
 
     name: str
-    """Unique among the sets that stand beside it in a table."""
+    """Unique among the sets of the same table."""
     file: SetFile
     record: Record
     arrays: dict[str, NDArray[Any]]

@@ -1,4 +1,4 @@
-"""A JSON record with its array file: read and written as one, whoever else writes."""
+"""A JSON record with its array file: read and written as one, by several processes."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _bytes(path: Path) -> bytes | None:
             # A pipe might never end.
             raise DistrustedError(f"{path} is no regular file.")
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise DistrustedError(f"{path} cannot be read: {error.strerror}.") from error

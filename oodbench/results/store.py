@@ -204,7 +204,13 @@ class Store:
         return SetFile(self.root / model / inside / f"{name}.json")
 
     def sweep(self) -> None:
-        """Removes unfinished writes that are an hour old, and chunks a week old."""
+        """Removes unfinished writes that are an hour old, and chunks a week old.
+
+        Raises:
+            InputError: There is something else than a folder.
+        """
+        if not self._is_there():
+            return
         for path in self.root.rglob(f"{WRITING}*"):
             if _age(path) > HOUR:
                 with contextlib.suppress(OSError):  # a folder of that name, or not ours
@@ -219,20 +225,25 @@ class Store:
         Raises:
             InputError: There is no such folder, or it cannot be read.
         """
-        try:
-            next(self.root.iterdir(), None)
-        except FileNotFoundError as error:
+        if not self._is_there():
             raise InputError(
                 f"There are no results in {self.root}; run `oodbench run` first, or "
                 "name the folder that its --results named."
-            ) from error
-        except OSError as error:
-            raise InputError(
-                f"{self.root} is no folder of results ({error.strerror}); name the "
-                "folder that `oodbench run` wrote to with --results."
-            ) from error
+            )
         for path in sorted(self.root.glob("*/*/*.json")):
             yield SetFile(path)
+
+    def _is_there(self) -> bool:
+        try:
+            next(self.root.iterdir(), None)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise InputError(
+                f"{self.root} is no folder of results ({error.strerror}); name another "
+                "one with --results."
+            ) from error
+        return True
 
 
 def _scores(content: bytes) -> NDArray[np.float64]:

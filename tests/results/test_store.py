@@ -273,9 +273,14 @@ def test_two_writers_of_one_cell_leave_scores_that_fit_their_record(cell, monkey
 )
 def test_a_place_that_is_no_folder_is_one_sentence(tmp_path, make, words):
     make(tmp_path / "runs")
+    store = Store(tmp_path / "runs")
     with pytest.raises(InputError, match=words):
-        list(Store(tmp_path / "runs").sets())
-    Store(tmp_path / "runs").sweep()
+        list(store.sets())
+    if "no folder" in words:
+        with pytest.raises(InputError, match=words):
+            store.sweep()
+    with pytest.raises(InputError, match="Cannot write"):
+        store.set("m-1", "i-1", "s-1").write({}, RECORD)
 
 
 def test_a_loop_of_links_below_ends(tmp_path, place):
