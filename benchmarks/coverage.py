@@ -2,7 +2,7 @@
 
     python benchmarks/coverage.py > docs/intervals.md
 
-Takes about eight minutes on one core.
+Takes about five minutes on one core.
 """
 
 from math import log, sqrt
@@ -249,11 +249,10 @@ are in bold; the standard error is 0.7 % of 1,000 draws and 1.3 % of 300 draws.
 
 Each cell shows the coverage of the logit-DeLong interval with the normal quantile, an
 arrow, and the coverage of the interval in use (`intervals.delong_interval`). In
-brackets is the median number of images that decide the AUROC,
-`intervals.few_decide`: the
-participation ratio (Σ w)² / Σ w² of the shortfalls w = 1 − placement, of the scarcer
-class. A placement is the share of the other class that an image is on the right side
-of. Of 10,000 : 10,000 images 300 draws are made, else 1,000.
+brackets is the median number of images that decide the AUROC, `intervals.few_decide`:
+the participation ratio (Σ w)² / Σ w² of the shortfalls w = 1 − placement, of the class
+where it is smaller. A placement is the share of the other class that an image is on the
+right side of. Of 10,000 : 10,000 images 300 draws are made, else 1,000.
 """
 RULE = """\
 ## How the interval was chosen
