@@ -1,7 +1,8 @@
-"""Says how good a classifier's predictions are, and whether its confidence is true."""
+"""The accuracy of a classifier, and how well its confidence is calibrated."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from oodbench.metrics.intervals import tail_of
 from oodbench.metrics.ranking import FloatArray, finite
 
 BINS = 20
-"""Of confidence."""
+"""Bins of confidence."""
 
 
 def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
@@ -26,13 +27,15 @@ def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 class Reliability(NamedTuple):
-    """What lies in each bin of confidence, each `[bins]`."""
+    """The images in each bin of confidence, each `[bins]`."""
 
     images: NDArray[np.intp]
+    """The number of images."""
     correct: NDArray[np.intp]
-    """Images that are classified rightly."""
+    """The number of images whose prediction is right."""
     expected: FloatArray
-    """How many would be, were the confidence true: its sum over the bin's images."""
+    """The sum of their confidences: the number of right predictions that a calibrated
+    classifier would have on average."""
 
 
 def reliability(
@@ -45,7 +48,7 @@ def reliability(
     Args:
         confidence: `[N]`, the largest softmax probability, in [0, 1].
         correct: `[N]`, 1 or true where the prediction is right, else 0 or false.
-        bins: How many.
+        bins: The number of bins.
     """
     confidence, right = _graded(confidence, correct)
     # k / bins is the float nearest to the edge; k * (1 / bins) would drift off it.
@@ -67,8 +70,8 @@ def accuracy_intervals(
     Clopper and Pearson, Biometrika, 1934.
 
     Args:
-        bins: What lies in each.
-        level: Share of samples whose interval holds the truth, in (0, 1).
+        bins: The images in each bin.
+        level: Share of samples whose interval contains the true accuracy, in (0, 1).
 
     Returns:
         Low and high ends, each `[bins]`, in [0, 1]; 0 and 1 where a bin is empty.
@@ -88,15 +91,15 @@ def expected_calibration_error(
 ) -> float:
     """Returns the mean gap between confidence and accuracy over bins, in [0, 1].
 
-    Bins are those of `reliability`; each weighs as many images as it holds (Naeini,
+    Bins are those of `reliability`; the weight of each is its number of images (Naeini,
     Cooper and Hauskrecht, AAAI 2015; Guo, Pleiss, Sun and Weinberger, ICML 2017, arXiv
-    1706.04599). The number depends on the bins: compare equal ones.
+    1706.04599). The number depends on the bins: compare only numbers of equal bins.
 
     Args:
         confidence: `[N]`, the largest softmax probability, in [0, 1].
         correct: `[N]`, 1 or true where the prediction is right, else 0 or false.
-        bins: How many; 20 as in the figures of the JEM paper (Grathwohl et al., ICLR
-            2020, arXiv 1912.03263).
+        bins: The number of bins; 20 as in the figures of the JEM paper (Grathwohl et
+            al., ICLR 2020, arXiv 1912.03263).
 
     >>> expected_calibration_error([0.75, 0.75, 0.5], [True, True, False])
     0.3333333333333333
@@ -122,7 +125,7 @@ def adaptive_calibration_error(
     Args:
         confidence: `[N]`, the largest softmax probability, in [0, 1].
         correct: `[N]`, 1 or true where the prediction is right, else 0 or false.
-        bins: How many.
+        bins: The number of bins.
 
     >>> adaptive_calibration_error([0.5, 0.5, 0.75, 1.0], [1, 0, 1, 1], bins=2)
     0.0625
@@ -153,21 +156,24 @@ def summary(
         labels: `[N]`, class numbers.
         predictions: `[N]`, class numbers.
         confidence: `[N]`, the largest softmax probability, in [0, 1].
-        nll: `[N]`, −log of the label's probability, at least 0.
+        nll: `[N]`, −log of the label's probability, at least 0; infinity where the
+            label's class is masked, and then the mean is infinite.
         brier: `[N]`, squared distance of the probabilities from the one-hot label, in
             [0, 2].
     """
+    losses = np.asarray(nll, dtype=np.float64)
+    masked = np.isposinf(losses)
     labels, predictions, confidence, nll, brier = _columns(
         labels=labels,
         predictions=predictions,
         confidence=confidence,
-        nll=nll,
+        nll=np.where(masked, 0, losses),
         brier=brier,
     )
     correct = labels == predictions
     return {
         "accuracy": accuracy(labels, predictions),
-        "nll": float(np.mean(nll)),
+        "nll": math.inf if masked.any() else float(np.mean(nll)),
         "brier": float(np.mean(brier)),
         "ece": expected_calibration_error(confidence, correct),
         "adaptive_ece": adaptive_calibration_error(confidence, correct),

@@ -1,4 +1,7 @@
-"""Makes the confidence of a classifier true by one number, the temperature."""
+"""Calibrates the confidence of a classifier by one number, the temperature.
+
+A logit may be −inf: that class is masked and has the probability 0 at any temperature.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import log_softmax, softmax
 
 from oodbench.base.errors import InputError
 from oodbench.metrics.calibration import summary
@@ -15,7 +16,7 @@ from oodbench.metrics.ranking import FloatArray
 
 
 class Graded(NamedTuple):
-    """How well a classifier predicts some labels."""
+    """How well a classifier predicts the labels of some images."""
 
     confidence: FloatArray
     """`[N]`, the largest softmax probability, in [0, 1]."""
@@ -36,7 +37,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     it then falls all the way to infinity.
 
     Args:
-        logits: `[N, K]`.
+        logits: `[N, K]`, finite or −inf for a masked class.
         labels: `[N]`, class numbers from 0.
 
     Raises:
@@ -45,21 +46,26 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     >>> round(fit_temperature([[3, 0]] * 4, [0, 0, 0, 1]), 6)  # e^(3 / T) = 3 to 1
     2.730718
     """
+    from scipy.optimize import brentq
+
     logits, labels = _checked(logits, labels)
-    margins = logits - np.take_along_axis(logits, labels[:, None], axis=1)
-    # On one scale the solver's steps and its rounding are those of any other.
-    scale = np.abs(margins).max() or 1.0
-    margins /= scale
-
-    def slope(inverse: float) -> float:
-        """Returns the derivative of the NLL by 1 / T."""
-        return float(np.mean(np.sum(softmax(inverse * margins, axis=1) * margins, 1)))
-
-    if slope(0) >= 0:
+    of_labels = np.take_along_axis(logits, labels[:, None], axis=1)
+    impossible = np.flatnonzero(np.isneginf(of_labels))
+    if impossible.size:
         raise InputError(
-            f"The logits tell the {len(labels)} labels that the temperature would be "
-            "fitted on no better than chance, so that no temperature is high enough; "
-            "labels of other classes or wrong preprocessing are the usual cause."
+            f"The label's own logit is -inf for {impossible.size} of {len(labels)} "
+            f"images, first for image {impossible[0]}, so that the NLL is infinite at "
+            "any temperature; fit it on images of classes that are not masked."
+        )
+    margins = logits - of_labels
+    # On one scale the solver's steps and its rounding are those of any other.
+    scale = float(np.abs(margins[np.isfinite(margins)]).max()) or 1.0
+    margins /= scale
+    if _slope(margins, 0) >= 0:
+        raise InputError(
+            f"The logits predict the {len(labels)} labels that the temperature would "
+            "be fitted on no better than chance, so that no temperature is high "
+            "enough; the usual cause is labels of other classes or wrong preprocessing."
         )
     if margins.max() <= 0:
         raise InputError(
@@ -68,10 +74,21 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
             "some of them misclassified."
         )
     steep = 1.0
-    while slope(steep) <= 0:
+    while _slope(margins, steep) <= 0:
         steep *= 2
-    inverse = brentq(slope, 0, steep, xtol=np.finfo(np.float64).tiny)
+    tiny = np.finfo(np.float64).tiny
+    inverse = brentq(lambda inverse: _slope(margins, inverse), 0, steep, xtol=tiny)
     return float(scale / inverse)
+
+
+def _slope(margins: FloatArray, inverse: float) -> float:
+    """Returns the derivative of the NLL by 1 / T, from logits less the label's."""
+    from scipy.special import softmax
+
+    masked = np.isneginf(margins)
+    weighed = np.where(masked, 0, margins)
+    shares = softmax(np.where(masked, -np.inf, inverse * weighed), axis=1)
+    return float(np.mean(np.sum(shares * weighed, axis=1)))
 
 
 def grade(logits: ArrayLike, labels: ArrayLike, *, temperature: float = 1.0) -> Graded:
@@ -80,10 +97,15 @@ def grade(logits: ArrayLike, labels: ArrayLike, *, temperature: float = 1.0) -> 
     The temperature changes no prediction, hence not the accuracy.
 
     Args:
-        logits: `[N, K]`.
+        logits: `[N, K]`, finite or −inf for a masked class.
         labels: `[N]`, class numbers from 0.
         temperature: Above 0.
+
+    Returns:
+        The grades; the NLL is infinite where the label's own class is masked.
     """
+    from scipy.special import log_softmax
+
     logits, labels = _checked(logits, labels)
     log_p = log_softmax(logits / temperature, axis=1)
     truth = np.arange(logits.shape[1]) == labels[:, None]
@@ -101,18 +123,25 @@ def grade(logits: ArrayLike, labels: ArrayLike, *, temperature: float = 1.0) -> 
 def _checked(
     logits: ArrayLike, labels: ArrayLike
 ) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Returns `[N, K]` finite logits as float64 and `[N]` labels that are classes."""
+    """Returns `[N, K]` logits as float64 and `[N]` labels that are classes."""
     logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or not logits.size:
         raise InputError(
             f"Give logits [N, K] and labels [N], not {list(logits.shape)} and "
             f"{list(labels.shape)}."
         )
-    bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    bad = np.flatnonzero((np.isnan(logits) | np.isposinf(logits)).any(axis=1))
     if bad.size:
         raise InputError(
-            f"The logits have NaN or infinity for {bad.size} of {len(logits)} images, "
-            f"first for image {bad[0]}; every number must be finite."
+            f"The logits have NaN or +inf for {bad.size} of {len(logits)} images, "
+            f"first for image {bad[0]}; every logit must be finite, or -inf for a "
+            "masked class."
+        )
+    empty = np.flatnonzero(np.isneginf(logits).all(axis=1))
+    if empty.size:
+        raise InputError(
+            f"All logits are -inf for {empty.size} of {len(logits)} images, first for "
+            f"image {empty[0]}; at least one class must not be masked."
         )
     classes = range(logits.shape[1])
     if labels.dtype.kind not in "iu" or not np.isin(labels, classes).all():

@@ -163,3 +163,10 @@ def test_empty_and_not_finite_columns_are_refused():
         accuracy([], [])
     with pytest.raises(InputError, match=r"nll has NaN .* 1 of 2 places, .* index 1"):
         summary([0, 1], [0, 1], confidence=[1, 1], nll=[0, np.nan], brier=[0, 0])
+
+
+def test_a_masked_label_makes_the_mean_nll_infinite_and_nothing_else():
+    columns = {"confidence": [0.75, 0.5], "brier": [0, 2]}
+    found = summary([0, 1], [0, 0], nll=[0.25, np.inf], **columns)
+    expected = summary([0, 1], [0, 0], nll=[0.25, 1], **columns)
+    assert found == expected | {"nll": np.inf}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from oodbench import InputError
@@ -149,7 +150,7 @@ def test_images_that_are_all_right_have_no_best_temperature():
 
 @pytest.mark.parametrize("logits", [[[2, 1], [0, 3]], np.zeros((2, 2))])
 def test_logits_that_tell_nothing_have_no_best_temperature(logits):
-    with pytest.raises(InputError, match=r"^The logits tell the 2 labels .* no better"):
+    with pytest.raises(InputError, match="^The logits predict the 2 .* no better"):
         fit_temperature(logits, [1, 0])
 
 
@@ -161,6 +162,8 @@ def test_logits_that_tell_nothing_have_no_best_temperature(logits):
         ([[1, 2]], [0, 1], r"not \[1, 2\] and \[2\]"),
         (np.zeros((0, 3)), np.zeros(0, int), r"not \[0, 3\] and \[0\]"),
         ([[1, 2], [0, math.nan]], [0, 1], "for 1 of 2 images, first for image 1"),
+        ([[1, 2], [0, math.inf]], [0, 1], r"NaN or \+inf for 1 of 2 images"),
+        ([[1, 2], [-math.inf] * 2], [0, 1], "All logits are -inf for 1 of 2 images"),
         ([[1, 2]], [2], "from 0 to 1; they go from 2 to 2"),
         ([[1, 2]], [-1], "from 0 to 1; they go from -1 to -1"),
         ([[1, 2]], [0.5], "class numbers from 0 to 1"),
@@ -171,3 +174,44 @@ def test_other_things_than_logits_and_labels_are_refused(
 ):
     with pytest.raises(InputError, match=message):
         function(logits, labels)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 3])
+def test_a_masked_class_is_as_if_the_network_did_not_have_it(temperature):
+    logits, labels = mixture(500)
+    masked = np.insert(logits, [0, 2], -np.inf, axis=1)
+    places = np.array([1, 2, 4, 5, 6])[labels]
+    found = grade(masked, places, temperature=temperature)
+    expected = grade(logits, labels, temperature=temperature)
+    assert found.values == pytest.approx(expected.values)
+    assert fit_temperature(temperature * masked, places) == pytest.approx(
+        fit_temperature(temperature * logits, labels)
+    )
+
+
+def test_classes_that_are_masked_in_some_images_only_have_a_temperature():
+    logits, labels = mixture(500)
+    some = np.random.default_rng(0).random(logits.shape) < 0.3
+    some[np.arange(500), labels] = False
+    masked = np.where(some, -np.inf, logits)
+    finite = np.where(some, -1e4, logits)
+    expected = minimize_scalar(
+        lambda log: grade(finite, labels, temperature=math.exp(log)).values["nll"],
+        bounds=(-2, 2),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert fit_temperature(masked, labels) == pytest.approx(
+        math.exp(expected.x), rel=1e-5
+    )
+
+
+def test_a_masked_label_has_an_infinite_nll_and_no_temperature():
+    logits = [[1, -math.inf], [0, 1], [2, 0]]
+    values = grade(logits, [1, 1, 0]).values
+    assert values["nll"] == math.inf
+    assert values["brier"] == pytest.approx(
+        (2 + 2 * (1 / (1 + math.e)) ** 2 + 2 * (1 / (1 + math.e**2)) ** 2) / 3
+    )
+    with pytest.raises(InputError, match=r"own logit is -inf for 1 of 3 .* image 0"):
+        fit_temperature(logits, [1, 1, 0])
