@@ -277,8 +277,9 @@ the one more image per class that is assumed here.
 OTHERS = f"""\
 ## The other metrics
 
-FPR95 has the percentiles of 1,000 bootstrap samples. AUPR, AURC and AUGRC have the
-influence of each image in place of its placement (`oodbench/metrics/influence.py`).
+FPR95 has the percentiles of 1,000 drawn thresholds and rates
+(`oodbench/metrics/bootstrap.py`). AUPR, AURC and AUGRC have the influence of each image
+in place of its placement (`oodbench/metrics/influence.py`).
 Predictions are right more often where scores are higher. {OTHER_DRAWS} draws per cell;
 the true numbers come from {TRUTH:,} images.
 """

@@ -1,7 +1,10 @@
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from oodbench import InputError
 from oodbench.metrics.bootstrap import fpr_interval, resampled_fprs
@@ -44,22 +47,42 @@ def openood(inside, outside):
 
 
 @pytest.mark.parametrize(
-    "clusters", [INDEPENDENT, CLUSTERS, CLUSTERS._replace(inside=None)]
-)
-@pytest.mark.parametrize(
     ("ours", "statistic"),
     [
         (resampled_fprs, fpr_at_tpr),
         (lambda *a, **k: resampled_fprs(*a, convention="openood", **k), openood),
     ],
 )
-def test_samples_are_distributed_as_if_scores_were_copied(ours, statistic, clusters):
-    drawn = ours(INSIDE, OUTSIDE, clusters, resamples=4000)
-    copied = naive(statistic, INSIDE, OUTSIDE, clusters)
+def test_clusters_are_drawn_as_if_scores_were_copied(ours, statistic):
+    drawn = ours(INSIDE, OUTSIDE, CLUSTERS, resamples=4000)
+    copied = naive(statistic, INSIDE, OUTSIDE, CLUSTERS)
     deviation = copied.std()
     # Both differ from the truth by chance alone: four standard errors or so.
     assert drawn.mean() == pytest.approx(copied.mean(), abs=0.11 * deviation)
     assert drawn.std() == pytest.approx(deviation, rel=0.1)
+
+
+@pytest.mark.parametrize("sizes", [(2000, 100), (100, 2000), (60, 60)])
+@pytest.mark.parametrize("convention", ["id", "openood"])
+def test_the_interval_holds_its_level_with_few_images(sizes, convention):
+    rng, held = np.random.default_rng(0), 0
+    shift = 2**0.5 * NormalDist().inv_cdf(0.9)
+    truth = 1 - NormalDist().cdf(shift + NormalDist().inv_cdf(0.05))
+    for _ in range(300):
+        scores = rng.normal(shift, 1, sizes[0]), rng.normal(0, 1, sizes[1])
+        low, high = fpr_interval(*scores, convention=convention, resamples=400)
+        held += low <= truth <= high
+    assert held / 300 > 0.95 - 3 * (0.05 * 0.95 / 300) ** 0.5
+
+
+def test_a_known_threshold_leaves_the_bounds_of_clopper_and_pearson():
+    inside = np.ones(100_000)
+    outside = np.where(np.arange(50) < 10, 2, 0)
+    low, high = fpr_interval(inside, outside, resamples=100_000)
+    exact = stats.binomtest(10, 50).proportion_ci(0.95, "exact")
+    narrow = stats.beta.ppf([0.025, 0.975], 10.5, 40.5)
+    assert (low, high) == pytest.approx(tuple(narrow), abs=0.01)
+    assert exact.low < low < high < exact.high
 
 
 def test_the_seed_alone_decides():
@@ -76,7 +99,8 @@ def test_copies_of_images_in_clusters_do_not_narrow_the_interval():
         fpr_interval(inside, outside, labels) for labels in (clusters, INDEPENDENT)
     )
     assert np.ptp(wide) > 1.5 * np.ptp(narrow)
-    assert np.ptp(wide) == pytest.approx(np.ptp(fpr_interval(INSIDE, OUTSIDE)), rel=0.2)
+    once = fpr_interval(INSIDE, OUTSIDE, Clusters(np.arange(60), np.arange(90)))
+    assert np.ptp(wide) == pytest.approx(np.ptp(once), rel=0.2)
 
 
 @given(levels, levels, st.sampled_from(["id", "openood"]))
