@@ -1,1 +1,1 @@
-"""Numbers from scores: ranking, intervals, tests, calibration. NumPy only."""
+"""Numbers from scores: ranking, intervals, tests and calibration, with NumPy."""

@@ -118,7 +118,7 @@ def adaptive_calibration_error(
     and Tran (CVPR Workshops 2019, arXiv 1904.01685), who average over the probabilities
     of all classes; here only the largest counts, as in the expected calibration error.
 
-    Every bin holds N / bins images, which may be a fraction. Where an edge falls among
+    Every bin has N / bins images, which may be a fraction. Where an edge falls among
     images of equal confidence it divides each of them alike, so that the order of the
     images does not matter.
 

@@ -1,4 +1,4 @@
-"""Says how well scores tell in-distribution (ID) images from out-of-distribution ones.
+"""How well scores separate in-distribution (ID) and out-of-distribution images.
 
 A score is higher for ID images. Every number here depends on the order of the scores
 alone, counted in integers: no shift, scale or other increasing map changes a bit of it,

@@ -1,4 +1,4 @@
-"""Says how well a score keeps both OOD images and wrong predictions out.
+"""How well a score rejects both OOD images and wrong predictions.
 
 Images are accepted from the highest score down. An accepted image is an error if it is
 OOD, or if the network's prediction of it is wrong. Images count as they were drawn, so
@@ -41,8 +41,8 @@ def augrc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> fl
     The generalised risk at coverage k / n is e_k / n, the share of images that are both
     accepted and wrong; the area is taken under straight lines between the points from
     (0, 0) on. With the share a of images that are no errors it equals
-    (1 - AUROC) a (1 - a) + (1 - a)² / 2, where AUROC tells these from errors (Traub et
-    al., NeurIPS 2024, arXiv 2407.01032).
+    (1 - AUROC) a (1 - a) + (1 - a)² / 2, where AUROC is of these against errors (Traub
+    et al., NeurIPS 2024, arXiv 2407.01032).
 
     Args:
         id_scores: `[N]`.

@@ -48,28 +48,19 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     """
     from scipy.optimize import brentq
 
-    logits, labels = _checked(logits, labels)
-    of_labels = np.take_along_axis(logits, labels[:, None], axis=1)
-    impossible = np.flatnonzero(np.isneginf(of_labels))
-    if impossible.size:
-        raise InputError(
-            f"The label's own logit is -inf for {impossible.size} of {len(labels)} "
-            f"images, first for image {impossible[0]}, so that the NLL is infinite at "
-            "any temperature; fit it on images of classes that are not masked."
-        )
-    margins = logits - of_labels
+    margins = _margins(*_checked(logits, labels))
     # On one scale the solver's steps and its rounding are those of any other.
     scale = float(np.abs(margins[np.isfinite(margins)]).max()) or 1.0
     margins /= scale
     if _slope(margins, 0) >= 0:
         raise InputError(
-            f"The logits predict the {len(labels)} labels that the temperature would "
+            f"The logits predict the {len(margins)} labels that the temperature would "
             "be fitted on no better than chance, so that no temperature is high "
             "enough; the usual cause is labels of other classes or wrong preprocessing."
         )
     if margins.max() <= 0:
         raise InputError(
-            f"All {len(labels)} predictions that the temperature would be fitted on "
+            f"All {len(margins)} predictions that the temperature would be fitted on "
             "are right, so that no temperature is low enough; fit it on more images, "
             "some of them misclassified."
         )
@@ -79,6 +70,19 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     tiny = np.finfo(np.float64).tiny
     inverse = brentq(lambda inverse: _slope(margins, inverse), 0, steep, xtol=tiny)
     return float(scale / inverse)
+
+
+def _margins(logits: FloatArray, labels: NDArray[np.intp]) -> FloatArray:
+    """Returns the logits `[N, K]` less the label's, which must be finite."""
+    of_labels = np.take_along_axis(logits, labels[:, None], axis=1)
+    impossible = np.flatnonzero(np.isneginf(of_labels))
+    if impossible.size:
+        raise InputError(
+            f"The label's own logit is -inf for {impossible.size} of {len(labels)} "
+            f"images, first for image {impossible[0]}, so that the NLL is infinite at "
+            "any temperature; fit it on images of classes that are not masked."
+        )
+    return logits - of_labels
 
 
 def _slope(margins: FloatArray, inverse: float) -> float:

@@ -40,7 +40,7 @@ def threshold(
     Args:
         id_scores: `[N]`.
         rate: The wanted share, in (0, 1].
-        level: Share of samples whose interval holds the truth, in (0, 1).
+        level: Share of samples whose interval contains the truth, in (0, 1).
 
     >>> found = threshold([4, 3, 2, 1], 0.75)
     >>> found.value, found.share
