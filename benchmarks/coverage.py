@@ -295,8 +295,8 @@ intervals describe one checkpoint: another training of the same recipe can be ou
 
 Paired differences of detectors (`significance.delong_difference`) use the same Student
 quantile and one more image that differs as much as the most different one. Where all
-images or seeds agree but for rounding, the p-value is at least 2 (1 + |d|)^-K for K of
-them, which is above 0.05 for five or fewer: a few images cannot show a difference.
+images or seeds agree but for rounding, the p-value is 2 (1 + |d|)^-K, at most 1, for K
+of them. It is above 0.05 for five or fewer: a few images cannot show a difference.
 """
 
 
