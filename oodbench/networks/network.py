@@ -90,9 +90,9 @@ class Network:
         self._check_normalisation()
         self.source = dict(self.source)
         self.module.eval()
-        self.module.requires_grad_(False)
         self._make_float32()
-        self._probe()
+        self._probe()  # lazy layers have their weights from then on
+        self.module.requires_grad_(False)
 
     def to(self, device: str | torch.device) -> Network:
         """Moves the module; images are expected there from then on."""
@@ -270,9 +270,7 @@ def _remedy(module: nn.Module, shape: Shape) -> str:
         for height, width in sizes:
             other = Shape(channels, height, width)
             if other != shape and runs_on(module, other):
-                return (
-                    f" It takes images {other}; name their size, with --size or shape=."
-                )
+                return f" It takes images {other}; name this size (--size, shape=)."
     return ""
 
 
@@ -299,9 +297,9 @@ def _shape(shape: Iterable[int]) -> Shape:
 def _values(name: str, values: float | Iterable[float]) -> tuple[float, ...]:
     """Returns one value or several as a tuple."""
     try:
-        several = values if isinstance(values, Iterable) else (values,)
-        return tuple(float(value) for value in several)
-    except (TypeError, ValueError):
+        several = torch.as_tensor(values, dtype=torch.float64).flatten()
+        return tuple(several.tolist())
+    except (TypeError, ValueError, RuntimeError):
         raise InputError(
             f"The {name} of the normalisation must be numbers, not {values!r}."
         ) from None

@@ -1,3 +1,6 @@
+from collections import namedtuple
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -98,6 +101,140 @@ def test_normalisation_of_wrong_length_is_refused(tiny):
         Network(tiny.module, (1, 4, 4), "tiny", (0.5, 0.5))
 
 
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [(125.3, 63.0), (0.5, 63.0), (-0.1, 1.0), (float("nan"), 1.0), (0.5, 2.0)],
+)
+def test_normalisation_of_other_pixels_is_refused_with_the_remedy(tiny, mean, std):
+    with pytest.raises(InputError, match=r"not one for pixels .* divide both by 255"):
+        Network(tiny.module, (1, 4, 4), "tiny", (mean,), (std,))
+
+
+def test_normalisation_may_be_a_number_a_list_or_a_tensor(tiny):
+    given = [0.5, [0.5], (0.5,), torch.tensor([0.5]), torch.tensor(0.5)]
+    assert {Network(tiny.module, [1, 4, 4], mean=each).mean for each in given} == {
+        (0.5,)
+    }
+    with pytest.raises(InputError, match="must be numbers, not 'grey'"):
+        Network(tiny.module, (1, 4, 4), mean="grey")
+
+
+def test_shape_must_have_three_sizes(tiny):
+    with pytest.raises(InputError, match=r"\(channels, height, width\), not \(4, 4\)"):
+        Network(tiny.module, (4, 4))
+
+
 def test_deviation_of_zero_is_refused(tiny):
     with pytest.raises(InputError, match="--std must be positive"):
         Network(tiny.module, (1, 4, 4), "tiny", (0.5,), (0.0,))
+
+
+# --- kinds of output
+
+
+class Answer(nn.Module):
+    """Returns whatever a function makes of logits and features."""
+
+    def __init__(self, answer, classes=5):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head = nn.Linear(16, 8), nn.Linear(8, classes)
+        self.answer = answer
+
+    def forward(self, images):
+        features = self.body(images.flatten(1)).relu()
+        return self.answer(self.head(features), features)
+
+
+Named = namedtuple("Named", "logits hidden")
+
+
+@pytest.mark.parametrize(
+    ("answer", "where"),
+    [
+        (lambda y, z: y, None),
+        (lambda y, z: (y, z), "member 0 of the output"),
+        (lambda y, z: [z[:, :, None], y], "member 1 of the output"),
+        (lambda y, z: {"features": z, "logits": y}, "key 'logits' of the output"),
+        (lambda y, z: {"out": y}, "key 'out' of the output"),
+        (lambda y, z: SimpleNamespace(logits=y), "attribute 'logits' of the output"),
+        (lambda y, z: Named(y, z), "attribute 'logits' of the output"),
+    ],
+)
+def test_logits_are_found_in_the_output_and_the_record_says_where(answer, where):
+    network = Network(Answer(answer), (1, 4, 4))
+    plain = Network(Answer(lambda y, z: y), (1, 4, 4))
+    assert network.source.get("logits") == where
+    assert torch.equal(network(pixels()).logits, plain(pixels()).logits)
+    assert network.head is network.module.head
+    assert torch.equal(network(pixels()).features, plain(pixels()).features)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda y, z: (z, y), "not clear whether the logits are member 0 .* member 1"),
+        (lambda y, z: {"a": y, "b": z}, "not clear whether the logits are key 'a'"),
+        (lambda y, z: (y[:, :, None], z[:, None]), "a tuple without such a tensor"),
+        (lambda y, z: {}, "a dict without such a tensor"),
+        (lambda y, z: None, "it returned NoneType"),
+    ],
+)
+def test_output_whose_logits_are_unclear_is_refused(answer, words):
+    with pytest.raises(InputError, match=words):
+        Network(Answer(answer), (1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda y, z: y, lambda y, z: y[:, 0], lambda y, z: y.squeeze()]
+)
+def test_one_logit_is_a_binary_classifier(answer):
+    module = Answer(answer, classes=1)
+    network = Network(module, (1, 4, 4))
+    one = module.head(module.body(pixels().flatten(1)).relu())[:, 0]
+    for count in (7, 1):
+        result = network(pixels()[:count])
+        assert torch.equal(result.logits[:, 0], torch.zeros(count))
+        torch.testing.assert_close(result.logits[:, 1], one[:count])
+        # The softmax of (0, f) is the sigmoid of f.
+        torch.testing.assert_close(
+            result.logits.softmax(1)[:, 1], one.sigmoid()[:count]
+        )
+    assert network.classes == 2
+    assert "(0, f)" in network.source["classes"]
+
+
+def test_the_head_of_one_logit_gives_both_logits():
+    network = Network(Answer(lambda y, z: y, classes=1), (1, 4, 4))
+    result = network(pixels())
+    torch.testing.assert_close(network.head(result.features), result.logits)
+
+
+def test_an_output_that_is_squeezed_for_one_image_is_a_row():
+    network = Network(Answer(lambda y, z: y.squeeze()), (1, 4, 4))
+    torch.testing.assert_close(network(pixels(1)).logits, network(pixels()).logits[:1])
+
+
+def test_an_output_of_too_few_rows_is_refused():
+    network = Network(Answer(lambda y, z: y[:2]), (1, 4, 4))
+    with pytest.raises(InputError, match="2 rows of logits for 7 images"):
+        network(pixels())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_modules_of_other_precision_run_in_float32(dtype):
+    reference = Answer(lambda y, z: y).to(dtype)
+    network = Network(Answer(lambda y, z: y).to(dtype), (1, 4, 4))
+    result = network(pixels())
+    assert result.logits.dtype == torch.float32
+    expected = reference.double()(pixels().double())
+    torch.testing.assert_close(result.logits.double(), expected, rtol=1e-4, atol=1e-5)
+    assert network.source["converted"] == f"{dtype} to float32"
+
+
+def test_a_size_that_the_network_takes_is_offered_and_no_other_cause_blamed():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
+    with pytest.raises(InputError, match="takes images 3x32x32; name this size"):
+        Network(module, (3, 28, 28))
+    with pytest.raises(InputError, match=r"\(KeyError: 'absent'\)\.$"):
+        Network(Answer(lambda y, z: {}["absent"]), (1, 4, 4))
