@@ -19,6 +19,7 @@ import pickle
 import random
 import resource
 import shutil
+import struct
 import tempfile
 import time
 import traceback
@@ -30,8 +31,9 @@ import safetensors.torch
 import torch
 
 import oodbench
-from oodbench import InputError, Shape
-from oodbench.networks import load
+from oodbench import InputError, Shape, load_network
+from oodbench.networks.architectures import ARCHITECTURES
+from oodbench.networks.card import KEY
 from oodbench.results import opened, stale
 from oodbench.results.store import Store
 
@@ -121,10 +123,12 @@ def checkpoints(canary):
     ]
     files += grafts
     files += [graft(files[2], content) for content in grafts]
+    files += [graft(files[2], content) for content in hostile_pickles()]
+    files += list(hostile_archives(files[2]))
     files += [header(text) for text in hostile_headers()]
     for card in hostile_cards():
-        files.append(safetensors.torch.save(tensors, {load.CARD: card}))
-    return files
+        files.append(safetensors.torch.save(tensors, {KEY: card}))
+    return [*files, wide_network()]
 
 
 def graft(archive, content):
@@ -150,6 +154,74 @@ def hostile_headers():
     yield '{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,64]}}'
     yield '{"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,18446744073709551615]}}'
     yield '{"__metadata__":{"oodbench":"' + "[" * 100_000 + '"}}'
+    many = ",".join(["1"] * 1_000_000)
+    yield f'{{"a":{{"dtype":"F32","shape":[{many}],"data_offsets":[0,4]}}}}'
+    empty = '"dtype":"F32","shape":[0],"data_offsets":[0,0]'
+    yield "{" + ",".join(f'"{n}":{{{empty}}}' for n in range(250_000)) + "}"
+    yield "{" + " " * 90_000_000 + "}"
+
+
+def hostile_pickles():
+    """Pickles of few bytes that build much, or of many steps."""
+    dictionary = b"ccollections\nOrderedDict\n)R"
+
+    def tensor(count, size, stride, rest=b""):
+        storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000"
+        storage += b"X\x03\0\0\0cpu" + count + rest + b"tQ"
+        rebuilt = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0"
+        return rebuilt + size + stride + b"\x89" + dictionary + b"tR"
+
+    one, huge = b"K\x01", b"J\xff\xff\xff\x7f"
+    minus = b"J\xff\xff\xff\xff"
+    yield b"\x80\x02" + tensor(huge, huge + b"\x85", one + b"\x85") + b"."
+    yield b"\x80\x02" + tensor(b"K\x0c", huge + b"\x85", b"K\0\x85") + b"."
+    yield b"\x80\x02" + tensor(b"K\x0c", minus + b"\x85", one + b"\x85") + b"."
+    yield b"\x80\x02" + tensor(b"K\x0c", one + b"\x85", minus + b"\x85") + b"."
+    many = b"(" + one * 1_000_000 + b"t"
+    yield b"\x80\x02" + tensor(b"K\x0c", many, many) + b"."
+    whole = tensor(b"K\x0c", b"K\x0c\x85", one + b"\x85")
+    yield b"\x80\x02](" + whole * 50_000 + b"e."
+    two = whole + tensor(huge, one + b"\x85", one + b"\x85")
+    yield b"\x80\x02](" + two + b"e."
+    view = b"(X\x01\0\0\x001K\0K\x01t"
+    yield b"\x80\x02" + tensor(b"K\x0c", one + b"\x85", one + b"\x85", view) + b"."
+    yield b"\x80\x02](" + b"]" * 10_000_000 + b"e."
+    yield b"\x80\x02](" + b")" * 10_000_000 + b"e."
+    yield b"\x80\x02](" + b"}" * 3_900_000 + b"e."
+    yield b"\x80\x02c__builtin__\nbytearray\n" + huge + b"\x85R."
+    yield b"\x80\x02c__builtin__\nset\n](" + one * 1_000_000 + b"e\x85R."
+    yield b"\x80\x02}(" + b")\x85" * 30 + b"K\x01u."
+
+
+def hostile_archives(sound):
+    """Archives that two readers may read differently."""
+    tail = struct.Struct("<4s4H2LH")
+    other = graft(sound, b"\x80\x02cposix\nsystem\nX\x01\0\0\0a\x85R.")
+    for first, second in ((sound, other), (other, sound)):
+        fields = list(tail.unpack(second[-tail.size :]))
+        for offset in (tail.unpack(first[-tail.size :])[6], 0, len(first), 2**32 - 1):
+            fields[6] = offset
+            yield first + second[: -tail.size] + tail.pack(*fields)
+        yield first + second
+        yield second[: -tail.size] + first
+    for place in (0, 7, len(sound) // 2, 2**31, 2**62, 2**64 - 1):
+        locator = b"PK\x06\x07" + struct.pack("<LQL", 0, place, 1)
+        yield sound[: -tail.size] + locator + sound[-tail.size :]
+        end = b"PK\x06\x06" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, *[place] * 4)
+        at = len(sound) - tail.size
+        locator = b"PK\x06\x07" + struct.pack("<LQL", 0, at, 1)
+        yield sound[: -tail.size] + end + locator + sound[-tail.size :]
+    yield sound + (b"PK\x01\x02" + bytes(42)) * 1_000_000
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}.")
+        for number in range(100_000):
+            archive.writestr(f"archive/data/{number}", b"")
+    yield buffer.getvalue()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(400_000_000))
+    yield buffer.getvalue()
 
 
 def hostile_cards():
@@ -164,12 +236,29 @@ def hostile_cards():
         {"architecture": {"name": {}}, "shape": [1, 8, 8], "mean": 3, "std": "x"},
         {"architecture": [], "shape": None},
         {"architecture": {"name": "mlp"}, "shape": [1, 10**9, 10**9], "mean": [0]},
+        {"architecture": {"name": "mlp", "inputs": [10**9] * 10**6, "classes": 2}},
+        {"architecture": {"name": "mlp", "inputs": [3], "classes": 2, "hidden": 7}},
+        {"architecture": {"name": "mlp", "inputs": [3], "classes": 2, "hidden": "a"}},
+        {"architecture": {"name": "cnn", "inputs": [1, 8, 8], "classes": 10**6}},
+        {"architecture": {"name": "jem_wrn", "depth": 994, "width": 10**6}},
+        {"architecture": {"name": "jem_wrn", "norm": [], "activation": {}}},
+        {"architecture": {"factory": "os:system(1)"}},
     ):
-        yield json.dumps(card)
+        images = {"shape": [3, 1, 1], "mean": [0.5], "std": [0.5]}
+        yield json.dumps(images | card)
+
+
+def wide_network():
+    """Returns a file of few bytes whose network would fill all memory."""
+    cnn = ARCHITECTURES["cnn"].network((1, 8, 8), classes=2, width=64)
+    architecture = {"name": "cnn", "inputs": [1, 8, 8], "classes": 2, "width": 64}
+    card = {"architecture": architecture, "shape": [1, 4096, 4096]}
+    text = json.dumps(card | {"mean": [0.5], "std": [0.5]})
+    return safetensors.torch.save(cnn.state_dict(), {KEY: text})
 
 
 def read_checkpoint(path):
-    load.load_network(path, shape=Shape(1, 8, 8))
+    load_network(path, shape=Shape(1, 8, 8))
 
 
 # --- stored results

@@ -50,7 +50,7 @@ _UNFIT = {
 _CONSTANTS = {"NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1"}
 _CONSTANTS |= {"BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"}
 _DEEPEST = 20  # tuples in tuples; torch.save nests three
-_MOST_STEPS = 4_000_000
+_MOST_STEPS = 2_000_000
 """Operations of a pickle; ten thousand tensors take three hundred thousand."""
 _MOST_DIMENSIONS = 16
 _MOST_VIEWS = 8
@@ -81,6 +81,9 @@ class _Tuple(NamedTuple):
 
     items: tuple[Any, ...]
     depth: int
+
+
+_EMPTY = _Tuple((), 1)
 
 
 def _is_encoded(value: object) -> bool:
@@ -177,7 +180,7 @@ class PickleSurvey:
             case "EMPTY_LIST":
                 stack.append([])
             case "EMPTY_TUPLE":
-                stack.append(_tuple([]))
+                stack.append(_EMPTY)
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 count = int(name[-1])
                 stack[-count:] = [_tuple(stack[-count:])]
@@ -255,10 +258,12 @@ def _check_extent(
     """Refuses a tensor that repeats or exceeds the `held` values of its storage."""
     sizes = [*size, *stride, offset]
     is_sound = all(isinstance(each, int) and each >= 0 for each in sizes)
-    if not is_sound or len(size) > _MOST_DIMENSIONS:
+    if not is_sound:
+        raise InputError("declares a tensor with a negative size, stride or offset.")
+    if len(size) > _MOST_DIMENSIONS:
         raise InputError(
-            f"declares a tensor of {len(size)} dimensions or of negative ones; "
-            f"weights have at most {_MOST_DIMENSIONS}."
+            f"declares a tensor of {len(size)} dimensions; weights have at most "
+            f"{_MOST_DIMENSIONS}."
         )
     values = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))

@@ -1,6 +1,7 @@
 """A file of weights is read as data, whatever it holds."""
 
 import argparse
+import contextlib
 import hashlib
 import io
 import os
@@ -310,6 +311,118 @@ def test_two_members_of_one_name_are_refused(path):
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("archive/DATA.pkl", b"\x80\x02]K\x01a.")
     assert "two parts of one name" in refusal(path, buffer.getvalue())
+
+
+TAIL = struct.Struct("<4s4H2LH")  # the end of the central directory
+
+
+def test_pytorch_reads_the_archive_that_was_checked(path):
+    # Two archives in one file: Python's reader takes the directory before the end,
+    # and another reader may take the offset that the end declares.
+    hidden, seen = zipped(b"\x80\x02]K\x01a."), zipped(b"\x80\x02}.")
+    both = hidden + seen
+    *head, size, _, comment = TAIL.unpack(both[-TAIL.size :])
+    hidden_offset = TAIL.unpack(hidden[-TAIL.size :])[6]
+    tail = TAIL.pack(*head, size, hidden_offset, comment)
+    path.write_bytes(both[: -TAIL.size] + tail)
+    with contextlib.suppress(InputError):
+        assert weights_file.read(path).content == {}
+
+
+def test_a_misdirected_zip64_locator_harms_nobody(path):
+    data = zipped(b"\x80\x02}.")
+    for place in (0, 7, 2**31, 2**63, len(data) - TAIL.size):
+        locator = b"PK\x06\x07" + struct.pack("<LQL", 0, place, 1)
+        path.write_bytes(data[: -TAIL.size] + locator + data[-TAIL.size :])
+        with contextlib.suppress(InputError):
+            assert weights_file.read(path).content == {}
+
+
+def tensor(*, values=1, size=b"K\x01\x85", stride=b"K\x01\x85"):
+    """A pickled tensor on the storage 0, which has one value of four bytes."""
+    count = b"J" + struct.pack("<i", values)
+    storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000"
+    storage += b"X\x03\0\0\0cpu" + count + b"tQ"
+    rest = b"K\0" + size + stride + b"\x89ccollections\nOrderedDict\n)RtR"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + rest
+
+
+def listed(*items):
+    return zipped(b"\x80\x02](" + b"".join(items) + b"e.")
+
+
+def test_a_storage_larger_than_its_part_is_refused(path):
+    assert "declares 40 bytes and holds 4" in refusal(path, listed(tensor(values=10)))
+
+
+def test_a_storage_of_two_sizes_is_refused(path):
+    data = listed(tensor(), tensor(values=0, size=b"K\0\x85"))
+    assert "declares the storage '0' in two ways" in refusal(path, data)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (b"(" + b"K\x01" * 10**5 + b"t", "of 100000 dimensions"),
+        (b"J\xff\xff\xff\xff\x85", "a negative size"),
+    ],
+    ids=["many", "negative"],
+)
+def test_dimensions_that_no_weights_have_are_refused(path, size, words):
+    assert words in refusal(path, listed(tensor(size=size, stride=size)))
+
+
+def test_many_views_of_one_storage_are_refused(path):
+    values = torch.zeros(10**5)
+    assert "share the" in refusal(path, saved({str(n): values[n:] for n in range(20)}))
+    path.write_bytes(saved({str(n): values[n:] for n in range(3)}))
+    assert len(weights_file.read(path).content) == 3
+
+
+@pytest.mark.slow
+def test_a_pickle_of_millions_of_steps_is_refused(path):
+    data = zipped(b"\x80\x02](" + b"N" * 2_100_000 + b"e.")
+    assert "more than 2000000 steps" in refusal(path, data)
+
+
+def test_an_archive_of_many_parts_is_refused(path):
+    directory = b"PK\x01\x02" + bytes(42)
+    data = zipped(b"\x80\x02}.")
+    assert "more than 200000 parts" in refusal(path, data + directory * 200_001)
+
+
+def test_a_safetensors_header_of_many_dimensions_or_bytes_is_refused(path):
+    def file(text):
+        return len(text).to_bytes(8, "little") + text.encode() + bytes(4)
+
+    shape = ",".join(["1"] * 10**5)
+    header = f'{{"a":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,4]}}}}'
+    assert "16 dimensions" in refusal(path, file(header))
+    assert "header of" in refusal(path, file("{" + " " * 2**24 + "}"))
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    "value", [{1, 2}, b"abc", bytearray(b"abc"), bytearray(), 1 + 2j, {(1, 2): {3}}]
+)
+def test_plain_values_of_the_weights_only_reader_are_data(path, value, format):
+    path.write_bytes(saved({"state_dict": state(), "x": value}, **format))
+    assert weights_file.read(path).content["x"] == value
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R",
+        b"c__builtin__\nset\nX\x01\0\0\0a\x85R",
+        b"c_codecs\nencode\nX\x01\0\0\0aX\x03\0\0\0hex\x86R",
+        b"c__builtin__\ncomplex\nX\x01\0\0\x001\x85R",
+    ],
+)
+def test_plain_values_are_made_only_as_torch_save_writes_them(path, call):
+    assert "with what torch.save does not write" in refusal(
+        path, zipped(b"\x80\x02" + call + b".")
+    )
 
 
 def test_a_key_nested_a_million_deep_is_refused(path):
