@@ -1,8 +1,14 @@
 import pytest
 import torch
 
-from oodbench import Network
-from oodbench.networks.hardware import fitting_threads
+from oodbench import InputError, Network, Shape
+from oodbench.networks.hardware import (
+    check_activations,
+    first_batch_size,
+    fitting_threads,
+    is_out_of_memory,
+    pick_device,
+)
 
 
 @pytest.fixture
@@ -32,3 +38,49 @@ def test_threads_are_given_back_after_an_error(tiny):
     with pytest.raises(KeyboardInterrupt), fitting_threads(tiny):
         raise KeyboardInterrupt
     assert torch.get_num_threads() == 2
+
+
+# --- devices, batches and memory
+
+
+def test_auto_is_a_device_of_this_machine_and_a_missing_one_is_named():
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(InputError, match="no device 'tpu' here; use auto or one of"):
+        pick_device("tpu")
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "size"),
+    [
+        ((1, 8, 8), "cpu", 1024),  # never more
+        ((3, 32, 32), "cpu", 256),  # 2^20 / 3072 = 341
+        ((3, 224, 224), "cpu", 16),  # never fewer
+        ((3, 224, 224), "cuda", 64),  # 2^24 / 150528 = 111
+    ],
+)
+def test_the_first_batch_is_a_power_of_two_that_mostly_fits(shape, kind, size):
+    assert first_batch_size(Shape(*shape), torch.device(kind)) == size
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("can't allocate memory"), False),
+    ],
+)
+def test_errors_that_a_smaller_batch_mends_are_known(error, helps):
+    assert is_out_of_memory(error) is helps
+
+
+def test_a_network_of_huge_maps_is_refused_without_building_them():
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 64, 3, padding=1))
+    check_activations(module, Shape(1, 32, 32))
+    with pytest.raises(InputError, match="return 2147483648 values for two images 1x4"):
+        check_activations(module, Shape(1, 4096, 4096))
+    assert module[0].weight.device.type == "cpu"

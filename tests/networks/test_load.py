@@ -1,7 +1,9 @@
 """A name or a file becomes a network that computes what its authors' code does."""
 
+import importlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from oodbench import InputError, Network, Shape, load_network
 from oodbench.base import registry
 from oodbench.networks.architectures.jem_wrn import JEMWideResNet
 from oodbench.networks.architectures.mlp import MLP
+from oodbench.networks.build import build
+from oodbench.networks.load import as_network
 
 SHARED = Path(
     os.environ.get("OODBENCH_SHARED", Path(__file__).resolve().parents[3] / "shared")
@@ -409,6 +413,142 @@ def test_a_misspelt_name_and_a_missing_file_are_told_apart(tmp_path):
 )
 def test_options_that_would_do_nothing_are_refused(file, options, words):
     assert words in refusal(file(nn.Linear(2, 2).state_dict()), **options)
+
+
+def test_what_is_no_model_is_refused_with_what_to_pass(tiny):
+    assert as_network(tiny) is tiny
+    assert as_network("ce-digits").name == "ce-digits"
+    with pytest.raises(InputError, match=r"oodbench\.Network\(module, shape=\(3, 224"):
+        as_network(torchvision.models.resnet18())
+    with pytest.raises(InputError, match="not a dict"):
+        as_network({})
+
+
+# --- oodbench's own architectures by name
+
+
+@pytest.mark.parametrize("arch", ["mlp", "cnn", "jem_wrn"])
+def test_an_architecture_of_oodbench_is_built_with_the_sizes_of_its_tensors(file, arch):
+    shape = Shape(1, 16, 16) if arch != "jem_wrn" else Shape(1, 32, 32)
+    arguments = {
+        "mlp": {"hidden": "7,5", "activation": "silu"},
+        "cnn": {"width": "6", "activation": "silu"},
+        "jem_wrn": {"depth": "10", "width": "1", "activation": "silu"},
+    }[arch]
+    module, card = build(arch, arguments, shape, 3, seed=0)
+    path = file({"model": module.state_dict()})
+    network = load_network(
+        path, arch=arch, arch_args={"activation": "silu"}, shape=shape
+    )
+    pixels = torch.rand(4, *shape)
+    expected = module.eval()(2 * pixels - 1)
+    torch.testing.assert_close(network(pixels).logits, expected)
+    settings = json.loads(str(network.source["architecture"]))
+    assert settings.items() >= card.items()
+
+
+def test_a_named_architecture_takes_its_own_number_of_channels(file):
+    module, _ = build("cnn", {}, Shape(1, 8, 8), 3, seed=0)
+    network = load_network(
+        file(module.state_dict()), arch="cnn", shape=Shape(3, 8, 8), std=(1,)
+    )
+    assert network.shape == (1, 8, 8)
+
+
+def test_a_misspelt_architecture_is_refused_with_the_nearest(file):
+    path = file(MLP((1, 2, 2), classes=2).state_dict())
+    message = refusal(path, arch="jem_wrm", shape=Shape(1, 2, 2))
+    assert "or one of: cnn, jem_wrn, mlp" in message
+    message = refusal(path, arch="mlp", arch_args={"hiden": "3"}, shape=Shape(1, 2, 2))
+    assert "did you mean 'hidden'" in message
+
+
+# --- which weights, and what is beside them
+
+
+FLAT = """
+from torch import nn
+def net(): return nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+def half(): return net().half()
+class Blur(nn.Module):
+    def __init__(self):
+        super().__init__()
+        import torch
+        self.register_buffer("blur", torch.full((3, 1, 3, 3), 1 / 9))
+        self.conv = nn.Conv2d(3, 2, 3)
+    def forward(self, x):
+        x = nn.functional.conv2d(x, self.blur, padding=1, groups=3)
+        return self.conv(x).mean((2, 3))
+"""
+
+
+@pytest.fixture
+def flat(tmp_path):
+    path = tmp_path / "flat.py"
+    path.write_text(FLAT)
+    return {"arch": f"{path}:net", "shape": Shape(1, 2, 2)}
+
+
+def test_the_weights_that_are_taken_are_said_and_can_be_chosen(file, flat, caplog):
+    plain, mean = (nn.Sequential(nn.Flatten(), nn.Linear(4, 2)) for _ in "ab")
+    path = file({"state_dict": plain.state_dict(), "state_dict_ema": mean.state_dict()})
+    pixels = torch.rand(3, 1, 2, 2)
+    network = load_network(path, **flat)
+    assert torch.equal(network(pixels).logits, mean(pixels))
+    assert network.source["state_dict"] == "state_dict_ema"
+    assert "state_dict_ema are taken, and not state_dict; --weights" in caplog.text
+    caplog.clear()
+    chosen = load_network(path, weights="model", **flat)
+    assert torch.equal(chosen(pixels).logits, plain(pixels))
+    assert chosen.source["state_dict"] == "state_dict"
+    assert not caplog.text
+    assert "no weights 'swa'" in refusal(path, weights="swa", **flat)
+
+
+def test_what_is_left_out_is_said(file, flat, caplog):
+    state = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).state_dict()
+    tensors = {f"model.{k}": v for k, v in state.items()} | {"loss.w": torch.ones(1)}
+    network = load_network(file(tensors), **flat)
+    how = "bare state dict; prefix model. removed; left out: loss.w"
+    assert network.source["state_dict"] == how
+    assert "left out: loss.w" in caplog.text
+
+
+def test_a_half_module_takes_the_weights_of_the_file_in_full(file, flat):
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    half = flat | {"arch": flat["arch"].replace(":net", ":half")}
+    network = load_network(file(plain.state_dict()), **half)
+    pixels = torch.rand(3, 1, 2, 2)
+    torch.testing.assert_close(network(pixels).logits, plain(pixels), atol=1e-2, rtol=0)
+
+
+def test_a_network_that_first_blurs_each_colour_takes_three_channels(file, flat):
+    state = {"blur": torch.full((3, 1, 3, 3), 1 / 9)}
+    state |= {f"conv.{k}": v for k, v in nn.Conv2d(3, 2, 3).state_dict().items()}
+    arch = flat["arch"].replace(":net", ":Blur")
+    for channels in (1, 3):
+        shape = Shape(channels, 8, 8)
+        assert load_network(file(state), arch=arch, shape=shape).shape == (3, 8, 8)
+
+
+def test_the_code_that_a_factory_imports_is_in_the_key(file, tmp_path):
+    def run(body):
+        layers = "from torch import nn\nclass Act(nn.Module):\n    def forward"
+        (tmp_path / "own_layers.py").write_text(f"{layers}(self, x): return {body}\n")
+        sys.modules.pop("own_layers", None)
+        importlib.invalidate_caches()
+        return load_network(path, arch=arch, shape=Shape(1, 2, 2)).fingerprint()
+
+    (tmp_path / "own.py").write_text(
+        "from own_layers import Act\nfrom torch import nn\n"
+        "def net(): return nn.Sequential(nn.Flatten(), nn.Linear(4, 2), Act())\n"
+    )
+    arch = f"{tmp_path / 'own.py'}:net"
+    path = file(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).state_dict())
+    first = run("x.relu()")
+    assert run("x.relu()") == first
+    assert run("x.sin() * 7") != first
+    sys.modules.pop("own_layers", None)
 
 
 def test_errors_inside_a_file_name_it(file):
