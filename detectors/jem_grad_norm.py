@@ -12,8 +12,8 @@ from oodbench.scoring.outputs import log_px
 class JEMGradNorm(Detector):
     """−‖∂ log p(x) / ∂x‖₂, the JEM paper's approximate mass.
 
-    The norm is over all pixels of an image, pixels in [-1, 1] as in the paper's code,
-    whatever the network's own normalisation.
+    The norm is over all pixels of an image, with pixels in [-1, 1] as in the paper's
+    code. It does not depend on the network's own normalisation.
 
     Grathwohl, Wang, Jacobsen, Duvenaud, Norouzi and Swersky, Your Classifier is
     Secretly an Energy Based Model and You Should Treat it Like One, ICLR 2020,

@@ -1,4 +1,4 @@
-"""What log p(x) gains by SGLD steps from the image."""
+"""Gain in log p(x) by SGLD steps from the image."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from oodbench.jem.refine import RefiningDetector
 class JEMRefine(RefiningDetector):
     """log p(x) − log p(x′), x′ being x after SGLD steps, as in the JEM paper's code.
 
-    An in-distribution image lies near a mode already and gains little. Costs `steps`
+    An in-distribution image lies near a mode already and gains little. It costs `steps`
     more passes, shared with `jem_refine_grad` and `jem_refine_l2`.
     """
 

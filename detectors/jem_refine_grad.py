@@ -1,4 +1,4 @@
-"""What the gradient of log p(x) gains in norm by SGLD steps from the image."""
+"""Change of the norm of ∇ log p(x) by SGLD steps from the image."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class JEMRefineGrad(RefiningDetector):
 
     The JEM paper's code subtracts in this order: an image whose gradient the steps
     shrink was far from a mode. Gradients are by pixels in [-1, 1], as in
-    `jem_grad_norm`. Costs `steps` more passes, shared with `jem_refine` and
+    `jem_grad_norm`. It costs `steps` more passes, shared with `jem_refine` and
     `jem_refine_l2`.
     """
 

@@ -1,4 +1,4 @@
-"""How far SGLD steps lead away from the image."""
+"""Distance between an image and its end after SGLD steps."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ class JEMRefineL2(RefiningDetector):
     """−‖x − x′‖₂, x′ being x after SGLD steps, as in the JEM paper's code.
 
     An in-distribution image lies near a mode already and moves little. The distance is
-    that of pixels in [-1, 1]. Costs `steps` more passes, shared with `jem_refine` and
-    `jem_refine_grad`.
+    that of pixels in [-1, 1]. It costs `steps` more passes, shared with `jem_refine`
+    and `jem_refine_grad`.
     """
 
     def score(self, batch: Outputs) -> Tensor:

@@ -12,8 +12,8 @@ from oodbench.scoring.nearest import nearest
 class PixelKNN(Detector):
     """Negative Euclidean distance, in pixels, to the k-th nearest training image.
 
-    A control: it never asks the network. Where it separates two sets, they differ so
-    plainly that a detector's success there says little about the network.
+    A control: it does not use the network. Where it separates two sets, the sets differ
+    in plain pixels, and the success of other detectors says little about the network.
 
     The score is the one of Sun, Ming, Zhu and Li, Out-of-Distribution Detection with
     Deep Nearest Neighbors, ICML 2022, arXiv 2204.06507, on pixels instead of features.
@@ -24,7 +24,7 @@ class PixelKNN(Detector):
     control = True
 
     k: int = 1
-    """Which neighbour; 1 is the nearest."""
+    """Which neighbour, at least 1; 1 is the nearest."""
     _bank: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -14,8 +14,8 @@ class PixelStats(Detector):
 
     The statistics of an image: mean and deviation of its pixels, mean absolute
     difference of horizontal and of vertical neighbours, and the shares of pixels below
-    0.05 and above 0.95. A control: it never asks the network. Where it separates two
-    sets, brightness, contrast or smoothness alone tell them apart.
+    0.05 and above 0.95. A control: it does not use the network. Where it separates two
+    sets, brightness, contrast or smoothness alone separate them.
     """
 
     needs = Need.INPUTS

@@ -122,7 +122,7 @@ def _imports(source: bytes, package: str) -> tuple[str, ...]:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        return ()  # who imports it catches the error
+        return ()  # the code that imports it catches the error
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]

@@ -1,1 +1,1 @@
-"""Detectors, and the shared pass that scores images with all of them."""
+"""Detectors, and the pass over images that scores them by all detectors at once."""

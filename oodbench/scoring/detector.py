@@ -1,4 +1,4 @@
-"""What a detector is."""
+"""The base class of all detectors."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ from oodbench.scoring.outputs import Known, Need, Objective, Outputs
 class Detector(ABC):
     """Scores images: the higher the score, the more in-distribution.
 
-    Detectors are dataclasses whose fields are their parameters. An instance serves one
-    checkpoint; `fit` is called once, before any `score`, if `fitted_on` names a split.
+    A detector is a dataclass; its fields are its parameters. An instance serves one
+    network. If `fitted_on` names a split, `fit` is called once, before any `score`.
     """
 
     needs: ClassVar[Need] = Need.NOTHING
+    """What it reads besides logits and log p(x)."""
     objectives: ClassVar[tuple[Objective, ...]] = ()
-    """Whose gradients it reads; goes with `Need.GRADIENT`."""
+    """The functions whose gradients it reads, with `Need.GRADIENT`."""
     fitted_on: ClassVar[Literal["train", "val"] | None] = None
+    """The split that `fit` receives; None for a detector without `fit`."""
     control: ClassVar[bool] = False
-    """A control sees pixels alone: a set that it separates says little of a network."""
+    """Whether it uses pixels alone. Where a control separates two sets, the success of
+    other detectors says little about the network."""
 
     def fit(self, known: Known) -> None:  # noqa: B027 - most detectors need no fitting
-        """Learns what it needs from the fitting split."""
+        """Learns from the fitting split.
+
+        Raises:
+            ValueError: The split does not suffice; the message gives the reason.
+        """
 
     if not TYPE_CHECKING:  # for mypy, a misspelt attribute stays an error
 
@@ -39,4 +46,4 @@ class Detector(ABC):
 
     @abstractmethod
     def score(self, batch: Outputs) -> Tensor:
-        """Returns one score an image, `[N]`, on the device of what it was given."""
+        """Returns one score per image, `[N]` floats, on the device of the inputs."""

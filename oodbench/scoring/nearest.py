@@ -1,4 +1,4 @@
-"""Finds an image's nearest neighbours among others."""
+"""Finds the nearest neighbours of images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ CHUNK = 256
 
 
 class Neighbours(NamedTuple):
-    """One neighbour of each image."""
+    """The k-th nearest neighbour of each image."""
 
     distances: Tensor
     """`[N]`, float64, Euclidean."""
     places: Tensor
-    """`[N]`, int64, which of the others it is."""
+    """`[N]`, int64, its index among the others."""
 
 
 def nearest(images: Tensor, others: Tensor, k: int = 1) -> Neighbours:
-    """Returns each image's k-th nearest of the others.
+    """Returns the k-th nearest neighbour of each image.
 
     Args:
         images: `[N, D]`.
@@ -35,6 +35,6 @@ def nearest(images: Tensor, others: Tensor, k: int = 1) -> Neighbours:
 
 def _nearest(images: Tensor, others: Tensor, k: int) -> Neighbours:
     places = torch.cdist(images, others).topk(k, largest=False).indices[:, -1]
-    # cdist's matrix product loses digits near 0; the one that counts is exact.
+    # The matrix product in cdist loses digits near 0, so the distance is made again.
     distances = (images - others[places]).double().norm(dim=1)
     return Neighbours(distances, places)

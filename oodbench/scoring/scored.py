@@ -1,4 +1,4 @@
-"""What a pass over some images gives, in parts that can be joined and stored."""
+"""Predictions and scores of some images, in parts that can be joined and stored."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from oodbench.base.files import npz_bytes
 
 
 class Scored(NamedTuple):
-    """What a pass over some images gives."""
+    """Predictions and scores of some images."""
 
     predictions: dict[str, NDArray[Any]]
     """Per image `[N]`: `predictions`, `confidences`; with labels `nll`, `brier` too."""
     scores: dict[str, NDArray[np.float64]]
     """By detector, `[N]`."""
     failures: dict[str, str]
-    """By detector that has no scores: why."""
+    """The reason for each detector without scores."""
 
 
 def merge(parts: Sequence[Scored]) -> Scored:
-    """Joins what was scored one after another; a detector that failed once failed."""
+    """Joins parts in order. A detector that failed in one part has failed in all."""
     failures: dict[str, str] = {}
     for part in reversed(parts):
         failures |= part.failures
@@ -46,7 +46,7 @@ def merge(parts: Sequence[Scored]) -> Scored:
 
 
 def without_bad_scores(scored: Scored) -> Scored:
-    """Returns what was scored, detectors with NaN or infinite scores as failed."""
+    """Returns the same, but detectors with NaN or infinite scores as failed."""
     bad = {
         label: fault
         for label, values in scored.scores.items()
@@ -57,17 +57,17 @@ def without_bad_scores(scored: Scored) -> Scored:
 
 
 def to_bytes(scored: Scored) -> bytes:
-    """Returns what was scored as an `.npz` file."""
+    """Returns the content of an `.npz` file of predictions, scores and failures."""
     names = {"predictions": list(scored.predictions), "scores": list(scored.scores)}
     about = {**names, "failures": scored.failures}
-    # Arrays go by numbers, since a detector may be called anything.
+    # Arrays are numbered, since the label of a detector can be any text.
     arrays = [*scored.predictions.values(), *scored.scores.values()]
     numbered = {f"arr_{index}": array for index, array in enumerate(arrays)}
     return npz_bytes({"about": np.array(json.dumps(about)), **numbered})
 
 
 def from_bytes(content: bytes) -> Scored | None:
-    """Returns what `to_bytes` was given; None where the content is damaged."""
+    """Returns the argument of `to_bytes`; None if the content is damaged."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
