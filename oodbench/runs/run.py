@@ -52,10 +52,16 @@ MADE = (
 """Out-sets for any in-distribution set that need no download."""
 
 
-def default_out(inside: Dataset) -> list[str]:
-    """Returns the out-sets of a run that names none."""
-    near = ["digits:8-9"] if inside.spec == INSIDE else []
-    return near + [name.format(inside.spec) for name in MADE]
+def default_out(inside: str) -> list[str]:
+    """Returns the out-sets of a run that names none.
+
+    Args:
+        inside: What opens the in-distribution set; empty if no name does, which leaves
+            out the sets that are made from it.
+    """
+    near = ["digits:8-9"] if inside == INSIDE else []
+    made = [name for name in MADE if inside or "{0}" not in name]
+    return near + [name.format(inside) for name in made]
 
 
 def run(
@@ -119,7 +125,7 @@ def run(
     settings = Settings()
     with exits_raise(), Progress(quiet=quiet or not processes.is_first) as progress:
         opened = partial(open_dataset, skip_unreadable=skip_unreadable)
-        names = _sets(out) if out is not None else default_out(opened(inside))
+        names = _sets(out) if out is not None else default_out(opened(inside).spec)
         inset, *others = distinct([opened(name) for name in (inside, *names)])
         task = Task(
             inside=inset,

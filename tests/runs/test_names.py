@@ -7,6 +7,7 @@ import torch
 
 from oodbench import InputError, Network, run
 from oodbench.runs.names import listed, named_file
+from oodbench.runs.run import default_out
 
 
 def test_a_string_is_a_comma_list_and_an_object_a_list_of_one(tmp_path, monkeypatch):
@@ -93,3 +94,8 @@ def test_quiet_prints_nothing_and_otherwise_a_summary(tmp_path, capsys):
     out, told = capsys.readouterr()
     assert out == ""
     assert "0 score files computed, 2 reused" in told
+
+
+def test_a_set_that_no_name_opens_runs_beside_those_that_need_none():
+    assert default_out("") == ["photos", "noise:gaussian", "noise:uniform"]
+    assert "inverted:digits" in default_out("digits")
