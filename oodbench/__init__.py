@@ -20,16 +20,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oodbench.attacks.attack import attack as attack
     from oodbench.base.errors import InputError as InputError
     from oodbench.data.dataset import Dataset as Dataset
     from oodbench.data.dataset import Role as Role
     from oodbench.data.dataset import Shape as Shape
     from oodbench.data.dataset import Split as Split
     from oodbench.data.dataset import SplitName as SplitName
+    from oodbench.jem.samples.run import sample as sample
     from oodbench.jem.training.run import train as train
     from oodbench.networks.load import load_network as load_network
     from oodbench.networks.network import Joint as Joint
     from oodbench.networks.network import Network as Network
+    from oodbench.output.comparison import compare as compare
+    from oodbench.output.plots.draw import plot as plot
+    from oodbench.output.report.page import report as report
+    from oodbench.output.tables import table as table
     from oodbench.results.frame import rows as rows
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
@@ -57,9 +63,9 @@ _HOMES = {
     "SplitName": "oodbench.data.dataset",
     "attack": "oodbench.attacks.attack",
     "calibrate": "oodbench.runs.calibrate",
-    "compare": "oodbench.results.comparisons",
+    "compare": "oodbench.output.comparison",
     "load_network": "oodbench.networks.load",
-    "plot": "oodbench.output.plots",
+    "plot": "oodbench.output.plots.draw",
     "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",
     "run": "oodbench.runs.run",

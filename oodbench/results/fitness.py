@@ -49,8 +49,9 @@ def _fitness(group: Group) -> Fitness | str:
         return f"{name} has no labels"
     if not arrays.keys() >= GRADES:
         return f"the labels of {name} are not the classes of the model"
-    if not np.isfinite(arrays["nll"]).all():
-        return f"its losses on {name} are not finite"
+    # An infinite loss is that of a masked class; NaN is a fault.
+    if np.isnan(arrays["nll"]).any():
+        return f"its losses on {name} are not numbers"
     try:
         values = calibration.summary(
             arrays["labels"],

@@ -150,7 +150,7 @@ def test_images_that_are_all_right_have_no_best_temperature():
 
 @pytest.mark.parametrize("logits", [[[2, 1], [0, 3]], np.zeros((2, 2))])
 def test_logits_that_tell_nothing_have_no_best_temperature(logits):
-    with pytest.raises(InputError, match="^The logits predict the 2 .* no better"):
+    with pytest.raises(InputError, match=r"^The logits predict the 2 .* no better"):
         fit_temperature(logits, [1, 0])
 
 
