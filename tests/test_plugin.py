@@ -241,12 +241,13 @@ def test_a_faulty_data_set_is_one_sentence_that_names_it(faulty, argument, reaso
     assert "\n" not in str(raised.value)
 
 
-def test_a_faulty_set_ends_the_run_before_anything_is_scored(faulty, tmp_path):
+def test_a_faulty_set_fails_alone(faulty, tmp_path):
     with pytest.raises(InputError, match="faulty:labels"):
         native_shape(open_dataset("faulty:labels"))
     result = run(tmp_path, GOOD, "--out", "faulty:lies")
-    assert isinstance(result.exception, InputError)
-    assert not score_files(tmp_path)
+    assert result.exit_code == 1
+    assert "Failed: faulty" in result.output
+    assert len(score_files(tmp_path)) == 2 * len(GOOD)
 
 
 def test_a_package_offers_its_modules_to_the_command_line(tmp_path, seen):

@@ -40,7 +40,8 @@ def complete(
     for images in sets:
         todo = plan(setup, images, execution)
         if not todo.is_complete:
-            result.warnings += scorer.check()
+            found = scorer.check()
+            result.warnings += [each for each in found if each not in result.warnings]
         try:
             digests = _complete(todo, scorer, inside, result)
         except (Exception, SystemExit) as error:
