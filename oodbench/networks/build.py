@@ -55,9 +55,8 @@ def build(
             built = Built(module, {"factory": describe(arch, arguments)})
         else:
             given = own_settings(arch, arguments, ("inputs", "channels", "classes"))
-            told = inputs_of(arch, shape) | given
-            told |= {"classes": classes}
-            built = Built(build_own(arch, told), {"name": arch, **told})
+            settings = inputs_of(arch, shape) | given | {"classes": classes}
+            built = Built(build_own(arch, settings), {"name": arch, **settings})
         _check_trainable(built.module, arch, shape, classes)
     return built
 

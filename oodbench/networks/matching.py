@@ -93,14 +93,14 @@ def fill(
         raise InputError(
             f"its weights cannot be put into {name}: {reason(error)}"
         ) from error
-    beside = [key for key in unexpected if _is_beside(key, unused)]
+    left = [key for key in unexpected if _is_company(key, unused)]
     faults = {
         "missing": [
             repr(key)
             for key in missing
             if key not in clashes and not key.endswith(EXTRA)
         ],
-        "unexpected": [repr(key) for key in unexpected if key not in beside],
+        "unexpected": [repr(key) for key in unexpected if key not in left],
         "of another form": [
             f"{key!r} {_form(given[key])} for {_form(own[key])}" for key in clashes
         ],
@@ -110,7 +110,7 @@ def fill(
         raise InputError(
             f"The checkpoint does not fit {name}: of its tensors, {', '.join(texts)}."
         )
-    return Fit(found.prefix, [*values, *found.outside, *beside])
+    return Fit(found.prefix, [*values, *found.outside, *left])
 
 
 class _Match(NamedTuple):
@@ -196,10 +196,10 @@ def _is_loadable(name: str, value: object) -> bool:
     return isinstance(value, Tensor) or name.rpartition(".")[2] == EXTRA
 
 
-def _is_beside(name: str, unused: Sequence[str]) -> bool:
+def _is_company(name: str, unused: Sequence[str]) -> bool:
     *parents, last = name.split(".")
-    is_company = any(_COMPANY.search(part) for part in parents[:1])
-    return last in _COUNTERS or is_company or name.startswith(tuple(unused))
+    is_other = any(_COMPANY.search(part) for part in parents[:1])
+    return last in _COUNTERS or is_other or name.startswith(tuple(unused))
 
 
 def _is_meta(value: object) -> bool:

@@ -90,7 +90,8 @@ class Network:
         self._check_normalisation()
         self.source = dict(self.source)
         self.module.eval()
-        self._make_float32()
+        if converted := make_float32(self.module):
+            self._note("converted", converted)
         self._probe()  # lazy layers have their weights from then on
         self.module.requires_grad_(False)
 
@@ -158,14 +159,6 @@ class Network:
                 f"The normalisation with mean {self.mean} and std {self.std} is not "
                 "one for pixels in [0, 1]; for pixels in 0…255, divide both by 255."
             )
-
-    def _make_float32(self) -> None:
-        """Converts half and double modules, since pixels and scores are float32."""
-        tensors = [*self.module.parameters(), *self.module.buffers()]
-        found = {each.dtype for each in tensors if each.is_floating_point()}
-        if found - {torch.float32}:
-            self.module.float()
-            self._note("converted", f"{', '.join(sorted(map(str, found)))} to float32")
 
     def _note(self, key: str, text: str) -> None:
         self.source = {**self.source, key: text}
@@ -244,6 +237,20 @@ class Network:
             self._note("classes", "one logit f per image, taken as the logits (0, f)")
         self.classes = 2 if self._is_binary else size[1]
         return logits
+
+
+def make_float32(module: nn.Module) -> str:
+    """Converts a half or double module, since pixels and scores are float32.
+
+    Returns:
+        What was done, for the record; empty for nothing.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    found = {each.dtype for each in tensors if each.is_floating_point()}
+    if not found - {torch.float32}:
+        return ""
+    module.float()
+    return f"{', '.join(sorted(map(str, found)))} to float32"
 
 
 def runs_on(module: nn.Module, shape: Shape) -> bool:

@@ -23,7 +23,7 @@ from oodbench.networks.build import (
 from oodbench.networks.card import Card, find_card
 from oodbench.networks.hardware import check_activations
 from oodbench.networks.matching import unwrapped
-from oodbench.networks.network import runs_on
+from oodbench.networks.network import make_float32, runs_on
 from oodbench.networks.state_dict import StateDict, some
 from oodbench.networks.weights_file import WeightsFile
 
@@ -79,7 +79,7 @@ def plan_network(
         arch: What builds the module; None for what the card or the tensors say.
         arguments: Of `arch`, as texts.
         shape: Of the in-set's images.
-        jem: What the user said of a JEM: `norm` and `unconditional`.
+        jem: The user's `norm` and `unconditional` of a JEM.
 
     Raises:
         InputError: The architecture is not known, or an option has no effect.
@@ -101,6 +101,8 @@ def plan_network(
     else:
         module, code = call_factory(arch, arguments)
         record = {"architecture": describe(arch, arguments), "code": code}
+        if converted := make_float32(module):  # before the file's weights are rounded
+            record["converted"] = converted
         plan = Plan(module, arch, native, (0.0,), (1.0,), record, is_foreign=True)
     if card is not None:
         plan.mean, plan.std, plan.is_foreign = card.mean, card.std, False
@@ -143,8 +145,8 @@ def _carded(card: Card, tensors: StateDict) -> Plan:
     return Plan(module, card.name, card.shape, card.mean, card.std, record)
 
 
-def _jem(file: WeightsFile, tensors: StateDict, said: Mapping[str, Any]) -> Plan:
-    settings = jem_wrn.recognise(_by_plain_name(tensors), said)
+def _jem(file: WeightsFile, tensors: StateDict, given: Mapping[str, Any]) -> Plan:
+    settings = jem_wrn.recognise(_by_plain_name(tensors), given)
     if settings is None:
         raise InputError(
             "its architecture is not recognised (the first tensors are "
@@ -156,8 +158,8 @@ def _jem(file: WeightsFile, tensors: StateDict, said: Mapping[str, Any]) -> Plan
     kind = "unconditional" if module.unconditional else "conditional"
     record = {
         "architecture": module.title,
-        "norm": f"{module.norm} ({'said' if 'norm' in said else 'inferred'})",
-        "kind": f"{kind} ({'said' if 'unconditional' in said else 'inferred'})",
+        "norm": f"{module.norm} ({'given' if 'norm' in given else 'inferred'})",
+        "kind": f"{kind} ({'given' if 'unconditional' in given else 'inferred'})",
     }
     shape = _jem_shape(settings, file.content)
     return Plan(module, module.title, shape, record=record, unused=jem_wrn.UNUSED)

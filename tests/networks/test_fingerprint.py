@@ -145,6 +145,7 @@ def test_precision_and_normalisation_count():
     assert len(keys) == 4
 
 
+@pytest.mark.slow
 def test_the_key_is_the_same_in_every_process(tmp_path):
     (tmp_path / "my_layers.py").write_text(
         "from torch import nn\n"

@@ -227,10 +227,10 @@ def test_a_jem_without_a_buffer_has_the_size_of_its_stages(file, stages, size, b
 def test_what_is_said_of_a_jem_is_recorded_and_tells_networks_apart(file):
     path = file(JEMWideResNet(depth=10, width=1, norm="layer").state_dict())
     layer = load_network(path, norm="layer")
-    assert layer.source["norm"] == "layer (said)"
+    assert layer.source["norm"] == "layer (given)"
     density = load_network(path, norm="layer", unconditional=True)
     assert density.has_density_head
-    assert density.source["kind"] == "unconditional (said)"
+    assert density.source["kind"] == "unconditional (given)"
     instance = load_network(path, norm="instance")
     prints = {each.fingerprint() for each in (layer, density, instance)}
     assert len(prints) == 3
@@ -519,7 +519,8 @@ def test_a_half_module_takes_the_weights_of_the_file_in_full(file, flat):
     half = flat | {"arch": flat["arch"].replace(":net", ":half")}
     network = load_network(file(plain.state_dict()), **half)
     pixels = torch.rand(3, 1, 2, 2)
-    torch.testing.assert_close(network(pixels).logits, plain(pixels), atol=1e-2, rtol=0)
+    torch.testing.assert_close(network(pixels).logits, plain(pixels))
+    assert network.source["converted"] == "torch.float16 to float32"
 
 
 def test_a_network_that_first_blurs_each_colour_takes_three_channels(file, flat):

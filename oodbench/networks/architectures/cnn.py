@@ -45,7 +45,7 @@ class CNN(nn.Sequential):
 
 
 def recognise(
-    tensors: Mapping[str, Tensor], said: Mapping[str, Any]
+    tensors: Mapping[str, Tensor], given: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Returns the width of such a network; its activation leaves no trace in a file."""
     first, head = tensors.get("0.weight"), tensors.get("8.weight")

@@ -130,7 +130,7 @@ class WideResNet(nn.Module):
 
 
 class JEMWideResNet(nn.Module):
-    """A JEM: logits whose LogSumExp is log p(x), or an energy head beside them.
+    """A JEM: logits whose LogSumExp is log p(x), or logits and an energy head.
 
     The conditional JEM reads log p(x) off its logits, and its energy head was never
     trained; the unconditional one has learned log p(x) with that head. Both have the
@@ -190,13 +190,13 @@ class JEMWideResNet(nn.Module):
 
 
 def recognise(
-    tensors: Mapping[str, Tensor], said: Mapping[str, Any]
+    tensors: Mapping[str, Tensor], given: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Returns the settings of the JEM, JEM++ or SADA-JEM that a state dict belongs to.
 
     Args:
         tensors: The state dict.
-        said: The user's settings. `norm` is needed where it is instance or layer norm,
+        given: The user's settings. `norm` is needed where it is instance or layer norm,
             whose tensors look alike. `unconditional` says whether log p(x) is the
             energy head; by default, whether that head has left the range of its
             initial values.
@@ -209,7 +209,7 @@ def recognise(
     tensors = {name.removeprefix(prefix): each for name, each in tensors.items()}
     if not _is_jem(tensors):
         return None
-    unconditional = said.get("unconditional")
+    unconditional = given.get("unconditional")
     if unconditional is None:
         unconditional = _is_trained(tensors["energy_output.weight"])
     return {
@@ -218,7 +218,7 @@ def recognise(
         "classes": len(tensors["class_output.weight"]),
         "channels": tensors["f.conv1.weight"].shape[1],
         "stages": 4 if "f.layer4.0.conv1.weight" in tensors else 3,
-        "norm": _find_norm(tensors, said.get("norm")),
+        "norm": _find_norm(tensors, given.get("norm")),
         "unconditional": unconditional,
     }
 
@@ -246,7 +246,7 @@ def _is_trained(energy: Tensor) -> bool:
     return energy.abs().max().item() > 1.0001 * energy.shape[1] ** -0.5
 
 
-def _find_norm(weights: Mapping[str, Tensor], said: str | None) -> str:
+def _find_norm(weights: Mapping[str, Tensor], given: str | None) -> str:
     norm = "f.layer1.0.bn1."
     if not any(name.startswith(norm) for name in weights):
         possible = ["none"]
@@ -256,14 +256,14 @@ def _find_norm(weights: Mapping[str, Tensor], said: str | None) -> str:
         possible = ["act"]
     else:
         possible = ["instance", "layer"]
-    if said is None and len(possible) > 1:
+    if given is None and len(possible) > 1:
         raise InputError(
             "The checkpoint's instance and layer norms look alike; choose "
             "--norm instance or --norm layer, as the network was trained."
         )
-    if said is not None and said not in possible:
+    if given is not None and given not in possible:
         raise InputError(
-            f"The checkpoint has norm {' or '.join(possible)}, not {said!r} as --norm "
+            f"The checkpoint has norm {' or '.join(possible)}, not {given!r} as --norm "
             "says."
         )
-    return said or possible[0]
+    return given or possible[0]

@@ -41,7 +41,7 @@ class MLP(nn.Sequential):
 
 
 def recognise(
-    tensors: Mapping[str, Tensor], said: Mapping[str, Any]
+    tensors: Mapping[str, Tensor], given: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Returns the widths of a perceptron; its activation leaves no trace in a file."""
     widths: list[int] = []

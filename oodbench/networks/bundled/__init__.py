@@ -1,4 +1,4 @@
-"""The bundled models; each has a card beside it that says how it was made."""
+"""The bundled models; each has a card that says how it was made."""
 
 from importlib.resources import as_file, files
 
