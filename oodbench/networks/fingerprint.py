@@ -128,6 +128,8 @@ def _parts(module: nn.Module, written: Set[Attribute]) -> Iterator[str]:
 
 
 def _settings(layer: nn.Module) -> Iterator[tuple[str, object]]:
+    if type(layer).__module__.startswith("torch._dynamo"):  # of torch.compile
+        return
     for key, value in sorted(vars(layer).items()):
         if key not in _MACHINERY:
             yield key, value

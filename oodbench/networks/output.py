@@ -46,12 +46,12 @@ def find_logits(output: object, images: int, heads: Collection[Tensor] = ()) -> 
     """
     if isinstance(output, Tensor):
         return Place()
-    if isinstance(getattr(output, KEY, None), Tensor):
-        return Place("attribute", KEY)
     if isinstance(output, Mapping):
         if isinstance(output.get(KEY), Tensor):
             return Place("key", KEY)
         members = [(Place("key", key), value) for key, value in output.items()]
+    elif isinstance(getattr(output, KEY, None), Tensor):
+        return Place("attribute", KEY)
     elif isinstance(output, tuple | list):
         members = [(Place("member", at), value) for at, value in enumerate(output)]
     else:

@@ -139,6 +139,12 @@ def test_tools_and_devices_do_not_count():
     assert key(body(**tools)) == key(body(**others))
 
 
+def test_two_compilations_of_one_network_have_one_key():
+    one, other = (torch.compile(body(nn.ReLU()), backend="eager") for _ in "ab")
+    assert key(one) == key(other)
+    assert key(one) != key(torch.compile(body(nn.SiLU()), backend="eager"))
+
+
 def test_precision_and_normalisation_count():
     keys = {key(body()), key(body(), mean=0.4), key(body(), std=0.4)}
     keys.add(key(body(), precision="bf16"))

@@ -1,4 +1,4 @@
-from collections import namedtuple
+from collections import OrderedDict, namedtuple
 from types import SimpleNamespace
 
 import pytest
@@ -149,6 +149,12 @@ class Answer(nn.Module):
 Named = namedtuple("Named", "logits hidden")
 
 
+class Entries(OrderedDict):
+    """A dictionary whose entries are attributes too, as model libraries return."""
+
+    __getattr__ = OrderedDict.__getitem__
+
+
 @pytest.mark.parametrize(
     ("answer", "where"),
     [
@@ -157,6 +163,8 @@ Named = namedtuple("Named", "logits hidden")
         (lambda y, z: [z[:, :, None], y], "member 1 of the output"),
         (lambda y, z: {"features": z, "logits": y}, "key 'logits' of the output"),
         (lambda y, z: {"out": y}, "key 'out' of the output"),
+        (lambda y, z: Entries(logits=y, hidden=z), "key 'logits' of the output"),
+        (lambda y, z: Entries(scores=y), "key 'scores' of the output"),
         (lambda y, z: SimpleNamespace(logits=y), "attribute 'logits' of the output"),
         (lambda y, z: Named(y, z), "attribute 'logits' of the output"),
     ],
@@ -178,6 +186,7 @@ def test_logits_are_found_in_the_output_and_the_record_says_where(answer, where)
         (lambda y, z: (y[:, :, None], z[:, None]), "a tuple without such a tensor"),
         (lambda y, z: {}, "a dict without such a tensor"),
         (lambda y, z: None, "it returned NoneType"),
+        (lambda y, z: SimpleNamespace(logits=None), "it returned SimpleNamespace"),
     ],
 )
 def test_output_whose_logits_are_unclear_is_refused(answer, words):
