@@ -9,21 +9,22 @@ Stage by stage, on a machine with a GPU, DATA being the folder of the JPEG archi
     python benchmarks/cifar10.py shrink OUT
     python benchmarks/cifar10.py measure OUT
 
-A stage that was cut short goes on when it is called again; `train` ends by itself
-after --minutes and says whether it is to be called again. What it does not know it
-hands to `oodbench train`, the same at every call. OUT/report.md is the result.
+A stage that was interrupted continues when it is called again. `train` stops after
+--minutes and prints whether it must be called again. It passes options that it does
+not know to `oodbench train`; they must be the same at every call. OUT/report.md is the
+result.
 
-Both models have the recipe `jem-fast`; the classifier has no −log p(x). First a few
-epochs on trial tell how fast training is. The JEM gets as many epochs as fit in
---budget minutes, and the classifier as many as fit in the seconds that the JEM was
-trained, so that both rates end at 0. A second counts where an iteration runs in it,
-compilation included. One training image in ten trains nothing: the temperature is
-fitted on them.
+Both models use the recipe `jem-fast`; the classifier has no −log p(x). A few trial
+epochs measure the speed of training. The JEM gets as many epochs as fit in --budget
+minutes, and the classifier as many as fit in the seconds that the JEM was trained, so
+that both learning rates end at 0. The seconds are those of iterations, compilation
+included. One training image in ten is not trained on: the temperature is fitted on
+them.
 
-`shrink` comes before `measure`, so that what is measured is what may be given away:
-weights in float16, at most 12 MB a model. Of OUT, `measure` needs the .json and
+`shrink` comes before `measure`, so that the measured weights are those that may be
+published: float16, at most 12 MB per model. Of OUT, `measure` needs the .json and
 .safetensors files and `data`. OUT/*/nearest.png shows training images, which may not
-be given away.
+be published.
 """
 
 import json
@@ -46,21 +47,21 @@ from oodbench.results.fitness import fitness
 from oodbench.results.opened import open_results
 
 KINDS = {"jem": (), "ce": ("--weight-x", "0")}
-"""What of the recipe `jem-fast` each kind changes."""
+"""The options by which each kind differs from the recipe `jem-fast`."""
 EPOCHS_ON_TRIAL = {"jem": 1, "ce": 5}
 TITLES = {"jem": "JEM", "ce": "plain classifier"}
 MARK = "JPEG CIFAR-10, not official"
 FULL = 45_000
-"""Training images of a result; fewer make a trial."""
+"""With fewer training images, the report is only a trial."""
 TRIAL = "**A trial of the script on few images; none of it is a result.**"
 LARGEST = 12e6
-"""Bytes of a file of weights, at most."""
+"""The most bytes of a file of weights."""
 LOST = 0.001
-"""Accuracy that float16 may cost; one image may always change sides."""
+"""The accuracy that float16 may lose; one image is always allowed."""
 
 
 class Part(NamedTuple):
-    """A section of the report: what is run for it, and what of that is shown."""
+    """A section of the report: its commands, and the pictures that it shows."""
 
     title: str
     commands: list[list[str]]
@@ -69,7 +70,7 @@ class Part(NamedTuple):
 
 
 def oodbench(*arguments: str) -> str:
-    """Runs a command of oodbench and returns what it prints; ends where it fails."""
+    """Runs a command of oodbench and returns its output; exits if it fails."""
     done = subprocess.run(["oodbench", *arguments], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"oodbench {arguments[0]} ended with {done.returncode}.")
@@ -100,7 +101,7 @@ def train(options: Namespace) -> None:
 
 
 def choose(options: Namespace, record: Path) -> None:
-    """Writes down for how many epochs a model is trained."""
+    """Stores the number of epochs that a model is trained."""
     epochs = options.epochs
     if epochs is None:
         images = seconds(options) * images_per_second(options)
@@ -111,7 +112,7 @@ def choose(options: Namespace, record: Path) -> None:
 
 
 def seconds(options: Namespace) -> float:
-    """Returns how long a model shall be trained."""
+    """Returns the seconds that a model is trained."""
     if options.kind == "jem":
         return 60 * options.budget
     if not weights(options.out, "jem").exists():
@@ -120,7 +121,7 @@ def seconds(options: Namespace) -> float:
 
 
 def images_per_second(options: Namespace) -> float:
-    """Returns the speed of training, from a few epochs on trial."""
+    """Returns the speed of training, from a few trial epochs."""
     folder = options.out / f"{options.kind}-trial"
     run_training(options, folder, EPOCHS_ON_TRIAL[options.kind], "--overwrite")
     lines = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
@@ -162,7 +163,7 @@ def shrink(options: Namespace) -> None:
 
 
 def accuracies(out: Path, models: list[Path]) -> list[float]:
-    """Returns what `oodbench run` finds of each model on the test images."""
+    """Returns the accuracy of each model on the test images."""
     results = out / "shrunk"
     oodbench(
         *("run", "--model", ",".join(map(str, models)), "--in", npz(out, TEST)),
@@ -175,7 +176,7 @@ def accuracies(out: Path, models: list[Path]) -> list[float]:
 
 
 def measure(options: Namespace) -> None:
-    """Runs what the report lacks, and writes it."""
+    """Runs the commands that the report still needs, and writes it."""
     out, models = options.out, [small(options.out, kind) for kind in KINDS]
     if missing := [str(model) for model in models if not model.exists()]:
         sys.exit(f"There is no {missing[0]}; call `shrink` first.")
@@ -225,13 +226,13 @@ def parts(options: Namespace) -> dict[str, Part]:
 
 
 def section(out: Path, name: str, part: Part, newest: float) -> str:
-    """Returns a section of the report, made anew where commands or weights are new.
+    """Returns a section of the report, made again if commands or weights are new.
 
     Args:
         out: OUT.
-        name: Of the section's file.
-        part: What it is of.
-        newest: When the younger weights were written.
+        name: The name of the section's file.
+        part: The content of the section.
+        newest: When the newer weights were written.
     """
     path = out / "sections" / f"{name}.md"
     commands = "\n".join(shlex.join(["oodbench", *one]) for one in part.commands)
@@ -241,8 +242,8 @@ def section(out: Path, name: str, part: Part, newest: float) -> str:
         if text.startswith(head):
             return text
     began = time.time()
-    told = [(one[0], oodbench(*one)) for one in part.commands]
-    shown = [marked(text) for command, text in told if command != "run"]
+    printed = [(one[0], oodbench(*one)) for one in part.commands]
+    shown = [marked(text) for command, text in printed if command != "run"]
     found = [place for each in part.pictures for place in out.glob(each)]
     drawn = sorted(place for place in found if place.stat().st_mtime > began)
     pictures = [picture(out, place) for place in drawn]
@@ -269,7 +270,7 @@ def marked(text: str) -> str:
 
 
 def introduction(out: Path) -> str:
-    """Returns what stands before all sections: how the models came to be."""
+    """Returns the beginning of the report: how the models were trained."""
     sets = json.loads((out / "data" / "sets.json").read_text())
     trial = "" if sets[TRAIN]["images"] >= FULL else f"{TRIAL}\n\n"
     rows = [[TITLES[kind], *training(out, kind)] for kind in KINDS]
@@ -279,13 +280,11 @@ def introduction(out: Path) -> str:
     counted = tabulate(counts, ["set", "images", "classes"], "pipe")
     return (
         f"# A JEM and a plain classifier on {MARK}\n\n{trial}"
-        "Written by `benchmarks/cifar10.py`, which says how the models were trained; "
-        "the cards beside their weights have the recipes. Measured are the weights in "
-        "float16.\n\n"
+        "Written by `benchmarks/cifar10.py`, which explains how the models were "
+        "trained; their cards contain the recipes. The weights are in float16.\n\n"
         f"{marked(trained)}\n{marked(counted)}\n"
         f"{NEAR} is Tiny ImageNet (val) without the {len(shared())} of its 200 classes "
-        f"that show a class of CIFAR-10. {VAL} fits the temperature and trains "
-        "nothing.\n"
+        f"that show a class of CIFAR-10. {VAL} is used to fit the temperature only.\n"
     )
 
 
@@ -305,17 +304,17 @@ def training(out: Path, kind: str) -> list[str]:
 
 
 def small(out: Path, kind: str) -> Path:
-    """Returns where a model's weights in float16 lie."""
+    """Returns the path of a model's weights in float16."""
     return out / f"{kind}-cifar10-jpeg.safetensors"
 
 
 def weights(out: Path, kind: str) -> Path:
-    """Returns where a model's weights lie once training is done."""
+    """Returns the path of a model's weights after training."""
     return out / kind / f"{kind}.safetensors"
 
 
 def npz(out: Path, name: str) -> str:
-    """Returns what `--in` and `--out` call a set."""
+    """Returns the name of a set for `--in` and `--out`."""
     return f"npz:{out / 'data' / name}.npz"
 
 
@@ -325,7 +324,7 @@ def count(out: Path, name: str) -> int:
 
 
 def device() -> str:
-    """Returns what training runs on."""
+    """Returns the name of the device that training runs on."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
 
 

@@ -1,11 +1,11 @@
 """The image sets of `cifar10.py`, and the classes of Tiny ImageNet that CIFAR-10 has.
 
-All sets are JPEG copies, not the official ones. Two of the decisions in `SHARED` are no
-matter of course. Out as well: gazelles, which at 32 pixels are deer with other horns;
-cougars and lions, which are cats; go-karts and tractors, which drive on four wheels.
-Still in: what is kin without the look (ox, bison, bighorn, camel, bears, salamander),
-trains, rickshaws, missiles, and the lifting machine `crane`. A seashore may still show
-a ship; the list goes by classes and nobody looked at the images.
+All sets are JPEG copies, not the official ones. Some decisions in `SHARED` are open to
+debate. Also removed: gazelles, which look like deer at 32 pixels; cougars and lions,
+which are cats; go-karts and tractors, which have four wheels. Not removed: relatives
+that look different (ox, bison, bighorn, camel, bears, salamander), trains, rickshaws,
+missiles, and the lifting machine `crane`. The list is by class, not by image: a
+seashore may still show a ship.
 """
 
 import json
@@ -19,9 +19,9 @@ import numpy as np
 TRAIN, VAL, TEST = "cifar10_jpeg_train", "cifar10_jpeg_val", "cifar10_jpeg_test"
 NEAR, FAR = "tinyimagenet", ("gtsrb32", "textures32")
 WHOLE = 50_000
-"""Training images that there are, validation among them."""
+"""Number of training images, including validation."""
 VALIDATION = 10
-"""One in so many training images is kept for validation."""
+"""One training image in this many is kept for validation."""
 TINY = "tinyimagenet_val32"
 ARCHIVES = {
     "cifar10_test": TEST,
@@ -29,7 +29,7 @@ ARCHIVES = {
     "textures32": FAR[1],
     TINY: NEAR,
 }
-"""Names of the sets that are measured on, by those of their archives."""
+"""Names of the test sets, by the names of their archives."""
 
 SHARED = {
     "airplane": {},
@@ -81,9 +81,9 @@ def prepare(data: Path, folder: Path, images: int, test_images: int) -> None:
 
     Args:
         data: The folder of the JPEG archives and of `unpack.py`.
-        folder: Where the sets go.
-        images: Training images to take, validation among them; 0 for all.
-        test_images: Images to take of every other set, evenly spread; 0 for all.
+        folder: The folder to write to.
+        images: Number of training images, including validation; 0 for all.
+        test_images: Number of images of every other set, evenly spread; 0 for all.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts = {}
@@ -129,7 +129,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], places: np.ndarray) -> dict:
-    """Writes some of a set's images and returns how many they are."""
+    """Writes some images of a set and returns the numbers of images and classes."""
     labels = arrays["labels"][places]
     np.savez(path.with_suffix(".npz"), images=arrays["images"][places], labels=labels)
     count = {"images": len(places), "classes": len(np.unique(labels))}

@@ -3,12 +3,12 @@
     python benchmarks/digits_recipe.py > results/digits_recipe.md
 
 Each candidate is trained on the train split of `digits:0-5`. The classes 6 and 7, which
-the bundled models know, are left out and play the near-OOD set; images of 0-5 with
-their pixels shuffled play the far one. All is measured on validation splits. The rule,
-fixed beforehand: among the candidates whose accuracy is within one point of the best,
-the one with the highest mean AUROC of `log_px` and `jem_grad_norm` over both sets and
-all seeds. The number in a recipe's name is its epochs; averaged means an exponential
-moving average of the weights with decay 0.99.
+the bundled models know, are left out and are the near-OOD set; images of 0-5 with
+shuffled pixels are the far-OOD set. All numbers are from validation splits. The rule
+was fixed in advance: among the candidates whose accuracy is within one point of the
+best, the one with the highest mean AUROC of `log_px` and `jem_grad_norm` over both sets
+and all seeds. The number in a recipe's name is its epochs; averaged means an
+exponential moving average of the weights with decay 0.99.
 """
 
 from dataclasses import replace
@@ -52,7 +52,7 @@ CANDIDATES = {
 
 
 def shuffled(split: Split) -> Split:
-    """Returns a split with the pixels of each image in an order of its own."""
+    """Returns a split with the pixels of each image shuffled."""
     rng = np.random.default_rng(0)
     flat = np.asarray(split.images[:]).reshape(len(split.images), -1)
     return Split(rng.permuted(flat, axis=1).reshape(-1, 8, 8, 1))

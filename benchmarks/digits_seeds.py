@@ -1,12 +1,12 @@
-"""Five seeds of the JEM and of the plain classifier of the digits, trained alike.
+"""Compares the digits JEM with the plain classifier over five seeds.
 
     python benchmarks/digits_seeds.py FOLDER > results/digits_seeds.md
 
 Presets `jem` and `ce` of `oodbench train` differ in the weight of −log p(x) alone. Both
 kinds are trained from each seed on the train split of `digits:0-7`, run on every set
 that needs no download, calibrated on the val split, and attacked by PGD (L∞, 40 steps)
-on the test split. FOLDER keeps what is made, so that a second run of this command goes
-on. The command:
+on the test split. FOLDER keeps models and scores, so that a second run of this command
+continues. The command:
 
     python benchmarks/digits_seeds.py FOLDER > results/digits_seeds.md
 """
@@ -47,11 +47,11 @@ MARKDOWN = "> results/digits_seeds.md\n\n"
 
 Numbers = dict[str, float]
 Values = Callable[[str, str], list[float]]
-"""Maps kind and name to a number a seed."""
+"""Maps kind and name to one number per seed."""
 
 
 class Model(NamedTuple):
-    """One trained network with all that was measured of it."""
+    """One trained network with its measurements."""
 
     network: Network
     fitness: Numbers
@@ -60,7 +60,7 @@ class Model(NamedTuple):
 
 
 def make(folder: Path, kind: str, seed: int) -> Network:
-    """Trains a network, or reads it from where an earlier run left it."""
+    """Returns a network, trained now or read from an earlier run."""
     name = f"{kind}-{seed}"
     path = folder / name / f"{name}.safetensors"
     if not path.exists():
@@ -88,7 +88,7 @@ def measure(network: Network) -> Model:
 
 
 def table(names: Sequence[str], values: Values) -> str:
-    """Lays out mean ± deviation of both kinds and their paired difference."""
+    """Returns a table of mean ± deviation of both kinds and their paired difference."""
     rows = []
     for name in names:
         jem, ce = (values(kind, name) for kind in KINDS)
@@ -158,8 +158,8 @@ def main() -> None:
         f"Written by the command above (torch {torch.__version__}, CPU). Mean ± sample "
         f"deviation over seeds {', '.join(map(str, SEEDS))}; the difference is paired "
         "by seed, with its 95 % interval by Student's t, uncorrected. All but NLL in "
-        "%. pixel_knn and pixel_stats see pixels alone: what they separate says little "
-        "of a network."
+        "%. pixel_knn and pixel_stats see only pixels: the sets that they separate say "
+        "little about a network."
     )
     show(
         "Accuracy and calibration",

@@ -1,4 +1,4 @@
-"""Times one iteration of JEM training beside the paper's code, in one run.
+"""Times one iteration of JEM training and of the paper's code, in one run.
 
     git clone https://github.com/wgrathwohl/JEM reference
     python benchmarks/jem_step.py reference --depth 16 --width 2
@@ -7,7 +7,7 @@
 An iteration is 20 SGLD steps from the replay buffer, the losses −log p(x) and
 −log p(y|x) on batches of 64, their gradient, and Adam's update, on random images of
 3x32x32. Rounds alternate; medians are shown. `--fast` gives oodbench bf16 and compiled
-chains, which the paper's code has not. The paper's code needs tqdm.
+chains, which the paper's code does not have. The paper's code needs tqdm.
 """
 
 import statistics
@@ -29,7 +29,7 @@ IMAGES, CLASSES = 2048, 10
 
 
 def reference(options, device, images, labels):
-    """Returns one iteration of the paper's code, as its loop has it."""
+    """Returns one iteration of the loop in the paper's code."""
     sys.path.insert(0, options.reference)
     theirs = import_module("train_wrn_ebm")
     settings = Namespace(
@@ -124,7 +124,7 @@ def main():
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, medians of "
         f"{options.rounds} rounds\n"
     )
-    print(tabulate(rows, ["", "s an iteration", "times as fast"], "pipe"))
+    print(tabulate(rows, ["", "s per iteration", "times as fast"], "pipe"))
 
 
 if __name__ == "__main__":

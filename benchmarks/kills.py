@@ -51,7 +51,7 @@ for turn in range(10**9):
 
 
 def start(code, folder):
-    """Starts Python on some code and waits until it says that it is ready."""
+    """Starts Python on some code and waits until it prints that it is ready."""
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(folder)],
         stdout=subprocess.PIPE,
@@ -93,7 +93,7 @@ def kill_runs(root, kills, code):
 
 
 def write_together(root, writers):
-    """Returns what several processes on one folder lose."""
+    """Returns how many files several processes on one folder lose."""
     start(RUN, root / "alone").wait()
     processes = [start(RUN, root / "together") for _ in range(writers)]
     for process in processes:

@@ -1,4 +1,4 @@
-"""Measures what float32 and bfloat16 cost in exactness, against float64.
+"""Measures the errors of float32 and bfloat16 against float64.
 
     python benchmarks/precision.py CHECKPOINT [--arch … --mean … --std …] \
         --in SET --out SET --images 1000

@@ -3,9 +3,9 @@
     python benchmarks/streaming.py --images 200000 --workers 2
 
 The bare loop is a DataLoader over the same files with the same workers and a forward
-pass of the same network. Prints images a second of both, their ratio, and the peak
-memory of this process beyond what it held with the network loaded; and the time that a
-whole `oodbench run` on the folder takes.
+pass of the same network. The script prints the images per second of both, their ratio,
+the peak memory of this process beyond that with the network loaded, and the images per
+second of a whole `oodbench run` on the folder.
 """
 
 import argparse
@@ -30,7 +30,7 @@ BATCH = 256
 
 
 class Bare(torch.utils.data.Dataset):
-    """Files to tensors, as anybody would write it."""
+    """Reads files as tensors, in the simplest way."""
 
     def __init__(self, paths):
         self.paths = paths
@@ -67,7 +67,7 @@ def network():
 
 
 def peak():
-    """Returns the most memory this process has held, in MB."""
+    """Returns the peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
