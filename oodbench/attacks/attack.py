@@ -16,22 +16,22 @@ from oodbench.attacks.plan import DETECTORS, Plan, Task
 from oodbench.attacks.record import Attacked, Journal, record_path
 from oodbench.attacks.suite import Suite
 from oodbench.base.errors import InputError
+from oodbench.base.names import listed
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.dataset import Dataset
 from oodbench.data.image_set import native_shape
 from oodbench.data.spec import open_dataset
 from oodbench.networks.hardware import pick_device
-from oodbench.networks.load import load_network
-from oodbench.networks.network import Network
+from oodbench.networks.load import Model, as_network
 
 MODELS = ("jem-digits", "ce-digits")
 INSIDE = "digits:0-7"
 
 
 def attack(
-    models: Iterable[str | Path | Network] = MODELS,
+    models: Model | Iterable[Model] = MODELS,
     inside: str | Dataset = INSIDE,
-    out: Sequence[str | Dataset] = (),
+    out: str | Dataset | Sequence[str | Dataset] = (),
     *,
     norm: Norm = "linf",
     eps: Sequence[float] = (),
@@ -41,7 +41,7 @@ def attack(
     auto_attack: bool = False,
     refine: Sequence[int] = (),
     samples: int = 1,
-    detectors: Sequence[str] = DETECTORS,
+    detectors: str | Sequence[str] = DETECTORS,
     images: int | None = None,
     seed: int = 0,
     batch_size: int | None = None,
@@ -83,28 +83,27 @@ def attack(
     place, inset = pick_device(device), open_dataset(inside)
     plan = Plan(
         inside=inset,
-        out=[open_dataset(each).beside(inset) for each in dict.fromkeys(out)],
+        out=[open_dataset(each).beside(inset) for each in dict.fromkeys(listed(out))],
         suite=Suite(
             norm=norm,
-            eps=tuple(map(float, eps)),
+            eps=_radii(eps),
             pgd=PGD(int(steps), restarts=int(restarts)),
             square=Square(int(black_box)) if black_box else None,
             auto=AutoAttack() if auto_attack else None,
             samples=int(samples),
             seed=int(seed),
-            batch_size=batch_size,
+            batch_size=None if batch_size is None else int(batch_size),
         ),
         refine=[int(each) for each in refine],
-        detectors=list(detectors),
-        count=images,
+        detectors=listed(detectors),
+        count=None if images is None else int(images),
         keeps_images=save,
         watch=watch,
     )
     # All models are opened first, so that a wrong one is found before hours of attacks.
-    tasks = {
-        task.key: task
-        for task in (Task(plan, _network(model, inset)) for model in models)
-    }
+    shape = native_shape(inset)
+    opened = [as_network(model, shape=shape) for model in listed(models)]
+    tasks = {task.key: task for task in (Task(plan, each) for each in opened)}
     journal = to and Journal(record_path(to, inset.name, norm, tasks))
     return _run(plan, tasks.values(), journal or None, place)
 
@@ -132,7 +131,10 @@ def _run(
     return found
 
 
-def _network(model: str | Path | Network, inside: Dataset) -> Network:
-    if isinstance(model, Network):
-        return model
-    return load_network(model, shape=native_shape(inside))
+def _radii(eps: Sequence[float]) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, eps))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"eps must be a list of numbers, as in [2 / 255, 8 / 255], not {eps!r}."
+        ) from None

@@ -59,6 +59,8 @@ class Suite:
                     f"in pixels of [0, 1], so write {radius:g}/255 for {radius:g} "
                     "levels of an 8-bit image."
                 )
+        if self.seed < 0:
+            raise InputError(f"The seed must be at least 0, got {self.seed}.")
         for name, value in {
             "samples": self.samples,
             "batch size": self.batch_size,

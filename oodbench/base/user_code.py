@@ -25,10 +25,10 @@ def is_file(where: str) -> bool:
 def imported(where: str) -> Iterator[ModuleType]:
     """Gives the module that a text names, for code that calls what is in it.
 
-    This runs the user's code, once per version of a file; it may raise anything. Within
-    the context, imports also find modules in the folder of the file or, for a module,
-    in the current folder; installed packages come first. Output goes to stderr, and
-    settings of the process that the code changes are put back.
+    This runs the user's code, which may raise anything. Within the context, imports
+    also find modules in the folder of the file or, for a module, in the current folder;
+    installed packages come first. Output goes to stderr, and settings of the process
+    that the code changes are put back.
     """
     path = Path(where).resolve() if is_file(where) else None
     if path is not None and not path.is_file():
@@ -68,8 +68,6 @@ def _of_file(path: Path) -> ModuleType:
     place = hashlib.sha256(str(path).encode()).hexdigest()[:12]
     # An own name: a file called torch.py, or two of one name, must replace nothing.
     name = f"{path.stem}_{place}_{digest(path)}"
-    if name in sys.modules:
-        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is not a Python file")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oodbench.base.errors import InputError
-from oodbench.runs.names import listed
-from oodbench.runs.names import split_commas as split_commas
+from oodbench.base.names import listed
+from oodbench.base.names import split_commas as split_commas
 
 if TYPE_CHECKING:
     from oodbench.data.dataset import Dataset
@@ -60,9 +60,9 @@ results_argument = click.argument(
 _CHECKPOINT_OPTIONS = (
     click.option(
         "--arch",
-        metavar="MODULE:FACTORY",
-        help="Builds the network of a checkpoint: package.module:factory or "
-        "file.py:factory. This runs their code.",
+        metavar="NAME",
+        help="Builds the network of a checkpoint: mlp, cnn, jem_wrn, "
+        "package.module:factory or file.py:factory. The last two run the user's code.",
     ),
     click.option(
         "--arg",
@@ -162,12 +162,13 @@ def networks(
         checkpoint: What `checkpoint_options` gives.
         size: The value of --size.
     """
-    from oodbench.runs.models import open_model, shape_of
+    from oodbench.data.image_set import native_shape
+    from oodbench.networks.load import as_network
     from oodbench.runs.run import MODELS
 
-    shape = shape_of(inside, height_and_width(size))
+    shape = native_shape(inside, height_and_width(size))
     for model in model_names(models) or MODELS:
-        yield open_model(model, shape, checkpoint=checkpoint)
+        yield as_network(model, shape=shape, **checkpoint)
 
 
 def model_names(values: Iterable[str]) -> list[str]:

@@ -183,11 +183,20 @@ def _shortened(names: tuple[str, ...]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def native_shape(dataset: Dataset) -> Shape:
+def native_shape(dataset: Dataset, size: tuple[int, int] | None = None) -> Shape:
     """Returns the shape of a set's first test image; 3x32x32 for sets that are made.
 
     Only a set that does not know its shape is loaded.
+
+    Args:
+        dataset: The set.
+        size: Another height and width.
     """
+    shape = _known_shape(dataset)
+    return shape if size is None else Shape(shape.channels, *size)
+
+
+def _known_shape(dataset: Dataset) -> Shape:
     if callable(dataset.shape):
         with registry.foreign(f"The data set {dataset.name!r} failed with"):
             return dataset.shape()

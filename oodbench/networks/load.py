@@ -11,12 +11,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import nn
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
+from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
 from oodbench.networks import weights_file
 from oodbench.networks.matching import fill
@@ -26,12 +27,15 @@ from oodbench.networks.state_dict import find_state_dict, some
 
 logger = logging.getLogger(__name__)
 
+Model: TypeAlias = str | Path | Network | nn.Module
+"""A bundled name, a file, `NAME=FILE`, or a network."""
 
-def as_network(model: str | Path | Network | nn.Module, **options: Any) -> Network:
+
+def as_network(model: Model, **options: Any) -> Network:
     """Returns the network that the user means by a name, a file or an object.
 
     Args:
-        model: A `Network`, or what `load_network` takes.
+        model: A `Network`, what `load_network` takes, or `NAME=FILE` to name it.
         options: The keywords of `load_network`.
 
     Raises:
@@ -50,7 +54,10 @@ def as_network(model: str | Path | Network | nn.Module, **options: Any) -> Netwo
             f"A model is a name, a file or an oodbench.Network, not a "
             f"{type(model).__name__}."
         )
-    return load_network(model, **options)
+    name, file = named_file(model) if isinstance(model, str) else ("", model)
+    network = load_network(file, **options)
+    network.name = name or network.name
+    return network
 
 
 def load_network(

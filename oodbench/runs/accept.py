@@ -17,9 +17,9 @@ from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.ranking import FloatArray
 from oodbench.networks.hardware import pick_device
+from oodbench.networks.load import Model, as_network
 from oodbench.networks.network import Network
 from oodbench.results import thresholds
-from oodbench.runs.models import Model, open_model
 from oodbench.scoring import provenance
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
@@ -65,7 +65,7 @@ def score(
         Path(each) for each in ([images] if isinstance(images, str | Path) else images)
     ]
     shape = Shape(*known["model"]["shape"])
-    network = open_model(model, shape, checkpoint=checkpoint).to(pick_device(device))
+    network = as_network(model, shape=shape, **checkpoint).to(pick_device(device))
     with Progress(quiet=quiet) as progress:
         scores = score_files(
             network, known, paths, batch_size=batch_size, watch=progress

@@ -9,17 +9,17 @@ from types import MappingProxyType
 from typing import Any
 
 from oodbench.base.errors import InputError
+from oodbench.base.names import listed
 from oodbench.base.progress import Progress, Watch, unwatched
 from oodbench.data.dataset import Dataset
 from oodbench.data.fit_split import fit_split
-from oodbench.data.image_set import ImageSet, open_images
+from oodbench.data.image_set import ImageSet, native_shape, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.temperature import fit_temperature, grade
 from oodbench.networks.hardware import first_batch_size, pick_device
+from oodbench.networks.load import Model, as_network
 from oodbench.networks.network import Network
 from oodbench.results.recalibrated import Recalibrated
-from oodbench.runs.models import Model, open_model, shape_of
-from oodbench.runs.names import listed
 from oodbench.runs.run import INSIDE, MODELS
 from oodbench.scoring import provenance
 from oodbench.scoring.logits import labelled_logits
@@ -62,10 +62,10 @@ def calibrate(
     place, inset = pick_device(device), open_dataset(inside)
     dataset = inset if fit is None else open_dataset(fit)
     stage = fit_split(dataset, "val", named=fit is not None)
-    shape, found = shape_of(inset, size), []
+    shape, found = native_shape(inset, size), []
     with Progress(quiet=quiet) as progress:
         for model in listed(models):
-            network = open_model(model, shape, checkpoint=checkpoint)
+            network = as_network(model, shape=shape, **checkpoint)
             images = partial(open_images, shape=network.shape, limit=limit)
             found.append(
                 recalibrate(

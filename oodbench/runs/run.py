@@ -11,19 +11,20 @@ from typing import Any
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
+from oodbench.base.names import listed
 from oodbench.base.processes import exits_raise, join
 from oodbench.base.progress import Progress, Watch
 from oodbench.base.settings import Settings
 from oodbench.data.dataset import Dataset, Shape
+from oodbench.data.image_set import native_shape
 from oodbench.data.spec import distinct, open_dataset, split_specs
 from oodbench.networks.hardware import pick_device
-from oodbench.networks.network import Precision
+from oodbench.networks.load import Model, as_network
+from oodbench.networks.network import Network, Precision
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs.execution import Execution, Overwrite
 from oodbench.runs.folder import writable_parent
-from oodbench.runs.models import Model, open_model, shape_of, title_of
-from oodbench.runs.names import listed
 from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
@@ -146,7 +147,7 @@ def run(
             ),
         )
         store.sweep()
-        shape = shape_of(inset, size)
+        shape = native_shape(inset, size)
         _undo(settings, "Opening the sets and detectors", task.result)
         _score_all(task, listed(models), shape, checkpoint, settings)
     result = task.result
@@ -177,9 +178,9 @@ def _score_all(
     faults: dict[str, InputError] = {}
     count = 0
     for count, model in enumerate(models, 1):
-        title = title_of(model)
+        title = model.name if isinstance(model, Network) else str(model)
         try:
-            network = open_model(model, shape, checkpoint=checkpoint)
+            network = as_network(model, shape=shape, **checkpoint)
             _undo(settings, f"Opening the model {title}", task.result)
             task.score(network)
         except InputError as error:

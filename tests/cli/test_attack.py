@@ -272,6 +272,14 @@ def test_results_show_their_numbers_and_equal_names_count_once():
     assert rate in lines[1]
 
 
+def test_numbers_of_numpy_are_written_too(tmp_path):
+    attack(
+        ["ce-digits"], eps=np.array([0.5], np.float32), steps=np.int64(1),
+        images=np.int64(5), black_box=np.int64(1), batch_size=np.int64(4), to=tmp_path,
+    )  # fmt: skip
+    assert record(tmp_path)["attacked_images"] == 5
+
+
 def test_controls_and_fitted_detectors_are_attacked(tmp_path):
     (one,) = attack(
         ["ce-digits"], out=["digits:8-9"], to=tmp_path,
@@ -298,6 +306,9 @@ def test_fewer_images_than_asked_for_and_clean_images_alone(oodbench):
     ("options", "message"),
     [
         ({"eps": (8.0,)}, "eps 8 is more than 1"),
+        ({"eps": "8/255"}, "eps must be a list of numbers"),
+        ({"eps": 0.1}, "eps must be a list of numbers"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"steps": 0}, "steps of at least 1, got 0"),
         ({"black_box": -1}, "at least 1 query, got -1"),
         ({"images": 0}, "images must be at least 1, got 0"),

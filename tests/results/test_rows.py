@@ -227,8 +227,8 @@ def test_a_model_without_accuracy_has_a_reason(store):
     add_arrays(inside, confidences=ones, nll=ones, brier=ones)
     assert lack(groups(store)[0]) == ""
     assert measure(groups(store)[0]).fitness.values["accuracy"] == 1
-    add_arrays(inside, nll=np.full(50, np.inf))
-    assert "not finite" in lack(groups(store)[0])
+    add_arrays(inside, nll=np.full(50, np.nan))
+    assert "not numbers" in lack(groups(store)[0])
     assert measure(groups(store)[0]).fitness is None
     add_arrays(inside, nll=ones, confidences=ones * 9)
     assert "damaged: confidence lies outside [0, 1]" in lack(groups(store)[0])

@@ -61,7 +61,7 @@ def test_a_class_of_a_file_is_a_detector(file, tiny, images):
         images, has_labels=True, tell=lambda done: None
     )
     assert scored.failures == {}
-    assert open_detector(entry.label) == entry
+    assert open_detector(entry.label)[:3] == entry[:3]
     assert open_detector(f"{file}:Mine").parameters == {"k": 1, "Scale": 2.0}
     assert open_detector("mine.py:Mine:SCALE=3").label == ("mine.py:Mine:Scale=3.0")
 

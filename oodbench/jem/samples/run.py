@@ -36,7 +36,7 @@ from oodbench.jem.samples.fid import FID
 from oodbench.jem.samples.neighbours import Nearest, compare, open_training
 from oodbench.jem.samples.pictures import film_png, nearest_png, samples_png
 from oodbench.networks.hardware import first_batch_size, fitting_threads, pick_device
-from oodbench.networks.load import load_network
+from oodbench.networks.load import as_network
 from oodbench.networks.network import Network
 from oodbench.scoring import provenance
 from oodbench.scoring.batches import Batches
@@ -204,16 +204,14 @@ def sample(
 def _network(
     model: str | Path | Network, beside: str | Dataset | None, options: dict[str, Any]
 ) -> Network:
-    if isinstance(model, Network):
-        return model
     if options.get("arch") is None:
-        return load_network(model, **options)
+        return as_network(model, **options)
     if beside is None:
         raise InputError(
             "With --arch the size of the images comes from the training set; name it "
             "with --beside."
         )
-    return load_network(model, shape=native_shape(open_dataset(beside)), **options)
+    return as_network(model, shape=native_shape(open_dataset(beside)), **options)
 
 
 def _file(model: str | Path | Network) -> Path:

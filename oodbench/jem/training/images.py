@@ -79,9 +79,7 @@ def gather(
         InputError: A set cannot be used, or too many images are held out.
     """
     dataset = open_dataset(inside)
-    shape = native_shape(dataset)
-    if size is not None:
-        shape = Shape(shape.channels, *size)
+    shape = native_shape(dataset, size)
     alone = len(dataset.splits) == 1
     stage = fit_split(dataset, "train", named=True)
     found = open_images(dataset, stage, shape)

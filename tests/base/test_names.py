@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from oodbench import InputError, Network, run
-from oodbench.runs.names import listed, named_file
+from oodbench.base.names import listed, named_file
 from oodbench.runs.run import default_out
 
 
