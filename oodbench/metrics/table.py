@@ -86,6 +86,8 @@ class Metric:
     """Returns the metric, in [0, 1]."""
     interval: Callable[[Sample], Interval] | None = None
     """Returns its 95 % interval within [0, 1]; None where there is no such method."""
+    method: str = ""
+    """The method of the interval, in a few words for the note below a table."""
     needs_correct: bool = False
     """Whether the sample needs `correct`."""
 
@@ -141,6 +143,7 @@ _ENTRIES = (
         interval=lambda sample: intervals.placements_interval(
             sample.placements, sample.clusters
         ),
+        method="DeLong, logit scale, Student's t",
     ),
     Metric(
         "fpr95",
@@ -149,6 +152,7 @@ _ENTRIES = (
         higher_is_better=False,
         value=lambda sample: ranking.fpr(sample.counts),
         interval=lambda sample: _fpr_interval(sample, "id"),
+        method="threshold and rate binomial; with origins, bootstrap",
     ),
     Metric(
         "fpr95_openood",
@@ -158,6 +162,7 @@ _ENTRIES = (
         higher_is_better=False,
         value=lambda sample: ranking.fpr(sample.mirrored),
         interval=lambda sample: _fpr_interval(sample, "openood"),
+        method="threshold and rate binomial; with origins, bootstrap",
     ),
     Metric(
         "aupr_in",
@@ -166,6 +171,7 @@ _ENTRIES = (
         higher_is_better=True,
         value=lambda sample: ranking.average_precision(sample.counts),
         interval=_aupr_in_interval,
+        method="influence of each image",
     ),
     Metric(
         "aupr_out",
@@ -173,6 +179,7 @@ _ENTRIES = (
         higher_is_better=True,
         value=lambda sample: ranking.average_precision(sample.mirrored),
         interval=_aupr_out_interval,
+        method="influence of each image",
     ),
     Metric(
         "aurc",
@@ -181,6 +188,7 @@ _ENTRIES = (
         higher_is_better=False,
         value=lambda sample: selective.mean_risk(sample.errors),
         interval=_aurc_interval,
+        method="influence of each image",
         needs_correct=True,
     ),
     Metric(
@@ -190,6 +198,7 @@ _ENTRIES = (
         higher_is_better=False,
         value=lambda sample: selective.mean_generalised_risk(sample.errors),
         interval=_augrc_interval,
+        method="influence of each image",
         needs_correct=True,
     ),
 )

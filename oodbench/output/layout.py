@@ -21,11 +21,6 @@ ROLE_ORDER = ("near", "far", "unstated", "covariate", "probe")
 MEAN_ROLES = ("near", "far")
 
 CLASSIFICATION = ("accuracy %", "NLL", "Brier", "ECE %", "adaptive ECE %")
-INTERVAL_METHODS = {
-    "auroc": " (DeLong, logit scale)",
-    "fpr95": " (bootstrap)",
-    "fpr95_openood": " (bootstrap)",
-}
 ROW_FLAGS = ("ties", "few", "even")
 """Flags of one detector on a set; the other flags belong to the set."""
 AUROC_FLAGS = ("few", "even")
@@ -340,9 +335,10 @@ def _notes(
 ) -> list[str]:
     notes = []
     if intervals:
-        method = INTERVAL_METHODS.get(metric, "")
+        method = METRICS[metric].method
+        named = f" ({method})" if method else ""
         notes.append(
-            f"in brackets the 95 % interval{method}, over images, for one checkpoint"
+            f"in brackets the 95 % interval{named}, over images, for one checkpoint"
         )
     flags = {flag for row in rows for flag in row.flags}
     if metric != "auroc":

@@ -200,7 +200,8 @@ def _row(one: Scores) -> Row:
     flags = {
         "ties": ranking.tie_share(np.concatenate([one.inside, one.outside]))
         > MANY_TIES,
-        "few": deciding < intervals.FEW_IMAGES,
+        # No image decides where the scores are separated.
+        "few": 0 < deciding < intervals.FEW_IMAGES,
     }
     raised = tuple(flag for flag, is_raised in flags.items() if is_raised)
     return replace(one.row, values=values, flags=one.row.flags + raised)

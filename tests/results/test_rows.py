@@ -197,7 +197,8 @@ def test_an_auroc_that_few_images_decide_is_flagged(store):
     write_set(store, "in", "in", {"many": many, "few": few, "none": many + 9})
     write_set(store, "far", "far", {"many": many, "few": many, "none": many})
     flagged = {row.detector for row in rows_of(store) if "few" in row.flags}
-    assert flagged == {"few", "none"}
+    # Where the scores are separated no image decides.
+    assert flagged == {"few"}
 
 
 def test_the_role_of_a_set_is_that_of_its_record(store):
