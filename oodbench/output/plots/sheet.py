@@ -20,7 +20,7 @@ from matplotlib.textpath import text_to_path
 
 from oodbench.base.text import printable, short_name, short_note
 from oodbench.metrics.ranking import FloatArray
-from oodbench.output.layout import MARKS, layout
+from oodbench.output.layout import MARKS, ROW_FLAGS, layout
 from oodbench.output.numbers import minus, percent
 from oodbench.results.rows import Row
 
@@ -212,8 +212,9 @@ def label(text: str) -> str:
 
 
 def number_text(row: Row) -> str:
-    """Returns the AUROC of a row in %, with a mark where many scores are tied."""
-    return percent(row.values["auroc"], 1) + MARKS["ties"] * ("ties" in row.flags)
+    """Returns the AUROC of a row in %, with the marks of its flags."""
+    marks = (MARKS[flag] for flag in ROW_FLAGS if flag in row.flags)
+    return percent(row.values["auroc"], 1) + "".join(marks)
 
 
 def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
