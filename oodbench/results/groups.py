@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oodbench.base.files import Record
 from oodbench.results.pair import DistrustedError
-from oodbench.results.schema import CELL, SET, fits
+from oodbench.results.schema import CELL, SET, fits, is_text
 from oodbench.results.store import Cell, CellFile, SetFile
 
 
@@ -38,7 +38,7 @@ class Group:
     inside: StoredSet
     outside: list[StoredSet]
     notes: list[str] = field(default_factory=list)
-    """What is left out, each with the reason."""
+    """What makes numbers doubtful, and what is left out, each with the reason."""
 
 
 def find(
@@ -70,6 +70,8 @@ def find(
         groups.append(Group(inside[0].record["model"]["name"], inside[0], outside))
     _name(groups)
     for group in groups:
+        remarks = group.inside.record["model"].get("remarks", [])
+        group.notes += [f"Warning: {each}" for each in remarks if is_text(each)]
         _read_cells(group, methods)
     return sorted(groups, key=_order), notes
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import oodbench
 from oodbench import Detector, InputError, Network
 from oodbench.base import registry
 from oodbench.results.opened import open_results
@@ -221,3 +222,13 @@ def test_the_record_says_what_decides_the_numbers(run, tmp_path, tiny):
     assert record["set"]["adaptation"] == "none"
     assert record["run"]["device"] == "cpu"
     assert record["model"]["precision"] == "fp32"
+
+
+def test_a_network_that_returns_probabilities_is_noted_in_every_table(tmp_path):
+    layers = torch.nn.Linear(64, 8), torch.nn.Softmax(1)
+    module = torch.nn.Sequential(torch.nn.Flatten(), *layers)
+    network = Network(module, (1, 8, 8), "soft")
+    options = {"out": "digits:8-9", "detectors": "energy", "device": "cpu"}
+    for _ in range(2):  # the second run computes nothing
+        oodbench.run(network, **options, results=tmp_path, quiet=True)
+        assert "probabilities" in oodbench.table(tmp_path)
