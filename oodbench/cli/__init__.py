@@ -110,6 +110,9 @@ def main() -> None:
         with suppress(OSError):
             click.echo(message, err=True, nl=bool(message))
         _drop_output()
+        # Under `python -m`, an interrupt within exec() of a text, as in the making of a
+        # named tuple, would replace the exit code; another exec() resets that.
+        exec("")
     sys.exit(code)
 
 
