@@ -13,6 +13,7 @@ import click
 from oodbench.base.errors import InputError
 from oodbench.base.names import listed
 from oodbench.base.names import split_commas as split_commas
+from oodbench.networks import architectures
 
 if TYPE_CHECKING:
     from oodbench.data.dataset import Dataset
@@ -61,7 +62,7 @@ _CHECKPOINT_OPTIONS = (
     click.option(
         "--arch",
         metavar="NAME",
-        help="Builds the network of a checkpoint: mlp, cnn, jem_wrn, "
+        help=f"Builds the network of a checkpoint: {', '.join(architectures.names())}, "
         "package.module:factory or file.py:factory. The last two run the user's code.",
     ),
     click.option(

@@ -15,7 +15,8 @@ from oodbench.base import user_code
 from oodbench.base.errors import InputError, reason
 from oodbench.base.registry import unknown
 from oodbench.data.dataset import Shape
-from oodbench.networks.architectures import ARCHITECTURES, Settings
+from oodbench.networks import architectures
+from oodbench.networks.architectures import Settings
 from oodbench.networks.fingerprint import code_key
 from oodbench.networks.network import Network
 
@@ -37,7 +38,7 @@ def build(
     """Builds a network to be trained on images of a shape.
 
     Args:
-        arch: A name of `ARCHITECTURES`, `package.module:factory` or `file.py:factory`.
+        arch: A name of `architectures`, `package.module:factory` or `file.py:factory`.
         arguments: Read as literals. An architecture of oodbench also gets the shape
             and the number of classes.
         shape: Of one image.
@@ -67,9 +68,9 @@ def build_own(name: str, settings: Settings) -> nn.Module:
     Raises:
         InputError: There is no such architecture, or none with these settings.
     """
-    _check_own(name)
+    network = architectures.load(name).network
     try:
-        return ARCHITECTURES[name].network(**settings)
+        return network(**settings)
     except InputError:
         raise
     except Exception as error:  # settings of a card can be anything
@@ -91,8 +92,7 @@ def own_settings(
     Raises:
         InputError: There is no such architecture or argument.
     """
-    _check_own(name)
-    known = inspect.signature(ARCHITECTURES[name].network).parameters
+    known = inspect.signature(architectures.load(name).network).parameters
     settings: Settings = {}
     for key, text in arguments.items():
         if key not in known or key in hidden:
@@ -110,7 +110,7 @@ def own_settings(
 
 def inputs_of(name: str, shape: Shape) -> Settings:
     """Returns the arguments by which an architecture gets the shape of its images."""
-    known = inspect.signature(ARCHITECTURES[name].network).parameters
+    known = inspect.signature(architectures.load(name).network).parameters
     both = {"inputs": list(shape), "channels": shape.channels}
     return {key: both[key] for key in both if key in known}
 
@@ -131,7 +131,7 @@ def call_factory(arch: str, arguments: Mapping[str, str]) -> tuple[nn.Module, st
     if not where or not factory:
         raise InputError(
             f"--arch {arch} names no function; write package.module:factory or "
-            f"file.py:factory, or one of: {', '.join(ARCHITECTURES)}."
+            f"file.py:factory, or one of: {', '.join(architectures.names())}."
         )
     try:
         with user_code.imported(where) as module:
@@ -177,14 +177,6 @@ def literal(text: str) -> Literal:
         return text
     parts = value if isinstance(value, tuple) else (value,)
     return value if all(isinstance(part, Plain) for part in parts) else text
-
-
-def _check_own(name: str) -> None:
-    if name not in ARCHITECTURES:
-        raise InputError(
-            f"{unknown('architecture', name, ARCHITECTURES)} Others are built by "
-            "package.module:factory or file.py:factory."
-        )
 
 
 def _check_trainable(module: nn.Module, name: str, shape: Shape, classes: int) -> None:

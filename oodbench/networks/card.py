@@ -27,7 +27,7 @@ class Card(NamedTuple):
     """What a card says of a network; a card says more for its readers."""
 
     name: str
-    """Of `ARCHITECTURES`; empty where the user's code built the network."""
+    """Of `architectures`; empty where the user's code built the network."""
     settings: dict[str, Any]
     """The arguments that build it."""
     factory: str

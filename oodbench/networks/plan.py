@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
-from oodbench.networks.architectures import ARCHITECTURES, Settings, jem_wrn
+from oodbench.networks import architectures
+from oodbench.networks.architectures import Settings, jem_wrn
 from oodbench.networks.build import (
     build_own,
     call_factory,
@@ -96,7 +97,7 @@ def plan_network(
     native = shape if card is None else card.shape
     if native is None:
         raise InputError("the size of its images is not in the file; give a shape.")
-    if arch in ARCHITECTURES:
+    if arch in architectures.names():
         plan = _named(arch, arguments, tensors, native)
     else:
         module, code = call_factory(arch, arguments)
@@ -114,7 +115,7 @@ def _named(
 ) -> Plan:
     """Builds an architecture of oodbench, with the sizes that its tensors have."""
     given, plain = own_settings(name, arguments), _by_plain_name(tensors)
-    family = ARCHITECTURES[name]
+    family = architectures.load(name)
     found = family.recognise(plain, given) or {}
     for shape in _shapes(native):
         settings = {**inputs_of(name, shape), **found, **given}

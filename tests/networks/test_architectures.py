@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import InputError, Joint, Network, Shape
-from oodbench.networks import build, matching
-from oodbench.networks.architectures import ARCHITECTURES, jem_wrn
+from oodbench import InputError, Joint, Network, Shape, load_network
+from oodbench.networks import architectures, build, matching
+from oodbench.networks.architectures import jem_wrn
 from oodbench.networks.architectures.jem_wrn import NORMS, JEMWideResNet
 from oodbench.networks.architectures.mlp import MLP
 
@@ -258,7 +258,35 @@ def test_a_misspelt_activation_is_refused_with_the_nearest():
 
 
 def test_every_architecture_of_a_card_has_its_name():
-    assert set(ARCHITECTURES) == {"cnn", "jem_wrn", "mlp"}
+    assert set(architectures.names()) >= {"cnn", "jem_wrn", "mlp"}
+
+
+LINEAR = """
+import math
+from torch import nn
+class Linear(nn.Sequential):
+    def __init__(self, inputs, *, classes):
+        super().__init__(nn.Flatten(), nn.Linear(math.prod(inputs), classes))
+NETWORK = Linear
+def recognise(tensors, given):
+    return {"classes": len(tensors["1.bias"])}
+"""
+
+
+def test_a_file_in_the_folder_is_an_architecture_for_training_and_loading(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "a_line.py").write_text(LINEAR)
+    (tmp_path / "_helper.py").touch()
+    folders = [*architectures.__path__, str(tmp_path)]
+    monkeypatch.setattr(architectures, "__path__", folders)
+    assert {"a_line", "mlp"} <= set(architectures.names())
+    assert "_helper" not in architectures.names()
+    module, card = build.build("a_line", {}, Shape(1, 2, 2), 3, seed=0)
+    assert card == {"name": "a_line", "inputs": [1, 2, 2], "classes": 3}
+    torch.save(module.state_dict(), tmp_path / "net.pt")
+    network = load_network(tmp_path / "net.pt", arch="a_line", shape=Shape(1, 2, 2))
+    assert network.classes == 3
 
 
 # --- the user's code

@@ -211,13 +211,14 @@ def test_a_long_name_is_cut_in_its_middle():
 
 
 def test_every_format_in_the_folder_is_found_and_writes_listings():
-    assert formats.names() == ["csv", "html", "json", "latex", "markdown", "terminal"]
+    known = {"csv", "html", "json", "latex", "markdown", "terminal"}
+    assert set(formats.names()) >= known
     for name in formats.names():
         writer = formats.load(name)
         text = formats.as_text(writer.listing(HEAD, FIT, "A title", ["a note"]))
         assert "93.66" in text
-        has_place = name not in ("csv", "json")
-        assert formats.is_for_reading(writer) == has_place
+        has_place = formats.is_for_reading(writer)
+        assert has_place or name not in known - {"csv", "json"}
         assert ("A title" in text) == ("a note" in text) == has_place
     with pytest.raises(InputError, match="did you mean 'latex'"):
         formats.load("latx")

@@ -17,6 +17,7 @@ from oodbench.cli.options import (
     size_option,
 )
 from oodbench.cli.recipe_options import recipe_options
+from oodbench.networks import architectures
 
 
 @click.command()
@@ -42,7 +43,8 @@ from oodbench.cli.recipe_options import recipe_options
 @click.option(
     "--arch",
     metavar="NAME or MODULE:FACTORY",
-    help="mlp, cnn, jem_wrn, or a factory of your own.  [default: mlp]",
+    help=f"{', '.join(architectures.names())}, or a factory of your own.  "
+    "[default: mlp]",
 )
 @click.option(
     "--arg",

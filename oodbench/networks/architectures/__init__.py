@@ -1,37 +1,71 @@
-"""The architectures that oodbench builds itself: one family per file.
+"""The architectures that oodbench builds itself, one family per file.
 
-A family's file has the module and `recognise`, which reads the module's arguments off
-a state dict.
+A new file here is a new architecture with the file's name. It has `NETWORK`, the class
+of the module, and `recognise`, which reads the class's arguments from a state dict.
+Files whose names begin with `_` are not architectures.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-from torch import Tensor, nn
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
-from oodbench.networks.architectures import cnn, jem_wrn, mlp
+from oodbench.base.errors import InputError
+from oodbench.base.registry import unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Settings = dict[str, Any]
 """The arguments that build a network."""
+
+
+class Recognise(Protocol):
+    """A function of a family."""
+
+    def __call__(
+        self, tensors: Mapping[str, Tensor], given: Mapping[str, Any], /
+    ) -> Settings | None:
+        """Returns the settings of the network that a state dict belongs to.
+
+        Args:
+            tensors: The state dict.
+            given: The settings that the user gave.
+
+        Returns:
+            None for the state dict of another family.
+        """
 
 
 class Family(NamedTuple):
     """One architecture."""
 
     network: type[nn.Module]
-    recognise: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Settings | None]
-    """Returns the settings of the network that a state dict belongs to.
-
-    The second argument holds the settings that the user gave. The result is None for
-    the state dict of another family.
-    """
+    """Gets `inputs`, the shape of one image, or `channels`, and `classes`."""
+    recognise: Recognise
     unused: tuple[str, ...] = ()
-    """How the names of tensors begin that files have and the network does not."""
+    """How the names of tensors begin that files have and the network does not: the
+    file's `UNUSED`, where it has one."""
 
 
-ARCHITECTURES: Mapping[str, Family] = {
-    "cnn": Family(cnn.CNN, cnn.recognise),
-    "jem_wrn": Family(jem_wrn.JEMWideResNet, jem_wrn.recognise, jem_wrn.UNUSED),
-    "mlp": Family(mlp.MLP, mlp.recognise),
-}
-"""By the names that cards and `--arch` use."""
+def names() -> list[str]:
+    """Returns the names that cards and `--arch` use, sorted; imports no family."""
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def load(name: str) -> Family:
+    """Returns an architecture.
+
+    Raises:
+        InputError: There is no such architecture.
+    """
+    if name not in names():
+        raise InputError(
+            f"{unknown('architecture', name, names())} Others are built by "
+            "package.module:factory or file.py:factory."
+        )
+    module = cast(Any, import_module(f"{__name__}.{name}"))
+    return Family(module.NETWORK, module.recognise, getattr(module, "UNUSED", ()))

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from oodbench.networks.architectures.activations import activation as new_activation
+from oodbench.networks.architectures._activations import activation as new_activation
 
 
 class CNN(nn.Sequential):
@@ -42,6 +42,9 @@ class CNN(nn.Sequential):
             layers.append(new_activation(activation))
         head = nn.Linear(widths[-1], classes)
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+
+
+NETWORK = CNN
 
 
 def recognise(

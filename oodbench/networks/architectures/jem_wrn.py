@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
-from oodbench.networks.architectures.activations import activation as new_activation
+from oodbench.networks.architectures._activations import activation as new_activation
 from oodbench.networks.network import Joint
 
 # Other Wide ResNets have no bias in their convolutions, and other names.
@@ -187,6 +187,9 @@ class JEMWideResNet(nn.Module):
         if not self.unconditional:
             return logits
         return Joint(logits, self.energy_output(features).squeeze(1))
+
+
+NETWORK = JEMWideResNet
 
 
 def recognise(

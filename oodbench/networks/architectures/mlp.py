@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from oodbench.networks.architectures.activations import activation as new_activation
+from oodbench.networks.architectures._activations import activation as new_activation
 
 
 class MLP(nn.Sequential):
@@ -38,6 +38,9 @@ class MLP(nn.Sequential):
             layers += [nn.Linear(entering, leaving), new_activation(activation)]
         last = hidden[-1] if hidden else math.prod(inputs)
         super().__init__(*layers, nn.Linear(last, classes))
+
+
+NETWORK = MLP
 
 
 def recognise(
