@@ -1,9 +1,15 @@
 """Measured rows as a pandas DataFrame."""
 
+from dataclasses import fields
+
 import pandas as pd
 
 from oodbench.results.opened import RESULTS, Results, Source, folder_of, of_sets
+from oodbench.results.rows import Row
 from oodbench.results.store import Store
+
+NAMES = ["model", "inside", "outside", "detector"]
+"""What identifies a row. The metrics follow, so that a notebook shows them."""
 
 
 def rows(results: Source = RESULTS) -> pd.DataFrame:
@@ -13,9 +19,10 @@ def rows(results: Source = RESULTS) -> pd.DataFrame:
         results: The folder, or what `run` returned.
 
     Returns:
-        Columns: `model`, `inside`, `outside`, `role`, `detector`, `control`,
-        `images_in`, `images_out`, `failure`, `flags`, `clusters_out`, and every metric
-        in [0, 1] with the ends of its 95 % interval as `NAME_low` and `NAME_high`.
+        Columns: `model`, `inside`, `outside`, `detector`; every metric in [0, 1], from
+        `auroc` on, each with the ends of its 95 % interval as `NAME_low` and
+        `NAME_high`; `role`, `control`, `images_in`, `images_out`, `failure`, `flags`,
+        `clusters_out`.
         `attrs["notes"]` lists what is left out, each with the reason.
 
     Raises:
@@ -24,7 +31,10 @@ def rows(results: Source = RESULTS) -> pd.DataFrame:
     if not isinstance(results, Results):
         folder = folder_of(results)
         results = of_sets(Store(folder).sets(), results=folder)
-    records = [vars(row) | row.values for one in results.measured for row in one.rows]
-    frame = pd.DataFrame(records).drop(columns="values", errors="ignore")
+    found = [row for one in results.measured for row in one.rows]
+    about = pd.DataFrame(map(vars, found), columns=[each.name for each in fields(Row)])
+    values = pd.DataFrame([row.values for row in found])
+    others = about.drop(columns=[*NAMES, "values"])
+    frame = pd.concat([about[NAMES], values, others], axis=1)
     frame.attrs["notes"] = list(results.notes)
     return frame

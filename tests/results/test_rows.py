@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from oodbench import rows
 from oodbench.base.files import folder_name
 from oodbench.metrics import ranking
 from oodbench.metrics.intervals import Clusters, delong_interval
@@ -244,3 +245,22 @@ def test_every_file_is_read_once(store, group, monkeypatch):
     results = of_sets(store.sets())
     assert results.measured is results.measured
     assert len(seen) == len(set(seen)) == 18
+
+
+def test_a_data_frame_begins_with_the_names_and_the_auroc(store):
+    write_set(store, "in", "in", {"a": INSIDE, "b": INSIDE})
+    write_set(store, "near", "near", {"b": NEAR, "a": "no memory"})
+    frame = rows(store.root)
+    assert frame.detector.tolist() == ["a", "b"]
+    names = ["model", "inside", "outside", "detector"]
+    metrics = ["auroc", "auroc_low", "auroc_high", "fpr95"]
+    assert frame.columns[:8].tolist() == names + metrics
+    assert frame.columns[-1] == "clusters_out"
+    assert frame.failure.tolist() == ["no memory", ""]
+    assert frame.auroc.isna().tolist() == [True, False]
+
+
+def test_a_data_frame_without_results_has_no_rows(store):
+    frame = rows(store.root)
+    assert len(frame) == 0
+    assert {"model", "detector", "failure"} <= set(frame)
