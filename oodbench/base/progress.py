@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol
 
@@ -38,6 +39,8 @@ def unwatched(stage: str, steps: int) -> Tell:
 class Progress:
     """Shows stages of work on stderr: bars in a terminal or notebook, else some lines.
 
+    A notebook needs the package ipywidgets for bars.
+
     It is a `Watch` within its `with` block:
 
         with Progress() as progress:
@@ -47,7 +50,7 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._draws = not quiet and (_is_terminal() or "ipykernel" in sys.modules)
+        self._draws = not quiet and (_is_terminal() or _is_notebook())
         self._stack = ExitStack()
 
     def __enter__(self) -> Progress:
@@ -101,6 +104,11 @@ class Progress:
 
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _is_notebook() -> bool:
+    # Without ipywidgets rich prints a warning for every bar instead of the bars.
+    return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
 
 
 def _lines(stage: str, total: int) -> Tell:
