@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from oodbench import Shape, Split, load_network
 from oodbench.cli.options import numbers
-from oodbench.metrics.ranking import summary
+from oodbench.metrics.ranking import auroc
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
 
@@ -44,7 +44,7 @@ def oodbench_run(network, images, batch_size, names):
             engine.score(Split(part), has_labels=False, tell=quiet).scores
             for part in (images[:half], images[half:])
         )
-        return {name: summary(inside[name], outside[name])["auroc"] for name in names}
+        return {name: auroc(inside[name], outside[name]) for name in names}
 
     return run
 

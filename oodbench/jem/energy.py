@@ -84,19 +84,6 @@ def log_p_x_given_y(joint: Joint, log_p_y: Tensor | None = None) -> Tensor:
     return log_p_xy(joint) - log_p_y
 
 
-def energy_x(joint: Joint) -> Tensor:
-    """Returns E(x) = −log p(x) − log Z, `[N]`."""
-    return -log_p_x(joint)
-
-
-def energy_xy(joint: Joint) -> Tensor:
-    """Returns E(x, y) = −log p(x, y) − log Z, `[N, K]`.
-
-    In a conditional model it is −f(x)[y].
-    """
-    return -log_p_xy(joint)
-
-
 def free_energy(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Returns E(x; T) = −T · LogSumExp_y(f(x)[y] / T), `[N]`, from logits `[N, K]`.
 

@@ -75,32 +75,6 @@ class Spread(NamedTuple):
         return float(2 * stdtr(self.freedom, -abs(value) / math.sqrt(self.variance)))
 
 
-def delong_variance(
-    id_scores: ArrayLike, ood_scores: ArrayLike, clusters: Clusters = INDEPENDENT
-) -> float:
-    """Returns the variance of the AUROC over samples of images, at least 0.
-
-    An image's placement is the share of the other class that it outscores; the AUROC
-    is the mean placement, and its variance is the sum of the variances of the two
-    classes (DeLong, DeLong and Clarke-Pearson, Biometrics, 1988). Placements come from
-    sorted scores rather than from all pairs, O((N + M) log(N + M)) as with the
-    mid-ranks of Sun and Xu (IEEE Signal Processing Letters, 2014).
-
-    Args:
-        id_scores: `[N]`, finite.
-        ood_scores: `[M]`, finite.
-        clusters: Images that share an origin; they count together (Obuchowski,
-            Biometrics, 1997).
-
-    Returns:
-        Infinity where a class has a single image, since its spread is unknown.
-
-    >>> delong_variance([3, 2], [1, 2])  # placements 1, 3/4 and 0, 1/4: 2 · 1/32 / 2
-    0.03125
-    """
-    return spread(placements(id_scores, ood_scores), clusters).variance
-
-
 def delong_interval(
     id_scores: ArrayLike,
     ood_scores: ArrayLike,
@@ -195,7 +169,11 @@ def few_decide(means: Placements, clusters: Clusters = INDEPENDENT) -> float:
 
 
 def placements(id_scores: ArrayLike, ood_scores: ArrayLike) -> Placements:
-    """Returns the placements of `[N]` ID and `[M]` OOD scores, in their order."""
+    """Returns the placements of `[N]` ID and `[M]` OOD scores, in their order.
+
+    They come from sorted scores rather than from all pairs, O((N + M) log(N + M)) as
+    with the mid-ranks of Sun and Xu (IEEE Signal Processing Letters, 2014).
+    """
     places = places_of(id_scores, ood_scores)
     return placements_at(places, counts_of(places))
 
@@ -209,11 +187,6 @@ def placements_at(places: Places, counts: Counts) -> Placements:
         (2 * negatives[-1] - above[1][places.inside]) / (2 * negatives[-1]),
         above[0][places.outside] / (2 * positives[-1]),
     )
-
-
-def spread(means: Placements, clusters: Clusters = INDEPENDENT) -> Spread:
-    """Returns how far the mean of placements, or of differences of them, varies."""
-    return spread_of(deviations(means, clusters))
 
 
 def spread_of_difference(
@@ -256,6 +229,10 @@ def spread_of(
     units: Sequence[FloatArray], missed: Sequence[float] | None = None
 ) -> Spread:
     """Returns the spread of a mean from its deviations in each class.
+
+    Its variance is the sum of the variances of the two classes (DeLong, DeLong and
+    Clarke-Pearson, Biometrics, 1988). Images that share an origin count together
+    (Obuchowski, Biometrics, 1997).
 
     Args:
         units: For each class the deviations `[K]`.

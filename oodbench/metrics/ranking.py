@@ -24,14 +24,6 @@ the energy paper (Liu, Wang, Owens and Li, NeurIPS 2020, arXiv 2010.03759). open
 OOD images, as in OpenOOD (Yang et al., NeurIPS 2022, arXiv 2210.07242).
 """
 
-Rule = Literal["reach", "nearest"]
-"""Which point of the ROC curve has the wanted rate.
-
-reach: the first one that reaches it. nearest: the one whose rate is nearest, which may
-lie below, as in the code of Outlier Exposure (Hendrycks, Mazeika and Dietterich, ICLR
-2019, arXiv 1812.04606) and of the papers that borrowed it.
-"""
-
 # Far below one image in any set, far above the rounding of a rate such as 1 - 0.7.
 _ROUNDING = 1e-12
 
@@ -110,30 +102,25 @@ def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     return area(count(id_scores, ood_scores))
 
 
-def aupr_in(
-    id_scores: ArrayLike, ood_scores: ArrayLike, *, as_drawn: bool = False
-) -> float:
+def aupr_in(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """Returns the average precision with ID images as positives, in (0, 1].
 
     The sum of precisions, each times the step in recall before it: a straight line
     between two points of the curve would promise too much (Davis and Goadrich, ICML
-    2006).
+    2006). Both classes weigh the same, so that sets of different sizes can be compared
+    and chance is 0.5.
 
     Args:
         id_scores: `[N]`.
         ood_scores: `[M]`.
-        as_drawn: Takes the classes in the ratio N : M. Else both weigh the same, so
-            that sets of different sizes can be compared and chance is 0.5.
 
     >>> aupr_in([3, 1], [2])  # precision 1 up to recall 1/2, then 1 / (1 + 1)
     0.75
     """
-    return average_precision(count(id_scores, ood_scores), as_drawn)
+    return average_precision(count(id_scores, ood_scores))
 
 
-def aupr_out(
-    id_scores: ArrayLike, ood_scores: ArrayLike, *, as_drawn: bool = False
-) -> float:
+def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     """Returns the average precision with OOD images as positives, in (0, 1].
 
     It is `aupr_in` of the negated scores with the classes swapped.
@@ -141,7 +128,7 @@ def aupr_out(
     >>> aupr_out([3, 1], [2])  # at recall 1 there are half of the ID images too
     0.6666666666666666
     """
-    return average_precision(count(id_scores, ood_scores).mirrored(), as_drawn)
+    return average_precision(count(id_scores, ood_scores).mirrored())
 
 
 def fpr_at_tpr(
@@ -150,20 +137,19 @@ def fpr_at_tpr(
     *,
     tpr: float = 0.95,
     convention: Convention = "id",
-    rule: Rule = "reach",
 ) -> float:
     """Returns the share of negatives that a threshold takes for positives, in [0, 1].
 
     With convention `id`, OOD images that are accepted where the share `tpr` of the ID
     images is; with `openood`, ID images that are rejected where the share `tpr` of the
-    OOD images is. Nothing is interpolated.
+    OOD images is. Nothing is interpolated: the threshold is the highest that gives the
+    share or more.
 
     Args:
         id_scores: `[N]`.
         ood_scores: `[M]`.
         tpr: The wanted share of the positives, in (0, 1].
         convention: Which class is positive.
-        rule: Which threshold is meant where none gives that share exactly.
 
     >>> fpr_at_tpr([4, 3, 2, 1], [2.5, 0], tpr=0.75)  # the threshold is 2
     0.5
@@ -171,7 +157,7 @@ def fpr_at_tpr(
     if convention not in ("id", "openood"):
         raise InputError(f"No convention {convention!r}; take 'id' or 'openood'.")
     counts = count(id_scores, ood_scores)
-    return fpr(counts if convention == "id" else counts.mirrored(), tpr, rule)
+    return fpr(counts if convention == "id" else counts.mirrored(), tpr)
 
 
 def threshold_at_tpr(id_scores: ArrayLike, tpr: float = 0.95) -> float:
@@ -199,22 +185,6 @@ def roc_curve(id_scores: ArrayLike, ood_scores: ArrayLike) -> RocCurve:
         tpr=counts.positives / counts.positives[-1],
         thresholds=_thresholds(id_scores, ood_scores),
     )
-
-
-def summary(id_scores: ArrayLike, ood_scores: ArrayLike) -> dict[str, float]:
-    """Returns the metrics of a table from `[N]` ID and `[M]` OOD scores.
-
-    AUPR is at 50 % prevalence; `fpr95` has the convention `id`.
-    """
-    counts = count(id_scores, ood_scores)
-    mirrored = counts.mirrored()
-    return {
-        "auroc": area(counts),
-        "aupr_in": average_precision(counts),
-        "aupr_out": average_precision(mirrored),
-        "fpr95": fpr(counts),
-        "fpr95_openood": fpr(mirrored),
-    }
 
 
 def tie_share(scores: ArrayLike) -> float:
@@ -265,29 +235,19 @@ def area(counts: Counts) -> float:
     return int(np.sum(np.diff(negatives) * above)) / (2 * pairs)
 
 
-def average_precision(counts: Counts, as_drawn: bool = False) -> float:
+def average_precision(counts: Counts) -> float:
     """Returns the average precision, in (0, 1]; see `aupr_in`."""
     positives, negatives = counts
     # Each class times the size of the other makes their totals equal, and stays exact.
-    weights = (1, 1) if as_drawn else (negatives[-1], positives[-1])
-    true, false = weights[0] * positives[1:], weights[1] * negatives[1:]
+    true, false = negatives[-1] * positives[1:], positives[-1] * negatives[1:]
     steps = np.diff(positives)
     return float(np.sum(steps * (true / (true + false))) / positives[-1])
 
 
-def fpr(counts: Counts, tpr: float = 0.95, rule: Rule = "reach") -> float:
+def fpr(counts: Counts, tpr: float = 0.95) -> float:
     """Returns the share of negatives at a share of positives; see `fpr_at_tpr`."""
     positives, negatives = counts
-    reached = positives / positives[-1]
-    if rule == "reach":
-        point = _first_reaching(reached, tpr)
-    elif rule == "nearest":
-        # As published: down from the first full recall, so that of equally near points
-        # the one with the most false positives is taken.
-        full = int(np.argmax(reached))
-        point = full - int(np.argmin(np.abs(reached[full:0:-1] - tpr)))
-    else:
-        raise InputError(f"No rule {rule!r}; take 'reach' or 'nearest'.")
+    point = _first_reaching(positives / positives[-1], tpr)
     return int(negatives[point]) / int(negatives[-1])
 
 

@@ -67,8 +67,6 @@ def test_the_parts_of_the_joint_density_add_up(model):
     torch.testing.assert_close(
         p_xy - p_x[:, None], energy.log_p_y_given_x(joint), **EXACT
     )
-    assert torch.equal(energy.energy_x(joint), -p_x)
-    assert torch.equal(energy.energy_xy(joint), -p_xy)
 
 
 def test_a_conditional_models_joint_density_is_its_logits():

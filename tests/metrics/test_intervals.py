@@ -8,12 +8,13 @@ from scipy import special, stats
 
 from oodbench import InputError
 from oodbench.metrics.intervals import (
+    INDEPENDENT,
     Clusters,
     delong_interval,
-    delong_variance,
+    deviations,
     few_decide,
     placements,
-    spread,
+    spread_of,
 )
 from oodbench.metrics.ranking import auroc
 
@@ -22,6 +23,14 @@ levels = st.lists(st.integers(0, 9), min_size=2, max_size=30)
 
 def normal(n, mean):
     return np.random.default_rng(n).normal(mean, 1, n)
+
+
+def spread(id_scores, ood_scores, clusters=INDEPENDENT):
+    return spread_of(deviations(placements(id_scores, ood_scores), clusters))
+
+
+def variance(id_scores, ood_scores, clusters=INDEPENDENT):
+    return spread(id_scores, ood_scores, clusters).variance
 
 
 def naive_variance(id_scores, ood_scores):
@@ -34,7 +43,7 @@ def naive_variance(id_scores, ood_scores):
 
 @given(levels, levels)
 def test_the_variance_is_that_of_all_pairs(id_scores, ood_scores):
-    assert delong_variance(id_scores, ood_scores) == pytest.approx(
+    assert variance(id_scores, ood_scores) == pytest.approx(
         naive_variance(id_scores, ood_scores), abs=1e-12
     )
 
@@ -141,7 +150,7 @@ def test_tied_scores_leave_the_auroc_as_open_as_their_number_allows():
 
 @pytest.mark.parametrize("pair", [([1], [0]), ([1], [0, 2]), ([1, 2], [0])])
 def test_a_single_image_says_nothing(pair):
-    assert delong_variance(*pair) == np.inf
+    assert variance(*pair) == np.inf
     assert delong_interval(*pair) == (0, 1)
 
 
@@ -151,7 +160,7 @@ def test_a_level_outside_0_to_1_is_refused(level):
         delong_interval([1, 2], [0, 1], level=level)
 
 
-@pytest.mark.parametrize("function", [delong_variance, delong_interval])
+@pytest.mark.parametrize("function", [placements, delong_interval])
 def test_unusable_scores_are_refused(function):
     with pytest.raises(InputError, match=r"id_scores .* first at index 1"):
         function([0, np.nan], [1, 2])
@@ -169,17 +178,18 @@ def test_either_row_of_placements_has_the_auroc_as_its_mean(id_scores, ood_score
 @given(levels, levels)
 def test_images_that_are_clusters_of_one_are_images(id_scores, ood_scores):
     singles = Clusters(np.arange(len(id_scores)), np.arange(len(ood_scores)))
-    assert delong_variance(id_scores, ood_scores, singles) == pytest.approx(
-        delong_variance(id_scores, ood_scores), abs=1e-12
+    assert variance(id_scores, ood_scores, singles) == pytest.approx(
+        variance(id_scores, ood_scores), abs=1e-12
     )
 
 
 def test_copies_of_images_in_clusters_change_neither_variance_nor_freedom():
     id_scores, ood_scores = normal(30, 1), normal(20, 0)
     once = Clusters(np.arange(30), np.arange(20))
-    found = spread(placements(id_scores, ood_scores), once)
+    found = spread(id_scores, ood_scores, once)
     thrice = spread(
-        placements(np.repeat(id_scores, 3), np.repeat(ood_scores, 3)),
+        np.repeat(id_scores, 3),
+        np.repeat(ood_scores, 3),
         Clusters(*(np.repeat(labels, 3) for labels in once)),
     )
     assert thrice == pytest.approx(found)
@@ -211,7 +221,7 @@ def test_separated_clusters_are_bounded_by_their_number():
 
 def test_clusters_of_other_images_are_refused():
     with pytest.raises(InputError, match="one number for each of 3 images"):
-        delong_variance([1, 2, 3], [0, 1], Clusters([0, 1], None))
+        variance([1, 2, 3], [0, 1], Clusters([0, 1], None))
 
 
 @given(levels, levels)

@@ -13,7 +13,6 @@ from oodbench.metrics.ranking import (
     auroc,
     fpr_at_tpr,
     roc_curve,
-    summary,
     threshold_at_tpr,
     tie_share,
 )
@@ -44,6 +43,13 @@ PAIRS = {
 pairs = pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
 
 
+def all_metrics(id_scores, ood_scores):
+    found = (metric(id_scores, ood_scores) for metric in (auroc, aupr_in, aupr_out))
+    conventions = ("id", "openood")
+    fprs = (fpr_at_tpr(id_scores, ood_scores, convention=c) for c in conventions)
+    return [*found, *fprs]
+
+
 def labelled(pair):
     """Returns labels, scores and the weights that make both classes equally heavy."""
     sizes = [scores.size for scores in pair]
@@ -56,12 +62,6 @@ def naive_auroc(id_scores, ood_scores):
     return sum(pairs) / len(pairs)
 
 
-def naive_operating_points(id_scores, ood_scores):
-    """Yields (TPR, FPR) of accepting `score >= t` at every score t, descending."""
-    for t in sorted({*id_scores, *ood_scores}, reverse=True):
-        yield np.mean(np.array(id_scores) >= t), np.mean(np.array(ood_scores) >= t)
-
-
 @pairs
 def test_auroc_equals_that_of_scikit_learn(pair):
     labels, scores, _ = labelled(pair)
@@ -70,15 +70,13 @@ def test_auroc_equals_that_of_scikit_learn(pair):
 
 
 @pairs
-@pytest.mark.parametrize("as_drawn", [False, True])
-def test_aupr_equals_that_of_scikit_learn(pair, as_drawn):
-    labels, scores, balance = labelled(pair)
-    weights = None if as_drawn else balance
+def test_aupr_equals_that_of_scikit_learn(pair):
+    labels, scores, weights = labelled(pair)
     precision = sklearn_metrics.average_precision_score
-    assert aupr_in(*pair, as_drawn=as_drawn) == pytest.approx(
+    assert aupr_in(*pair) == pytest.approx(
         precision(labels, scores, sample_weight=weights), abs=1e-12
     )
-    assert aupr_out(*pair, as_drawn=as_drawn) == pytest.approx(
+    assert aupr_out(*pair) == pytest.approx(
         precision(1 - labels, -scores, sample_weight=weights), abs=1e-12
     )
 
@@ -105,17 +103,6 @@ def test_fpr_is_that_of_the_first_point_of_scikit_learns_curve(pair, tpr):
         )
 
 
-@pairs
-def test_summary_holds_the_metrics_one_by_one(pair):
-    assert summary(*pair) == {
-        "auroc": auroc(*pair),
-        "aupr_in": aupr_in(*pair),
-        "aupr_out": aupr_out(*pair),
-        "fpr95": fpr_at_tpr(*pair),
-        "fpr95_openood": fpr_at_tpr(*pair, convention="openood"),
-    }
-
-
 @given(levels, levels)
 def test_auroc_counts_pairs_and_tied_ones_half(id_scores, ood_scores):
     expected = naive_auroc(id_scores, ood_scores)
@@ -127,7 +114,7 @@ def test_no_increasing_map_changes_a_bit(id_scores, ood_scores, images):
     images = np.sort(images)
     assume(np.all(images[:-1] < images[1:]))
     mapped = images[id_scores], images[ood_scores]
-    assert summary(*mapped) == summary(id_scores, ood_scores)
+    assert all_metrics(*mapped) == all_metrics(id_scores, ood_scores)
 
 
 @given(st.lists(finite_floats, min_size=1), st.lists(finite_floats, min_size=1))
@@ -136,13 +123,11 @@ def test_negated_scores_have_one_minus_the_auroc(id_scores, ood_scores):
     assert negated == pytest.approx(1 - auroc(id_scores, ood_scores), abs=1e-15)
 
 
-@given(levels, levels, rates, st.sampled_from(["reach", "nearest"]))
-def test_the_fpr_conventions_mirror_each_other(id_scores, ood_scores, tpr, rule):
-    openood = fpr_at_tpr(
-        id_scores, ood_scores, tpr=tpr, convention="openood", rule=rule
-    )
+@given(levels, levels, rates)
+def test_the_fpr_conventions_mirror_each_other(id_scores, ood_scores, tpr):
+    openood = fpr_at_tpr(id_scores, ood_scores, tpr=tpr, convention="openood")
     assert openood == fpr_at_tpr(
-        np.negative(ood_scores), np.negative(id_scores), tpr=tpr, rule=rule
+        np.negative(ood_scores), np.negative(id_scores), tpr=tpr
     )
 
 
@@ -163,26 +148,6 @@ def test_the_threshold_at_tpr_is_the_operating_point_of_the_fpr(
     assert fpr_at_tpr(id_scores, ood_scores, tpr=tpr) == accepted
 
 
-@given(levels, levels, rates)
-def test_the_nearest_rule_takes_the_higher_tpr_and_then_the_higher_fpr(
-    id_scores, ood_scores, tpr
-):
-    points = list(naive_operating_points(id_scores, ood_scores))
-    full = next(index for index, point in enumerate(points) if point[0] == 1)
-    nearest = min(
-        points[: full + 1],
-        key=lambda point: (abs(point[0] - tpr), -point[0], -point[1]),
-    )
-    assert fpr_at_tpr(id_scores, ood_scores, tpr=tpr, rule="nearest") == nearest[1]
-
-
-def test_the_nearest_rule_may_stay_below_the_rate():
-    id_scores, ood_scores = range(16), [20, 0, 0, -1]
-    # 15 of 16 is 0.9375, nearer to 0.95 than all 16; the threshold is 1, not 0.
-    assert fpr_at_tpr(id_scores, ood_scores, rule="nearest") == 0.25
-    assert fpr_at_tpr(id_scores, ood_scores, rule="reach") == 0.75
-
-
 def test_both_fpr_conventions_on_an_example_by_hand():
     id_scores, ood_scores = [9, 8, 7, 3], [6, 5, 4, 1]
     # All ID images are accepted from 3 on, with three of the OOD images.
@@ -191,24 +156,19 @@ def test_both_fpr_conventions_on_an_example_by_hand():
     assert fpr_at_tpr(id_scores, ood_scores, convention="openood") == 0.25
 
 
-def test_aupr_by_hand_balanced_and_as_drawn():
+def test_aupr_by_hand():
     id_scores, ood_scores = [3, 1], [2, 2, 2, 0]
-    # Precision at recall 1/2 is 1. At recall 1 it is 2 of 5 images as drawn; balanced,
-    # all ID images stand against three quarters of the OOD ones.
-    assert aupr_in(id_scores, ood_scores, as_drawn=True) == pytest.approx(0.7)
+    # Precision at recall 1/2 is 1. At recall 1 all ID images stand against three
+    # quarters of the OOD ones.
     assert aupr_in(id_scores, ood_scores) == pytest.approx((1 + 4 / 7) / 2)
 
 
 def test_all_tied_scores_are_chance():
-    chance = summary([1] * 5, [1] * 8)
-    assert chance["auroc"] == chance["aupr_in"] == chance["aupr_out"] == 0.5
-    assert chance["fpr95"] == chance["fpr95_openood"] == 1.0
+    assert all_metrics([1] * 5, [1] * 8) == [0.5, 0.5, 0.5, 1, 1]
 
 
 def test_perfect_separation_has_no_error():
-    perfect = summary([2, 3], [0, 1])
-    assert perfect["auroc"] == perfect["aupr_in"] == perfect["aupr_out"] == 1.0
-    assert perfect["fpr95"] == perfect["fpr95_openood"] == 0.0
+    assert all_metrics([2, 3], [0, 1]) == [1, 1, 1, 0, 0]
 
 
 def test_scores_far_below_zero_keep_their_auroc():
@@ -238,7 +198,7 @@ def test_float32_integers_and_lists_are_taken():
 
 def test_inputs_stay_as_they_are():
     id_scores, ood_scores = np.array([1.0, 3.0, 2.0]), np.array([2.0, 0.0])
-    summary(id_scores, ood_scores)
+    all_metrics(id_scores, ood_scores)
     assert id_scores.tolist() == [1, 3, 2]
     assert ood_scores.tolist() == [2, 0]
 
@@ -249,7 +209,7 @@ def test_tie_share_counts_the_images_that_share_a_score():
     assert tie_share([0.0, -0.0]) == 1
 
 
-@pytest.mark.parametrize("metric", [auroc, aupr_in, aupr_out, fpr_at_tpr, summary])
+@pytest.mark.parametrize("metric", [auroc, aupr_in, aupr_out, fpr_at_tpr])
 def test_an_unusable_score_is_named_by_its_place(metric):
     with pytest.raises(InputError, match=r"ood_scores .* 2 of 4 places.* at index 1"):
         metric([1, 2], [0, np.nan, 3, -np.inf])
@@ -276,7 +236,6 @@ def test_scores_must_be_a_row_of_finite_numbers(scores, message):
         ({"tpr": 95}, "rate of 95 "),
         ({"tpr": np.nan}, "rate of nan "),
         ({"convention": "ood"}, "No convention 'ood'"),
-        ({"rule": "first"}, "No rule 'first'"),
     ],
 )
 def test_an_unknown_option_is_refused(options, message):

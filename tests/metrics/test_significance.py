@@ -9,8 +9,9 @@ from oodbench import InputError
 from oodbench.metrics.intervals import (
     INDEPENDENT,
     Clusters,
-    delong_variance,
+    deviations,
     placements,
+    spread_of,
 )
 from oodbench.metrics.significance import (
     Difference,
@@ -75,7 +76,10 @@ def test_swapping_the_detectors_mirrors_the_difference():
 def test_unrelated_detectors_add_their_variances():
     inside, outside = correlated(0, 3000, 3000, 1, 0.5, rho=0)
     found = difference(inside, outside)
-    both = sum(delong_variance(i, o) for i, o in zip(inside, outside, strict=True))
+    both = sum(
+        spread_of(deviations(placements(*pair), INDEPENDENT)).variance
+        for pair in zip(inside, outside, strict=True)
+    )
     assert found.high - found.low == pytest.approx(2 * 1.96 * both**0.5, rel=0.03)
 
 
