@@ -10,13 +10,14 @@ from torch import Tensor
 
 from oodbench import Dataset, Detector, Need, Split, testing
 from oodbench.base import registry
+from oodbench.base.defaults import INSIDE
 from oodbench.cli import oodbench
 from oodbench.runs import run
 
 BUILT_IN = [
     one.name for one in registry.listings("detectors") if one.package == "oodbench"
 ]
-SETS = ["digits", *run.default_out(run.INSIDE)]
+SETS = ["digits", *run.default_out(INSIDE)]
 
 
 @pytest.mark.parametrize("check", testing.DETECTOR_CHECKS)

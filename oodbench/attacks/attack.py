@@ -15,6 +15,7 @@ from oodbench.attacks.methods.square import Square
 from oodbench.attacks.plan import DETECTORS, Plan, Task
 from oodbench.attacks.record import Attacked, Journal, record_path
 from oodbench.attacks.suite import Suite
+from oodbench.base.defaults import INSIDE, MODELS
 from oodbench.base.errors import InputError
 from oodbench.base.names import listed
 from oodbench.base.progress import Watch, unwatched
@@ -23,9 +24,6 @@ from oodbench.data.image_set import native_shape
 from oodbench.data.spec import open_dataset
 from oodbench.networks.hardware import pick_device
 from oodbench.networks.load import Model, as_network
-
-MODELS = ("jem-digits", "ce-digits")
-INSIDE = "digits:0-7"
 
 
 def attack(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from oodbench.base.defaults import INSIDE, MODELS, RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.names import listed
 from oodbench.base.names import split_commas as split_commas
 from oodbench.networks import architectures
-
-if TYPE_CHECKING:
-    from oodbench.data.dataset import Dataset
-    from oodbench.networks.network import Network
 
 device_option = click.option(
     "--device",
@@ -27,35 +24,86 @@ device_option = click.option(
     help="auto takes a GPU where there is one.",
 )
 
+
+def _models(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[str]:
+    # Not split_commas, since a file's name may have a comma.
+    names = [name for text in texts for name in listed(text)]
+    if not names:
+        raise InputError("--model names no model; leave it out for the bundled ones.")
+    return names
+
+
+def _size(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
+    if match is None:
+        raise InputError(f"--size must be N or HxW in pixels, not {text!r}.")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def comma_list(
+    _: click.Context, __: click.Parameter, texts: Sequence[str]
+) -> list[str]:
+    """Returns the parts of all comma lists."""
+    return split_commas(texts)
+
+
+def set_list(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[str]:
+    """Returns the sets of all comma lists; a set may have a comma in its parameters."""
+    from oodbench.data.spec import split_specs
+
+    return split_specs(texts)
+
+
 models_option = click.option(
     "--model",
     "models",
     multiple=True,
+    callback=_models,
+    default=[",".join(MODELS)],
+    show_default=True,
     metavar="[NAME=]MODEL,…",
-    help="Files or bundled names; NAME replaces a file's name in tables.  "
-    "[default: jem-digits,ce-digits]",
+    help="Files or bundled names; NAME replaces a file's name in tables.",
 )
 inside_option = click.option(
     "--in",
     "inside",
+    default=INSIDE,
+    show_default=True,
     metavar="SET",
-    help="The in-distribution set.  [default: digits:0-7]",
+    help="The in-distribution set.",
 )
 size_option = click.option(
     "--size",
+    callback=_size,
     metavar="N or HxW",
     help="Size of the images that the network takes.  [default: size of --in]",
+)
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Take only N images of each split, for a quick trial.",
+)
+batch_size_option = click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Images per pass; halved when memory runs out.  "
+    "[default: by the size of the images]",
 )
 
 results_option = click.option(
     "--results",
     type=click.Path(path_type=Path),
-    default=Path("results/runs"),
+    default=RESULTS,
     show_default=True,
     help="Folder of the stored scores.",
 )
 results_argument = click.argument(
-    "results", type=click.Path(path_type=Path), default=Path("results/runs")
+    "results", type=click.Path(path_type=Path), default=RESULTS
 )
 
 _CHECKPOINT_OPTIONS = (
@@ -147,41 +195,3 @@ def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         raise InputError(
             f"{option} must be numbers separated by commas, not {text!r}."
         ) from None
-
-
-def networks(
-    models: Iterable[str],
-    inside: Dataset,
-    checkpoint: Mapping[str, Any],
-    size: str | None = None,
-) -> Iterator[Network]:
-    """Yields the networks that --model names, the bundled ones where it names none.
-
-    Args:
-        models: As the command line gives them.
-        inside: Its images give their size where a checkpoint and `size` do not.
-        checkpoint: What `checkpoint_options` gives.
-        size: The value of --size.
-    """
-    from oodbench.data.image_set import native_shape
-    from oodbench.networks.load import as_network
-    from oodbench.runs.run import MODELS
-
-    shape = native_shape(inside, height_and_width(size))
-    for model in model_names(models) or MODELS:
-        yield as_network(model, shape=shape, **checkpoint)
-
-
-def model_names(values: Iterable[str]) -> list[str]:
-    """Returns the models of all --model options; a file's name may have a comma."""
-    return [name for value in values for name in listed(value)]
-
-
-def height_and_width(text: str | None) -> tuple[int, int] | None:
-    """Returns height and width of `N` or `HxW`; None for None."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
-    if match is None:
-        raise InputError(f"--size must be N or HxW in pixels, not {text!r}.")
-    return int(match[1]), int(match[2] or match[1])

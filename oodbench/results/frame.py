@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pandas as pd
 
-from oodbench.results.opened import RESULTS, Results, Source, folder_of, of_sets
+from oodbench.base.defaults import RESULTS
+from oodbench.results.opened import Results, Source, folder_of, of_sets
 from oodbench.results.rows import Row
 from oodbench.results.store import Store
 

@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.results import groups
 from oodbench.results.groups import Group
 from oodbench.results.rows import Measured, measure
 from oodbench.results.store import SetFile, Store
-
-RESULTS = Path("results/runs")
 
 
 @dataclass(frozen=True)

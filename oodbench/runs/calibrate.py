@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from oodbench.base.defaults import INSIDE, MODELS
 from oodbench.base.errors import InputError
 from oodbench.base.names import listed
 from oodbench.base.progress import Progress, Watch, unwatched
@@ -20,7 +21,6 @@ from oodbench.networks.hardware import first_batch_size, pick_device
 from oodbench.networks.load import Model, as_network
 from oodbench.networks.network import Network
 from oodbench.results.recalibrated import Recalibrated
-from oodbench.runs.run import INSIDE, MODELS
 from oodbench.scoring import provenance
 from oodbench.scoring.logits import labelled_logits
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oodbench.base import registry
+from oodbench.base.defaults import INSIDE, MODELS, RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.names import listed
 from oodbench.base.processes import exits_raise, join
@@ -29,9 +30,6 @@ from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
 
-MODELS = ("jem-digits", "ce-digits")
-INSIDE = "digits:0-7"
-RESULTS = Path("results/runs")
 DETECTORS = (
     "msp",
     "max_logit",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.registry import unknown
@@ -12,7 +13,7 @@ from oodbench.metrics.ranking import FloatArray
 from oodbench.metrics.threshold import threshold as threshold_of
 from oodbench.results import thresholds
 from oodbench.results.groups import Group
-from oodbench.results.opened import RESULTS, Source, open_results
+from oodbench.results.opened import Source, open_results
 
 
 def threshold(

@@ -15,10 +15,11 @@ from oodbench.base.text import printable
 from oodbench.cli import show
 from oodbench.cli.options import (
     checkpoint_options,
+    comma_list,
     device_option,
     inside_option,
     models_option,
-    networks,
+    set_list,
     size_option,
     split_commas,
 )
@@ -45,16 +46,6 @@ def _steps(_: click.Context, __: click.Parameter, text: str) -> list[int]:
             f"--refine must be numbers of steps, separated by commas, not {text!r}."
         )
     return list(map(int, steps))
-
-
-def _names(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[str]:
-    return split_commas(texts)
-
-
-def _sets(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[str]:
-    from oodbench.data.spec import split_specs
-
-    return split_specs(texts)
 
 
 @click.command()
@@ -123,14 +114,14 @@ def _sets(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[s
 @click.option(
     "--out",
     multiple=True,
-    callback=_sets,
+    callback=set_list,
     metavar="[ROLE=]SET,…",
     help="Sets whose images are attacked to score as in-distribution.",
 )
 @click.option(
     "--detectors",
     multiple=True,
-    callback=_names,
+    callback=comma_list,
     metavar="NAME,…",
     help="Detectors to attack.  [default: the built-in ones that see logits]",
 )
@@ -158,10 +149,10 @@ def _sets(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[s
     "not attacked again.",
 )
 def attack(
-    models: Sequence[str],
-    inside: str | None,
+    models: list[str],
+    inside: str,
     checkpoint: Mapping[str, Any],
-    size: str | None,
+    size: tuple[int, int] | None,
     attack_norm: Norm,
     detectors: list[str],
     **options: Any,
@@ -172,18 +163,21 @@ def attack(
     oodbench attack --refine 0,1,10
     oodbench attack --model jem.pt --in cifar10 --eps 8/255 --out svhn --images 500
     """
-    from oodbench.attacks.attack import INSIDE, attack
+    from oodbench.attacks.attack import attack
     from oodbench.attacks.record import record_path
+    from oodbench.data.image_set import native_shape
     from oodbench.data.spec import open_dataset
+    from oodbench.networks.load import as_network
 
     if detectors and not options["out"]:
         raise InputError("--detectors is for --out, and there is no --out.")
     if detectors:
         options["detectors"] = detectors
-    inset = open_dataset(inside or INSIDE)
+    inset = open_dataset(inside)
+    shape = native_shape(inset, size)
     with Progress() as progress:
         found = attack(
-            networks(models, inset, checkpoint, size),
+            (as_network(model, shape=shape, **checkpoint) for model in models),
             inset,
             norm=attack_norm,
             watch=progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ import click
 
 from oodbench.cli import show
 from oodbench.cli.options import (
+    batch_size_option,
     checkpoint_options,
     device_option,
-    height_and_width,
     inside_option,
-    model_names,
+    limit_option,
     models_option,
     size_option,
 )
@@ -34,17 +34,8 @@ if TYPE_CHECKING:
 )
 @checkpoint_options
 @size_option
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Take only N images of each split, for a quick trial.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help="Images per pass.  [default: by the size of the images]",
-)
+@limit_option
+@batch_size_option
 @click.option(
     "--workers",
     type=click.IntRange(0),
@@ -61,18 +52,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for the numbers and pictures.",
 )
-def calibrate(
-    models: tuple[str, ...],
-    inside: str | None,
-    fit: str | None,
-    checkpoint: Mapping[str, Any],
-    size: str | None,
-    limit: int | None,
-    batch_size: int | None,
-    workers: int,
-    device: str,
-    folder: Path,
-) -> None:
+def calibrate(folder: Path, **options: Any) -> None:
     """Measures calibration before and after temperature scaling.
 
     The temperature is fitted on the val split; all numbers are of the test split.
@@ -85,19 +65,8 @@ def calibrate(
     from oodbench.output.plots import reliability
     from oodbench.results.recalibrated import to_json
     from oodbench.runs.calibrate import calibrate as calibrate_
-    from oodbench.runs.run import INSIDE, MODELS
 
-    found = calibrate_(
-        model_names(models) or MODELS,
-        inside or INSIDE,
-        fit=fit,
-        limit=limit,
-        size=height_and_width(size),
-        checkpoint=checkpoint,
-        batch_size=batch_size,
-        workers=workers,
-        device=device,
-    )
+    found = calibrate_(**options)
     _print(found)
     write_atomically(folder / "calibration.json", to_json(found))
     drawn = [path for one in found for path in reliability.draw(one, folder)]

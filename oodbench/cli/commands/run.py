@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +10,19 @@ import click
 from oodbench.base.progress import Progress
 from oodbench.cli import show
 from oodbench.cli.options import (
+    batch_size_option,
     checkpoint_options,
+    comma_list,
     device_option,
-    height_and_width,
     inside_option,
-    model_names,
+    limit_option,
     models_option,
     results_option,
+    set_list,
     size_option,
-    split_commas,
 )
 
 if TYPE_CHECKING:
-    from oodbench.networks.network import Precision
-    from oodbench.runs.execution import Overwrite
     from oodbench.runs.result import RunResult
 
 SOME_CELLS_FAILED = 1
@@ -35,8 +33,8 @@ SOME_CELLS_FAILED = 1
 @inside_option
 @click.option(
     "--out",
-    "outside",
     multiple=True,
+    callback=set_list,
     metavar="[ROLE=]SET,…",
     help="Out-of-distribution sets; ROLE is near, far, covariate or probe.  "
     "[default: sets that need no download]",
@@ -44,6 +42,7 @@ SOME_CELLS_FAILED = 1
 @click.option(
     "--detectors",
     multiple=True,
+    callback=comma_list,
     metavar="NAME,…",
     help="Detectors, with parameters as in energy:temperature=2; `all` for all that "
     "are installed.  [default: the built-in ones]",
@@ -55,12 +54,7 @@ SOME_CELLS_FAILED = 1
 )
 @checkpoint_options
 @size_option
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Take only N images of each set, for a quick trial.",
-)
+@limit_option
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
@@ -81,12 +75,7 @@ SOME_CELLS_FAILED = 1
     is_flag=True,
     help="Leave out image files that cannot be read, instead of an error.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help="Images per pass; halved when memory runs out.  "
-    "[default: by the size of the images]",
-)
+@batch_size_option
 @click.option(
     "--workers",
     type=click.IntRange(0),
@@ -109,23 +98,7 @@ SOME_CELLS_FAILED = 1
     help="Whether to draw pictures into `plots` next to the results.",
 )
 def run(
-    models: tuple[str, ...],
-    inside: str | None,
-    outside: tuple[str, ...],
-    detectors: tuple[str, ...],
-    fit: str | None,
-    checkpoint: Mapping[str, Any],
-    size: str | None,
-    limit: int | None,
-    precision: Precision,
-    input_noise: float,
-    skip_unreadable: bool,
-    batch_size: int | None,
-    workers: int | None,
-    device: str,
-    results: Path,
-    overwrite: Overwrite,
-    plots: bool,
+    out: list[str], detectors: list[str], results: Path, plots: bool, **options: Any
 ) -> None:
     """Scores models on pairs of sets by detectors.
 
@@ -137,31 +110,18 @@ def run(
     oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \\
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
     """
-    from oodbench.data.spec import split_specs
     from oodbench.runs import run as runs
 
     # Absolute from the start, since code of a plug-in may change the current folder.
     pictures = results.absolute().parent / "plots" if plots else None
     with Progress() as progress:
         result = runs.run(
-            models=model_names(models) or runs.MODELS,
-            inside=inside or runs.INSIDE,
-            out=split_specs(outside) or None,
-            detectors=split_commas(detectors) or runs.DETECTORS,
-            fit=fit,
-            limit=limit,
-            size=height_and_width(size),
-            checkpoint=checkpoint,
-            precision=precision,
-            input_noise=input_noise,
-            skip_unreadable=skip_unreadable,
-            batch_size=batch_size,
-            workers=workers,
-            device=device,
+            out=out or None,
+            detectors=detectors or runs.DETECTORS,
             results=results,
-            overwrite=overwrite,
             quiet=True,
             watch=progress,
+            **options,
         )
     if result.is_first:
         _show(result, pictures)

@@ -12,7 +12,6 @@ import click
 from oodbench.base.progress import Progress
 from oodbench.cli.options import (
     device_option,
-    height_and_width,
     settings,
     size_option,
 )
@@ -87,7 +86,6 @@ def train(**options: Any) -> None:
     from oodbench.jem.training.run import train as train_
 
     options["arch_args"] = settings(options["arch_args"])
-    options["size"] = height_and_width(options["size"])
     with Progress() as progress:
         trained = train_(
             **options.pop("changes"),

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
+from oodbench.base.defaults import INSIDE
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.processes import Processes, join
@@ -34,7 +35,7 @@ from oodbench.networks.hardware import is_out_of_memory, pick_device, threads_fo
 from oodbench.networks.network import Joint
 from oodbench.scoring.batches import Batches
 
-INSIDE, ARCH = "digits:0-7", "mlp"
+ARCH = "mlp"
 MEASURED_AT_ONCE = 500
 
 
