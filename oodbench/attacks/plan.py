@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from oodbench.attacks.images import Images
@@ -55,9 +55,10 @@ class Plan:
     """Attack only this many images of each set, drawn by the seed; None for all."""
     keeps_images: bool = False
     watch: Watch = unwatched
-    _opened: dict[tuple[Dataset, SplitName, Shape], ImageSet] = field(
-        init=False, default_factory=dict
+    open: Callable[[Dataset, SplitName, Shape], ImageSet] = field(
+        init=False, default_factory=lambda: cache(open_images)
     )
+    """Opens a split once for all networks of the same image shape."""
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -68,13 +69,6 @@ class Plan:
             SGLD(steps)
         for spec in self.detectors:
             open_detector(spec)
-
-    def open(self, dataset: Dataset, stage: SplitName, shape: Shape) -> ImageSet:
-        """Returns a split, opened once for all networks of the same image shape."""
-        place = dataset, stage, shape
-        if place not in self._opened:
-            self._opened[place] = open_images(dataset, stage, shape)
-        return self._opened[place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,19 +83,15 @@ class Task:
     network: Network
 
     def __post_init__(self) -> None:
-        inside, name = self.inside, self.plan.inside.name
+        inside = self.inside
         if inside.split.labels is None and not self.plan.out:
             raise InputError(
-                f"{name} has no labels to attack; name another --in, or --out for "
-                "attacks on scores."
+                f"{inside.dataset.name} has no labels to attack; name another --in, or "
+                "--out for attacks on scores."
             )
         inside.check_classes(self.network.name, self.network.classes)
         for one in self.outside:
-            if one.has_images_of(inside):
-                raise InputError(
-                    f"{one.dataset.name} holds the same images as the in-distribution "
-                    f"set {name}; name another set with --out."
-                )
+            one.check_differs_from(inside)
 
     @cached_property
     def inside(self) -> ImageSet:

@@ -18,10 +18,9 @@ from oodbench.attacks.methods.pgd import PGD
 from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import Classifier, Misclassify, Refined, Target
 from oodbench.attacks.trial import Level, PairedTest, paired_tests
-from oodbench.base.errors import InputError
 from oodbench.base.files import Record, npz_bytes, write_atomically
 from oodbench.base.progress import Tell, silent
-from oodbench.data.dataset import Split
+from oodbench.data.dataset import Split, check_labels
 from oodbench.networks.hardware import fitting_threads
 from oodbench.networks.network import Network
 
@@ -106,13 +105,8 @@ def attack_target(
         InputError: The images have no labels, or labels that are none of the target's
             classes.
     """
-    labels = Misclassify.labels(images)
-    low, high, classes = int(labels.min()), int(labels.max()), target.network.classes
-    if low < 0 or high >= classes:
-        raise InputError(
-            f"The labels go from {low} to {high}, but {target.network.name} has "
-            f"{classes} classes (0-{classes - 1}); use images of these classes."
-        )
+    labels, network = Misclassify.labels(images).cpu().numpy(), target.network
+    check_labels(labels, "The attacked set", network.name, network.classes)
     trial = suite.trial(Misclassify(target), suite.against(target))
     return trial.run(images, suite.balls, tell)
 

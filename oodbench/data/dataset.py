@@ -235,6 +235,27 @@ def outside_of_classes(labels: NDArray[np.int64], classes: int) -> str:
     return f"labels down to {labels.min()}" if len(labels) and labels.min() < 0 else ""
 
 
+def check_labels(
+    labels: NDArray[np.int64], images: str, network: str, classes: int
+) -> None:
+    """Checks that labels are classes of a network.
+
+    Args:
+        labels: `[N]`.
+        images: What messages call the images.
+        network: Its name.
+        classes: The number of its classes.
+
+    Raises:
+        InputError: A label is not a class of the network.
+    """
+    if wrong := outside_of_classes(labels, classes):
+        raise InputError(
+            f"{images} has {wrong}, but {network} has {classes} classes "
+            f"(0-{classes - 1}). Name a network or a set with the other's classes."
+        )
+
+
 def select_classes(split: Split, classes: Sequence[int]) -> Split:
     """Returns the images of some classes, renumbered from 0 in the given order.
 

@@ -21,10 +21,10 @@ from oodbench.data.dataset import (
     Shape,
     Split,
     SplitName,
+    check_labels,
     chunks,
     digest,
     manifest_of,
-    outside_of_classes,
 )
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,18 @@ class ImageSet:
             return self.images_key == other.images_key
         return set(self.digests.tolist()) == set(other.digests.tolist())
 
+    def check_differs_from(self, inside: ImageSet) -> None:
+        """Checks that an out-set has other images than the in-distribution set.
+
+        Raises:
+            InputError: Both have the same images.
+        """
+        if self.has_images_of(inside):
+            raise InputError(
+                f"{self.dataset.name} holds the same images as the in-distribution set "
+                f"{inside.dataset.name}; name another set with --out."
+            )
+
     def check_classes(self, network: str, classes: int) -> None:
         """Checks that the labels, if there are any, are classes of a network.
 
@@ -87,11 +99,7 @@ class ImageSet:
         labels, name = self.split.labels, self.dataset.name
         if labels is None:
             return
-        if wrong := outside_of_classes(labels, classes):
-            raise InputError(
-                f"{name} has {wrong}, but {network} has {classes} classes "
-                f"(0-{classes - 1}). Name a network or a set with the other's classes."
-            )
+        check_labels(labels, name, network, classes)
         if 0 < len(self.split.class_names) < classes:
             logger.warning(
                 "Warning: %s has %d class folders (%s), numbered in the order of their "

@@ -66,6 +66,14 @@ class Pair:
             "stored; `oodbench run` computes it again."
         )
 
+    def record(self) -> Record | None:
+        """Returns the record; None where there is none that can be trusted."""
+        try:
+            found = self.read()
+        except DistrustedError:
+            return None
+        return found[0] if found else None
+
     def read_or_set_aside(self) -> Record | None:
         """Returns the record; renames one that must not be used to NAME.damaged.
 

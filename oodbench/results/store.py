@@ -70,10 +70,7 @@ class CellFile:
 
     def read(self) -> Record | None:
         """Returns the record; None where there is none that can be trusted."""
-        with contextlib.suppress(DistrustedError):
-            if (found := self._pair.read()) is not None:
-                return found[0]
-        return None
+        return self._pair.record()
 
     def load(self) -> Cell | None:
         """Returns the stored scores; None where there is no file.
@@ -134,10 +131,7 @@ class SetFile:
 
     def read(self) -> Record | None:
         """Returns the record; None where there is none that can be trusted."""
-        with contextlib.suppress(DistrustedError):
-            if (found := self._pair.read()) is not None:
-                return found[0]
-        return None
+        return self._pair.record()
 
     def load(self) -> Images | None:
         """Returns the record and the arrays; None where there is no file.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import get_args
 
 import numpy as np
@@ -44,9 +45,8 @@ class Task:
     input_noise: float = 0.0
     device: str | torch.device = "cpu"
     result: RunResult = field(init=False)
-    _opened: dict[tuple[Dataset, SplitName, Shape], ImageSet] = field(
-        init=False, default_factory=dict
-    )
+    _open: Callable[[Dataset, SplitName, Shape], ImageSet] = field(init=False)
+    """Opens a split once for all networks that take the same shape."""
 
     def __post_init__(self) -> None:
         self.result = RunResult(self.execution.store.root)
@@ -55,6 +55,7 @@ class Task:
         if self.precision not in get_args(Precision):
             raise InputError(f"The precision must be fp32 or bf16, {self.precision!r}.")
         check_deviation(self.input_noise)
+        self._open = cache(partial(open_images, limit=self.limit))
         self.detectors = [spec for spec in self.detectors if self._opens(spec)]
 
     def score(self, network: Network) -> None:
@@ -94,7 +95,7 @@ class Task:
             except PluginError as error:
                 self.result.failed[dataset.name] = str(error)
             else:
-                _check_apart(inside, images)
+                images.check_differs_from(inside)
                 yield images
 
     def _entries(self, network: Network) -> Iterator[tuple[str, Entry]]:
@@ -121,21 +122,6 @@ class Task:
             else:
                 fits[stage] = self._open(dataset, source, network.shape)
         return fits
-
-    def _open(self, dataset: Dataset, stage: SplitName, shape: Shape) -> ImageSet:
-        """Opens a split once for all networks that take the same shape."""
-        place = (dataset, stage, shape)
-        if place not in self._opened:
-            self._opened[place] = open_images(dataset, stage, shape, self.limit)
-        return self._opened[place]
-
-
-def _check_apart(inside: ImageSet, out: ImageSet) -> None:
-    if out.has_images_of(inside):
-        raise InputError(
-            f"{out.dataset.name} holds the same images as the in-distribution set "
-            f"{inside.dataset.name}; name another set with --out."
-        )
 
 
 def _check_unseen(fit: ImageSet, images: ImageSet) -> Iterator[str]:

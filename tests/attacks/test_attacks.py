@@ -362,8 +362,8 @@ def test_bad_numbers_are_one_sentence(make, message):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((3, 4, 4, 1), np.uint8), [0, 1, 2], "labels go from 0 to 2"),
-        (np.zeros((3, 4, 4, 1), np.uint8), [0, -1, 1], "labels go from -1 to 1"),
+        (np.zeros((3, 4, 4, 1), np.uint8), [0, 1, 2], "labels up to 2"),
+        (np.zeros((3, 4, 4, 1), np.uint8), [0, -1, 1], "labels down to -1"),
         (np.full((3, 4, 4, 1), 2, np.float32), [0, 1, 0], r"must lie in \[0, 1\]"),
         (np.full((3, 4, 4, 1), np.nan, np.float32), [0, 1, 0], r"must lie in \[0, 1\]"),
         (np.zeros((0, 4, 4, 1), np.uint8), [], "no images to attack"),

@@ -13,7 +13,6 @@ from oodbench.base.files import Record
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import (
     Dataset,
-    Picked,
     Shape,
     Split,
     SplitName,
@@ -121,17 +120,10 @@ def _count_classes(labels: Tensor, name: str) -> int:
 def _measured(
     dataset: Dataset, stage: SplitName, shape: Shape, classes: int
 ) -> Labelled:
-    split = open_images(dataset, stage, shape).split
-    found = _tensors(
-        split, shape, f"{dataset.name} has no labels to measure accuracy with."
-    )
-    wrong = found.labels[(found.labels < 0) | (found.labels >= classes)]
-    if len(wrong):
-        raise InputError(
-            f"The {stage} images of {dataset.name} have the label {int(wrong[0])}, but "
-            f"the network is trained on {classes} classes (0-{classes - 1})."
-        )
-    return found
+    found = open_images(dataset, stage, shape)
+    found.check_classes("the trained network", classes)
+    why = f"{dataset.name} has no labels to measure accuracy with."
+    return _tensors(found.split, shape, why)
 
 
 def _tensors(split: Split, shape: Shape, unlabelled: str) -> Labelled:
@@ -150,9 +142,4 @@ def _hold_out(split: Split, count: int, name: str) -> tuple[Split, Split]:
             "--held-out."
         )
     order = np.random.default_rng(SEED).permutation(total)
-    return _pick(split, np.sort(order[count:])), _pick(split, np.sort(order[:count]))
-
-
-def _pick(split: Split, places: np.ndarray) -> Split:
-    labels = None if split.labels is None else split.labels[places]
-    return Split(Picked(split.images, places), labels)
+    return split.pick(np.sort(order[count:])), split.pick(np.sort(order[:count]))
