@@ -208,14 +208,28 @@ def test_a_header_that_states_what_is_not_there_is_refused(
         load(f"npz:{path}").images[:]
 
 
-def test_the_shape_of_an_archive_needs_no_image(archive):
-    archive(images=np.zeros((9, 30, 40), np.uint8))
+@pytest.fixture
+def altered(archive):
+    """An archive whose checksum is wrong."""
+    archive(images=np.zeros((9, 90, 120), np.uint8))
     content = bytearray(archive.path.read_bytes())
-    content[5000] ^= 1  # the checksum is wrong now
+    content[5000] ^= 1
     archive.path.write_bytes(content)
-    assert native_shape(open_dataset(f"npz:{archive.path}")) == (1, 30, 40)
+    return archive
+
+
+def test_the_shape_of_an_archive_needs_no_image(altered):
+    assert native_shape(open_dataset(f"npz:{altered.path}")) == (1, 90, 120)
+
+
+@pytest.mark.parametrize("places", ["", "8", "012345678", "218", "708"])
+def test_an_altered_archive_is_found_with_its_last_image(altered, places):
+    images = altered.load().images
+    chunks = [slice(int(one), int(one) + 1) for one in places] or [slice(None)]
+    for chunk in chunks[:-1]:
+        images[chunk]
     with pytest.raises(InputError, match="Bad CRC"):
-        archive.load().images[:]
+        images[chunks[-1]]
 
 
 def save(path, pixels=COLOUR, mode=None):
