@@ -85,6 +85,12 @@ def test_markdown_has_a_line_a_detector_with_the_best_in_bold():
     assert "\n- controls see only pixels, never the network\n" in text
 
 
+def test_markdown_of_no_rows_is_the_head():
+    head, below = markdown.listing(HEAD, [], notes=["why"]).split("\n", 1)
+    assert [one.strip() for one in head.strip("|").split("|")] == list(HEAD)
+    assert below.endswith("\n\n- why\n")
+
+
 def test_markdown_leaves_numbers_and_names_of_numbers_as_they_are():
     assert "| 93.66 |" in re.sub(" +", " ", markdown.listing(HEAD, FIT))
     text = markdown.table(layout([row("1e5", "007", "far", 0.5, model="1e3")]))

@@ -57,7 +57,8 @@ def _escape_note(text: str) -> str:
 
 
 def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    align = ["left", "left", *["right"] * (len(head) - 2)]
+    # tabulate 0.9 fails on an alignment of columns without a row.
+    align = ["left", "left", *["right"] * (len(head) - 2)] if rows else None
     return tabulate(rows, head, "pipe", disable_numparse=True, colalign=align)
 
 
