@@ -17,6 +17,11 @@ from torchvision.datasets import CIFAR10, CIFAR100, SVHN
 from oodbench import InputError, Shape
 from oodbench.data.spec import open_dataset
 
+# torchvision states no filter for members of an archive, which Python 3.12 warns of.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Python 3.14 will, by default, filter:DeprecationWarning"
+)
+
 SHAPE = Shape(3, 32, 32)
 TRAIN, TEST = 100, 20
 KINDS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
