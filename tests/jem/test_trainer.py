@@ -278,6 +278,7 @@ def test_a_run_that_never_holds_is_given_up_in_one_sentence():
         trainer(hopeless).run()
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_compiled_chains_go_where_the_others_go(monkeypatch):
     # Inductor takes a minute of a C++ compiler; what comes before it is tested.
     compile_ = torch.compile
