@@ -99,7 +99,7 @@ def _images_and_classes(root: Path) -> tuple[list[Path], list[Path]]:
     classes = [entry for entry in entries if entry.is_dir()]
     if images and classes:
         raise InputError(
-            f"{root} has images, such as {images[0].name}, beside folders, such as "
+            f"{root} has images, such as {images[0].name}, and also folders, such as "
             f"{classes[0].name}; move all images into folders, or take these away."
         )
     if not images and not classes:

@@ -81,7 +81,9 @@ def attack(
     place, inset = pick_device(device), open_dataset(inside)
     plan = Plan(
         inside=inset,
-        out=[open_dataset(each).beside(inset) for each in dict.fromkeys(listed(out))],
+        out=[
+            open_dataset(each).relative_to(inset) for each in dict.fromkeys(listed(out))
+        ],
         suite=Suite(
             norm=norm,
             eps=_radii(eps),

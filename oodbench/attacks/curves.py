@@ -15,9 +15,9 @@ from oodbench.output.plots.sheet import (
     GREY,
     LINE,
     MARGIN,
+    headed,
     label,
     style,
-    wrap,
 )
 
 if TYPE_CHECKING:
@@ -48,21 +48,13 @@ def robustness_curves(found: Sequence[Attacked]) -> Figure:
     first = found[0]
     images = len(first.robust_accuracy[0].falls_at)
     title = f"Robust accuracy on {first.inside['name']}, {images} images"
-    bold, plain = (
-        wrap(text, WIDTH - 2 * MARGIN, weight)
-        for text, weight in ((title, "bold"), (WHAT, "normal"))
-    )
     lines = sum(len(one.robust_accuracy) for one in found)
-    head = LINE * (len(bold + plain) + 1)
-    height = 2 * MARGIN + head + HEIGHT + BELOW + LINE * 1.2 * lines
-    bottom = height - MARGIN - head - HEIGHT
+    legend = BELOW + LINE * 1.2 * lines
     with style():
-        figure = Figure((WIDTH, height))
-        for index, line in enumerate(bold + plain):
-            weight = "bold" if index < len(bold) else "normal"
-            y = 1 - (MARGIN + LINE * index) / height
-            figure.text(MARGIN / WIDTH, y, line, va="top", weight=weight)
+        figure = headed(title, WHAT, WIDTH, LINE + HEIGHT + legend)
+        height = figure.get_figheight()
         across = WIDTH - LEFT - MARGIN
+        bottom = MARGIN + legend
         ax = figure.add_axes(
             (LEFT / WIDTH, bottom / height, across / WIDTH, HEIGHT / height)
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 GLOBAL = 1 << 32
-"""Sets the streams of the global generators apart from a run's own."""
+"""Distinguishes the streams of the global generators from a run's own."""
 
 
 def generator(device: torch.device, *stream: int) -> torch.Generator:

@@ -172,11 +172,11 @@ class Dataset:
     skip_unreadable: bool = False
     """Whether images in files that cannot be read are left out, not an error."""
 
-    def beside(self, inside: Dataset) -> Dataset:
+    def relative_to(self, inside: Dataset) -> Dataset:
         """Returns this set with the role that it has for the in-set `inside`."""
         if self.made_from is not None and not self.made_from.is_set(inside):
             # What is made from another set than the in-set is as far as that one.
-            return replace(self, role=self.made_from.beside(inside).role)
+            return replace(self, role=self.made_from.relative_to(inside).role)
         kin = self.family and self.family == inside.family
         return replace(self, role="near") if kin and self.role == "far" else self
 

@@ -116,7 +116,7 @@ class ImageSet:
     @property
     def folder(self) -> str:
         """The name of its folder among the results."""
-        # Of a path only the end: how much of it tells sets apart depends on the run.
+        # Of a path only the end: how much of it distinguishes sets depends on the run.
         return folder_name(re.sub(r"[^/:]*/", "", self.dataset.name), self.key)
 
     def record(self) -> Record:

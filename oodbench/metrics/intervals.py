@@ -137,7 +137,7 @@ def alike_interval(share: float, units: int, *, level: float = 0.95) -> Interval
     """Returns an interval within [0, 1] of a share that is the same in all of K units.
 
     An exact test (Clopper and Pearson, Biometrika, 1934). For an AUROC, pair each image
-    of the smaller class with one of the other: all K pairs came out alike. If a share c
+    of the smaller class with one of the other: all K pairs agreed. If a share c
     of all pairs does, the chance of that is c^K, so c is at least
     `((1 - level) / 2) ** (1 / K)`; the rest may be in either order. For separated
     classes this is the best that is valid for every distribution: a kind of image that
@@ -196,7 +196,7 @@ def spread_of_difference(
 
     Each class gets one more image or cluster that the sample may have missed; it
     differs as much as the most different one in the sample, with the given sign. Where
-    all units are alike, or a class has one unit, none is added.
+    all units are equal, or a class has one unit, none is added.
 
     Args:
         differences: Placements of one detector less those of another, in [-1, 1].
@@ -216,7 +216,7 @@ def deviations(means: Placements, clusters: Clusters) -> list[FloatArray]:
     """Returns by how much each unit of a class moves the mean, times their number.
 
     Returns:
-        For ID and OOD images or clusters, `[K]`; exactly 0 where all are alike but for
+        For ID and OOD images or clusters, `[K]`; exactly 0 where all are equal but for
         rounding.
     """
     return [
@@ -312,7 +312,7 @@ def _variance_of_mean(deviations: FloatArray) -> tuple[float, float]:
 
 
 def _deviations(values: FloatArray, labels: ArrayLike | None, name: str) -> FloatArray:
-    """Returns deviations `[K]` of images or clusters; exactly 0 if all are alike."""
+    """Returns deviations `[K]` of images or clusters; exactly 0 if all are equal."""
     # Sorted, so that the order of the images does not change a bit of the sums.
     ordered = np.sort(values)
     apart = values - ordered.mean()

@@ -1,4 +1,4 @@
-"""The card of a model: the JSON that says how to build its network and was written."""
+"""The card of a model: a JSON file that describes its network and its training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LARGEST_SETTING = 10**6
 
 
 class Card(NamedTuple):
-    """What a card says of a network; a card says more for its readers."""
+    """The part of a card that a network is built from."""
 
     name: str
     """Of `architectures`; empty where the user's code built the network."""
@@ -122,7 +122,7 @@ def _refuse_huge(settings: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Turns whatever a card from elsewhere may raise into one sentence."""
+    """Turns any error that the content of a card causes into one sentence."""
     try:
         yield
     except InputError:

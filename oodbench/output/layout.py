@@ -77,7 +77,7 @@ class Span(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The rows of one model, those of the controls apart."""
+    """The rows of one model, the controls in a list of their own."""
 
     model: str
     detectors: list[tuple[str, list[Field]]]

@@ -64,7 +64,7 @@ CELL: Form = {
 }
 """The form of the record of a detector's scores."""
 
-TWIN: Form = {
+COMPARED: Form = {
     "model": {"name": is_text, "key": is_text, "source": is_source},
     "inside": {"name": is_text, "key": is_text},
     "set": {"name": is_text, "key": is_text, "limit": is_count_or_none},

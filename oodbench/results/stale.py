@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oodbench.base.files import Record
-from oodbench.results.schema import TWIN, fits
+from oodbench.results.schema import COMPARED, fits
 from oodbench.results.store import CellFile, SetFile
 
 WHY = {
@@ -57,12 +57,12 @@ def stale_among(
     sources: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Stale]:
     """Returns the stale ones of some cells that are read already; see `stale_cells`."""
-    alike: dict[tuple[Any, ...], list[tuple[SetFile, CellFile, Record]]] = {}
+    of_names: dict[tuple[Any, ...], list[tuple[SetFile, CellFile, Record]]] = {}
     for file, cell, record in cells:
-        if record is not None and fits(record, TWIN):
-            alike.setdefault(_names(record), []).append((file, cell, record))
+        if record is not None and fits(record, COMPARED):
+            of_names.setdefault(_names(record), []).append((file, cell, record))
     found = []
-    for same in alike.values():
+    for same in of_names.values():
         *earlier, (file, cell, latest) = sorted(
             same, key=lambda one: one[2]["run"]["finished"]
         )

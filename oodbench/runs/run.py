@@ -128,7 +128,7 @@ def run(
         inset, *others = distinct([opened(name) for name in (inside, *names)])
         task = Task(
             inside=inset,
-            out=[other.beside(inset) for other in others],
+            out=[other.relative_to(inset) for other in others],
             detectors=_detectors(detectors),
             fit=None if fit is None else opened(fit),
             limit=limit,

@@ -111,7 +111,7 @@ def kin(role, family):
     ],
 )
 def test_far_sets_of_one_family_are_near_each_other(role, family, beside, expected):
-    assert kin(role, family).beside(kin("far", beside)).role == expected
+    assert kin(role, family).relative_to(kin("far", beside)).role == expected
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_far_sets_of_one_family_are_near_each_other(role, family, beside, expect
 )
 def test_a_made_set_is_as_far_as_what_it_is_made_from(origin, inside, expected):
     made = Dataset("made", None, "probe", (), made_from=kin(*origin.split()))
-    assert made.beside(kin(*inside.split())).role == expected
+    assert made.relative_to(kin(*inside.split())).role == expected
 
 
 def test_a_set_made_from_near_images_is_near():
     other = replace(kin("far", "digits"), name="other digits")
     made = Dataset("made", None, "covariate", (), made_from=other)
-    assert made.beside(kin("far", "digits")).role == "near"
+    assert made.relative_to(kin("far", "digits")).role == "near"
 
 
 def test_shapes_read_as_channels_by_height_by_width():

@@ -21,8 +21,8 @@ def test_a_stated_role_replaces_the_own_one():
 
 def test_a_stated_role_stands_beside_a_set_of_the_same_family():
     inside = open_dataset("digits:0-7")
-    assert open_dataset("digits:8-9").beside(inside).role == "near"
-    assert open_dataset("far=digits:8-9").beside(inside).role == "far"
+    assert open_dataset("digits:8-9").relative_to(inside).role == "near"
+    assert open_dataset("far=digits:8-9").relative_to(inside).role == "far"
 
 
 def test_an_equals_sign_in_an_argument_states_no_role(tmp_path):
@@ -140,7 +140,7 @@ def test_a_name_and_a_role_stand_in_any_order(spec):
 def test_a_name_alone_leaves_the_role_to_the_set():
     found = open_dataset("kept=digits:8-9")
     assert found.name == "kept"
-    assert found.beside(open_dataset("digits:0-7")).role == "near"
+    assert found.relative_to(open_dataset("digits:0-7")).role == "near"
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,10 @@ def test_what_is_made_from_a_folder_of_another_place_is_not_made_from_the_in_set
     places,
 ):
     x, y = (f"folder:{places}/{name}/test" for name in "xy")
-    assert open_dataset(f"inverted:{x}").beside(open_dataset(x)).role == "covariate"
-    assert open_dataset(f"inverted:{y}").beside(open_dataset(x)).role == "unstated"
+    assert (
+        open_dataset(f"inverted:{x}").relative_to(open_dataset(x)).role == "covariate"
+    )
+    assert open_dataset(f"inverted:{y}").relative_to(open_dataset(x)).role == "unstated"
 
 
 # --- comma lists

@@ -37,7 +37,7 @@ def test_a_made_set_has_the_splits_and_the_name_of_the_inner_one(kind):
     assert made.name == f"{kind}:digits:0-7"
     assert made.splits == ("train", "val", "test")
     assert made.family == ""
-    assert made.beside(open_dataset("digits:0-7")).role == made.role
+    assert made.relative_to(open_dataset("digits:0-7")).role == made.role
     assert open_dataset(f"{kind}:noise:uniform").splits == ("test",)
 
 

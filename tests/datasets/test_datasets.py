@@ -79,7 +79,7 @@ def test_a_neighbour_in_the_training_digits_names_most_test_digits():
 def test_other_digits_are_near():
     inside = open_dataset("digits:0-7")
     assert inside.splits == ("train", "val", "test")
-    assert open_dataset("digits:8-9").beside(inside).role == "near"
+    assert open_dataset("digits:8-9").relative_to(inside).role == "near"
 
 
 def test_patches_tile_the_photographs():

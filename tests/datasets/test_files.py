@@ -470,7 +470,9 @@ def test_images_that_cannot_be_read_are_left_out_and_counted(tmp_path, caplog):
 def test_images_beside_folders_are_refused(tmp_path):
     save(tmp_path / "a.png")
     save(tmp_path / "cat" / "b.png")
-    with pytest.raises(InputError, match=r"such as a.png, beside folders, such as cat"):
+    with pytest.raises(
+        InputError, match=r"such as a.png, and also folders, such as cat"
+    ):
         load(f"folder:{tmp_path}")
 
 

@@ -259,11 +259,12 @@ def test_a_tilde_in_the_environment_is_the_home_folder(monkeypatch):
 
 def test_the_cifars_are_near_each_other_and_far_from_house_numbers():
     inside = open_dataset("cifar10")
-    assert open_dataset("cifar100").beside(inside).role == "near"
+    assert open_dataset("cifar100").relative_to(inside).role == "near"
     assert (
-        open_dataset("cifar10:8-9").beside(open_dataset("cifar10:0-7")).role == "near"
+        open_dataset("cifar10:8-9").relative_to(open_dataset("cifar10:0-7")).role
+        == "near"
     )
-    assert open_dataset("svhn").beside(inside).role == "far"
+    assert open_dataset("svhn").relative_to(inside).role == "far"
 
 
 @pytest.mark.parametrize("spec", ["cifar10:10", "cifar100:100", "svhn:10"])

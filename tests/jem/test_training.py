@@ -468,7 +468,7 @@ def test_a_model_says_what_it_is_and_where_it_lies(tmp_path):
 
 
 def test_images_of_a_test_set_with_other_classes_are_one_sentence(one_split):
-    with pytest.raises(InputError, match="has labels up to 7, but .* 2 classes"):
+    with pytest.raises(InputError, match=r"has labels up to 7, but .* 2 classes"):
         gather(one_split, test="digits:0-7")
 
 

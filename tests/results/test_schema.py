@@ -12,7 +12,7 @@ from oodbench import InputError
 from oodbench.base.files import folder_name
 from oodbench.results import stale
 from oodbench.results.opened import of_sets
-from oodbench.results.schema import CELL, SET, TWIN, fits
+from oodbench.results.schema import CELL, COMPARED, SET, fits
 from oodbench.results.store import Store
 
 MODEL = {"name": "net", "key": "m", "classes": 2, "density_head": False, "source": {}}
@@ -65,7 +65,7 @@ def replace_array(path, write):
 def test_a_sound_record_fits_and_is_counted(store):
     assert len(rows(store)) == 1
     record = far(store).cell("a", "a").read()
-    assert all(fits(record, form) for form in (SET, CELL, TWIN))
+    assert all(fits(record, form) for form in (SET, CELL, COMPARED))
 
 
 @pytest.mark.parametrize(

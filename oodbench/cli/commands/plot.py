@@ -16,7 +16,7 @@ from oodbench.cli.options import results_argument
     "--to",
     "folder",
     type=click.Path(path_type=Path),
-    help="Folder of the pictures.  [default: plots beside the results]",
+    help="Folder of the pictures.  [default: plots next to the results]",
 )
 def plot(results: Path, folder: Path | None) -> None:
     """Draws histograms, ROC curves and a heat map of stored results."""

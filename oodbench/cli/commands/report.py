@@ -16,7 +16,7 @@ from oodbench.cli.options import results_argument
     "--to",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The HTML file.  [default: report.html beside the results]",
+    help="The HTML file.  [default: report.html next to the results]",
 )
 @click.option(
     "--gallery/--no-gallery",

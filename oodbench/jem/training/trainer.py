@@ -67,7 +67,7 @@ class Trainer:
         self.guard = Guard(recipe)
         self.optimiser = _optimiser(module, recipe)
         self.average = _average(module, recipe)
-        # All processes shuffle alike; noise and chains differ.
+        # All processes shuffle in the same order; noise and chains differ.
         order = random_numbers.generator(images.device, recipe.seed, 0)
         self.generator = random_numbers.generator(
             images.device, recipe.seed, 1 + processes.rank

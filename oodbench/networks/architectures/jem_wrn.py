@@ -236,7 +236,7 @@ def _is_jem(weights: Mapping[str, Tensor]) -> bool:
 
 
 def _count_blocks(weights: Mapping[str, Tensor]) -> int:
-    """Counts names, never trusting a number in one: it could ask for any depth."""
+    """Counts names; a number in a name is not trusted, since it could be huge."""
     blocks = 0
     while f"f.layer1.{blocks}.conv1.weight" in weights:
         blocks += 1

@@ -36,7 +36,7 @@ ESCAPES = {
 
 
 def table(table: Table) -> str:
-    """Returns a floating table, the best in bold, controls apart, its notes below."""
+    """Returns a floating table, the best in bold, controls last, its notes below."""
     groups = spans(table.columns)
     columns = 1 + len(table.columns)
     body = "\\midrule\n".join(_block(block, columns) for block in table.blocks)

@@ -21,7 +21,7 @@ def plot(results: Source, to: str | Path | None = None) -> list[Path]:
 
     Args:
         results: The folder, or what `run` returned.
-        to: The folder of the pictures; None for `plots` beside the results.
+        to: The folder of the pictures; None for `plots` next to the results.
 
     Returns:
         The files that were written, PNG and SVG.

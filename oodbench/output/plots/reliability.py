@@ -25,9 +25,9 @@ from oodbench.output.plots.sheet import (
     GREY,
     LINE,
     MARGIN,
+    headed,
     label,
     style,
-    wrap,
 )
 
 if TYPE_CHECKING:
@@ -54,18 +54,11 @@ def reliability_diagram(title: str, panels: Mapping[str, Graded]) -> Figure:
         panels: What to draw side by side, at least one, each below its heading.
     """
     width = LEFT + len(panels) * (PANEL + BETWEEN)
-    bold, plain = (
-        wrap(text, width - 2 * MARGIN, weight)
-        for text, weight in ((title, "bold"), (WHAT, "normal"))
-    )
-    height = 2 * MARGIN + LINE * (len(bold + plain) + 3) + PANEL + BARS + BELOW
     most = max(len(graded.correct) for graded in panels.values())
     with style():
-        figure = Figure((width, height))
-        for index, line in enumerate(bold + plain):
-            weight = "bold" if index < len(bold) else "normal"
-            y = 1 - (MARGIN + LINE * index) / height
-            figure.text(MARGIN / width, y, line, va="top", weight=weight)
+        below = 3 * LINE + PANEL + BARS + BELOW
+        figure = headed(title, WHAT, width, below)
+        height = figure.get_figheight()
         for index, (heading, graded) in enumerate(panels.items()):
             left = LEFT + index * (PANEL + BETWEEN)
             upper, lower = (

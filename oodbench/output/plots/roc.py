@@ -37,7 +37,7 @@ ROC_POINTS = 200
 
 # Inches.
 SIZE = (1.4, 1.4)
-BESIDE = 0.9
+NUMBERS = 0.9
 """For the numbers at the right of the curves."""
 
 
@@ -69,7 +69,7 @@ def roc_curves(scores: Sequence[Scores]) -> Figure:
         looks = _looks(sheet.detectors)
         sets = sheet.sets
         across = 3 if len(sets) <= 9 else math.ceil(math.sqrt(len(sets)))
-        pitch, size = SIZE[0] + BESIDE, (SIZE[0], max(SIZE[1], LINE * len(looks)))
+        pitch, size = SIZE[0] + NUMBERS, (SIZE[0], max(SIZE[1], LINE * len(looks)))
         key = {
             label(detector) + " (control)" * control: looks[detector]
             for detector, control in sheet.detectors.items()

@@ -31,7 +31,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000", "#5
 DASHES = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.5), (9, 2), (3, 1, 1, 1, 1, 1))
 FAMILIES = "agg axes figure font hatch lines patch path savefig svg text xtick ytick"
 STYLE = {
-    # Not the user's matplotlibrc: the same numbers shall look the same anywhere.
+    # Not the user's matplotlibrc: the same numbers must look the same anywhere.
     **{
         name: value
         for name, value in mpl.rcParamsDefault.items()
@@ -192,6 +192,28 @@ class Sheet:
             middle, role = x + width / 2, one.role
             self.ax.text(middle, self.y, "\n".join(head), ha="center", va="bottom")
         self.y += 0.04
+
+
+def headed(title: str, what: str, width: float, below: float) -> Figure:
+    """Returns a figure with a title and an explanation above an empty space.
+
+    Args:
+        title: In bold.
+        what: What the figure shows.
+        width: Of the figure, in inches.
+        below: Height of the empty space, in inches.
+    """
+    lines = [
+        (line, weight)
+        for text, weight in ((title, "bold"), (what, "normal"))
+        for line in wrap(text, width - 2 * MARGIN, weight)
+    ]
+    height = 2 * MARGIN + LINE * len(lines) + below
+    figure = Figure((width, height))
+    for index, (line, weight) in enumerate(lines):
+        y = 1 - (MARGIN + LINE * index) / height
+        figure.text(MARGIN / width, y, line, va="top", weight=weight)
+    return figure
 
 
 def corners_of(corner: Point, size: Point) -> FloatArray:

@@ -1,1 +1,1 @@
-"""Tells all that is stored in one HTML file that needs nothing else."""
+"""Writes all stored results to one self-contained HTML file."""

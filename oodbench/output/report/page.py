@@ -56,7 +56,7 @@ def report(
 
     Args:
         results: The folder, or what `run` returned.
-        to: The file; None for `report.html` beside the results.
+        to: The file; None for `report.html` next to the results.
         gallery: Whether to open the sets again and show images.
         tell: Called with a sentence for each set whose images are left out.
 
