@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -46,6 +46,19 @@ def of_sampler(sampler: SGLD) -> Record:
     warmth = sampler.effective_temperature
     return asdict(sampler) | {
         "effective_temperature": warmth if math.isfinite(warmth) else None
+    }
+
+
+def of_chains(
+    sampler: SGLD, count: int, seed: int, classes: Sequence[int], start: str
+) -> Record:
+    """Returns how the chains were run."""
+    return {
+        "count": count,
+        "seed": seed,
+        "classes": list(classes),
+        "start": start,
+        "sampler": of_sampler(sampler),
     }
 
 

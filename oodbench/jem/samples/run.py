@@ -147,20 +147,11 @@ def sample(
     """
     if fid_weights and fid is None:
         raise InputError("--fid-weights is for --fid, and there is no --fid.")
-    for name, value, least in (
-        ("count", count, 1),
-        ("batch size", 1 if batch_size is None else batch_size, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise InputError(f"The {name} must be at least {least}, got {value}.")
-    if start not in ("noise", "buffer"):
-        raise InputError(f"Chains start from noise or buffer, not {start!r}.")
+    _check_numbers(count, 1 if batch_size is None else batch_size, seed)
     sampler = SGLD(steps, step_size, noise, temperature, clamp, clip)
     network = _network(model, beside, checkpoint).to(pick_device(device))
-    labels, starts = _classes(classes, network), None
-    if start == "buffer":
-        starts = pick(read_buffer(_file(model), network), count, seed)
+    labels = _classes(classes, network)
+    starts = _starts(start, model, network, count, seed)
     batches = Batches(
         batch_size or first_batch_size(network.shape, network.device), where=" in SGLD"
     )
@@ -185,20 +176,25 @@ def sample(
     found = _measured(network, samples, batches, training, watch)
     if distance is not None and real is not None:
         found.record["fid"] = distance.measure(found.images, real, network.device)
-    buffer = f"replay buffer of {network.source.get('file')}"
-    found.record["chains"] = {
-        "count": count,
-        "seed": seed,
-        "classes": list(labels),
-        "start": "noise" if starts is None else buffer,
-        "sampler": sample_record.of_sampler(sampler),
-    }
-    found.record["run"] = provenance.of_run(
-        network, batches.size, time.monotonic() - began
+    source = "noise" if starts is None else f"replay buffer of {network.source['file']}"
+    found.record["chains"] = sample_record.of_chains(
+        sampler, count, seed, labels, source
     )
+    seconds = time.monotonic() - began
+    found.record["run"] = provenance.of_run(network, batches.size, seconds)
     if to is not None:
         found.write(Path(to))
     return found
+
+
+def _check_numbers(count: int, batch_size: int, seed: int) -> None:
+    for name, value, least in (
+        ("count", count, 1),
+        ("batch size", batch_size, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise InputError(f"The {name} must be at least {least}, got {value}.")
 
 
 def _network(
@@ -214,14 +210,20 @@ def _network(
     return as_network(model, shape=native_shape(open_dataset(beside)), **options)
 
 
-def _file(model: str | Path | Network) -> Path:
-    """Returns the checkpoint whose buffer to read."""
+def _starts(
+    start: str, model: str | Path | Network, network: Network, count: int, seed: int
+) -> Tensor | None:
+    """Returns states of the replay buffer in the model's file; None for noise."""
+    if start == "noise":
+        return None
+    if start != "buffer":
+        raise InputError(f"Chains start from noise or buffer, not {start!r}.")
     if isinstance(model, Network) or model in registry.names("models"):
         name = model.name if isinstance(model, Network) else model
         raise InputError(
             f"The model {name!r} comes without a replay buffer; use --start noise."
         )
-    return Path(model)
+    return pick(read_buffer(Path(model), network), count, seed)
 
 
 def _classes(classes: str | Sequence[int], network: Network) -> Sequence[int]:

@@ -99,8 +99,6 @@ def train(
     arch, arch_args = _network(arch, arch_args, made)
     folder = None if to is None else Path(to)
     target = _target(export, folder)
-    if target is not None:
-        check_place(target)
     processes, place = join(pick_device(device))
     material = gather(inside, test=test, size=size, held_out=settings.held_out)
     built = build(arch, arch_args, material.shape, material.classes, settings.seed)
@@ -151,10 +149,15 @@ def measure(module: nn.Module, data: Labelled) -> float:
 
 
 def _target(export: str | Path | None, folder: Path | None) -> Path | None:
-    """Returns the file for the weights; None for none."""
-    if export is None:
-        return folder and folder / f"{folder.resolve().name}.safetensors"
-    return Path(export)
+    """Returns the file for the weights, checked to be a place for them, or None."""
+    if export is not None:
+        target = Path(export)
+    elif folder is not None:
+        target = folder / f"{folder.resolve().name}.safetensors"
+    else:
+        return None
+    check_place(target)
+    return target
 
 
 def _check_writable(path: Path) -> None:
