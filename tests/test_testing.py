@@ -99,10 +99,22 @@ class Reaching(Sound):
         return batch.features.sum(1)
 
 
+HOOKS = []
+"""Of every module, to be removed after each test."""
+
+
+@pytest.fixture(autouse=True)
+def _no_hooks_left():
+    yield
+    while HOOKS:
+        HOOKS.pop().remove()
+
+
 @dataclass
 class Hooking(Sound):
     def score(self, batch):
-        torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+        hook = torch.nn.modules.module.register_module_forward_hook
+        HOOKS.append(hook(lambda *_: None))
         return batch.features.sum(1)
 
 

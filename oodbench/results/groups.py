@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,24 +156,27 @@ def _read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
 def _name(groups: Iterable[Group]) -> None:
     """Gives models, in-sets and the other sets of a group names of their own."""
     groups = list(groups)
-    models = _unique_names(group.inside.record["model"] for group in groups)
-    insides = _unique_names(group.inside.record["set"] for group in groups)
+    model_name = _naming(group.inside.record["model"] for group in groups)
+    inside_name = _naming(group.inside.record["set"] for group in groups)
     for group in groups:
-        group.model = models[group.inside.record["model"]["key"]]
-        group.inside.name = insides[group.inside.record["set"]["key"]]
-        names = _unique_names(one.record["set"] for one in group.outside)
+        group.model = model_name(group.inside.record["model"])
+        group.inside.name = inside_name(group.inside.record["set"])
+        set_name = _naming(one.record["set"] for one in group.outside)
         for one in group.outside:
-            one.name = names[one.record["set"]["key"]]
+            one.name = set_name(one.record["set"])
 
 
-def _unique_names(things: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Maps keys to names; names that several keys share get the key's beginning."""
-    names = {thing["key"]: thing["name"] for thing in things}
-    taken = list(names.values())
-    return {
-        key: name if taken.count(name) == 1 else f"{name} ({key[:8]})"
-        for key, name in names.items()
-    }
+def _naming(things: Iterable[Record]) -> Callable[[Record], str]:
+    """Returns what names a thing: by its name, and its key if others share the name."""
+    keys: dict[str, set[str]] = {}
+    for thing in things:
+        keys.setdefault(thing["name"], set()).add(thing["key"])
+
+    def name(thing: Record) -> str:
+        is_shared = len(keys[thing["name"]]) > 1
+        return f"{thing['name']} ({thing['key'][:8]})" if is_shared else thing["name"]
+
+    return name
 
 
 def every_record(groups: Iterable[Group]) -> Iterator[Record]:

@@ -232,3 +232,11 @@ def test_a_network_that_returns_probabilities_is_noted_in_every_table(tmp_path):
     for _ in range(2):  # the second run computes nothing
         oodbench.run(network, **options, results=tmp_path, quiet=True)
         assert "probabilities" in oodbench.table(tmp_path)
+
+
+def test_one_network_under_two_names_keeps_both(tmp_path):
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8))
+    networks = [Network(module, (1, 8, 8), name) for name in ("first", "second")]
+    options = {"out": "digits:8-9", "detectors": "energy", "device": "cpu"}
+    result = oodbench.run(networks, **options, results=tmp_path, quiet=True)
+    assert result.rows().model.tolist() == ["first", "second"]
