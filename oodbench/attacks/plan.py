@@ -96,7 +96,8 @@ class Task:
     @cached_property
     def inside(self) -> ImageSet:
         """The in-distribution test images."""
-        return self.plan.open(self.plan.inside, "test", self.network.shape)
+        found = self.plan.open(self.plan.inside, "test", self.network.shape)
+        return found.numbered_by(self.network.class_names)
 
     @cached_property
     def outside(self) -> list[ImageSet]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,20 @@ class ImageSet:
                 f"{self.dataset.name} holds the same images as the in-distribution set "
                 f"{inside.dataset.name}; name another set with --out."
             )
+
+    def numbered_by(self, names: Sequence[str]) -> ImageSet:
+        """Returns the set with its classes numbered by their names in a network.
+
+        Args:
+            names: The network's classes in the order of its logits; none if unknown.
+                Then, or if a class of the set is not among them, nothing changes.
+        """
+        own, labels = self.split.class_names, self.split.labels
+        if labels is None or not own or not set(own) <= set(names):
+            return self
+        number = np.array([names.index(name) for name in own], np.int64)
+        split = replace(self.split, labels=number[labels], class_names=tuple(names))
+        return replace(self, split=split)
 
     def check_classes(self, network: str, classes: int) -> None:
         """Checks that the labels, if there are any, are classes of a network.

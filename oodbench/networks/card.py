@@ -37,6 +37,8 @@ class Card(NamedTuple):
     mean: tuple[float, ...]
     """Of the normalisation, for pixels in [0, 1]."""
     std: tuple[float, ...]
+    class_names: tuple[str, ...] = ()
+    """In the order of the logits, if they are known."""
 
 
 def find_card(file: WeightsFile) -> Card | None:
@@ -70,7 +72,10 @@ def parse(text: str) -> Card:
         if not all(type(side) is int and 0 < side <= _LARGEST_SIDE for side in shape):
             raise ValueError(f"shape {shape}")
         mean, std = (tuple(map(float, card[key])) for key in ("mean", "std"))
-        return Card(name, settings, factory, shape, mean, std)
+        classes = tuple(card.get("class_names", ()))
+        if not all(isinstance(each, str) for each in classes):
+            raise TypeError("a class name is no text")
+        return Card(name, settings, factory, shape, mean, std, classes)
 
 
 def write(path: Path, module: nn.Module, card: Record) -> None:

@@ -132,7 +132,14 @@ def load_network(
         "state_dict": "; ".join(filter(None, (found.how, str(fit)))),
     }
     source = origin | plan.record
-    return Network(plan.module, taken, path.stem, mean, std, source=source)
+    network = Network(plan.module, taken, path.stem, mean, std, source=source)
+    if plan.class_names and len(plan.class_names) != network.classes:
+        raise InputError(
+            f"{path}: its card names {len(plan.class_names)} classes, and its network "
+            f"has {network.classes}."
+        )
+    network.class_names = plan.class_names
+    return network
 
 
 def _existing(model: str | Path) -> Path:

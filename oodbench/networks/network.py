@@ -74,6 +74,8 @@ class Network:
     """bf16 runs the module in autocast; what comes out of it is float32 again."""
     source: Mapping[str, object] = field(default_factory=dict)
     """Where the weights come from, for the record."""
+    class_names: tuple[str, ...] = ()
+    """In the order of the logits; empty if they are not known."""
     head: nn.Linear | None = field(init=False, default=None)
     """The last linear layer whose output is the logits; None where there is none."""
     classes: int = field(init=False)

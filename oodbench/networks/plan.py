@@ -46,6 +46,7 @@ class Plan:
     record: dict[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
     """How the names of tensors begin that the file may have and the module does not."""
+    class_names: tuple[str, ...] = ()
     is_foreign: bool = False
     """Whether the user's code decides how many channels it takes."""
 
@@ -93,7 +94,9 @@ def plan_network(
             "--norm, --cond and --uncond are for recognised JEM checkpoints only."
         )
     if arch is None:
-        return _jem(file, tensors, jem) if card is None else _carded(card, tensors)
+        plan = _jem(file, tensors, jem) if card is None else _carded(card, tensors)
+        plan.class_names = card.class_names if card else ()
+        return plan
     native = shape if card is None else card.shape
     if native is None:
         raise InputError("the size of its images is not in the file; give a shape.")
@@ -107,6 +110,7 @@ def plan_network(
         plan = Plan(module, arch, native, (0.0,), (1.0,), record, is_foreign=True)
     if card is not None:
         plan.mean, plan.std, plan.is_foreign = card.mean, card.std, False
+        plan.class_names = card.class_names
     return plan
 
 

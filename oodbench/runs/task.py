@@ -68,8 +68,9 @@ class Task:
         network.to(self.device)
         network.precision = self.precision
         inside = self._open(self.inside, "test", network.shape)
+        inside = inside.numbered_by(network.class_names)
         inside.check_classes(network.name, network.classes)
-        out = list(self._open_out(inside))
+        out = list(self._open_out(inside, network))
         entries = dict(self._entries(network))
         fits = self._fits(network, entries)
         for fit in fits.values():
@@ -87,7 +88,7 @@ class Task:
             return False
         return True
 
-    def _open_out(self, inside: ImageSet) -> Iterator[ImageSet]:
+    def _open_out(self, inside: ImageSet, network: Network) -> Iterator[ImageSet]:
         """Yields the other sets; a broken plug-in does not stop the run."""
         for dataset in self.out:
             try:
@@ -96,7 +97,8 @@ class Task:
                 self.result.failed[dataset.name] = str(error)
             else:
                 images.check_differs_from(inside)
-                yield images
+                is_shifted = dataset.role == "covariate"
+                yield images.numbered_by(network.class_names if is_shifted else ())
 
     def _entries(self, network: Network) -> Iterator[tuple[str, Entry]]:
         for spec in self.detectors:
@@ -120,7 +122,8 @@ class Task:
                 self.result.skipped[label] = str(error)
                 del entries[label]
             else:
-                fits[stage] = self._open(dataset, source, network.shape)
+                found = self._open(dataset, source, network.shape)
+                fits[stage] = found.numbered_by(network.class_names)
         return fits
 
 

@@ -50,6 +50,7 @@ def labelled_logits(
         InputError: The images have no labels, or others than the network's classes; the
             network fails on them, or not even one image fits in memory.
     """
+    sample = sample.numbered_by(network.class_names)
     labels = _labels(network, sample)
     size = batch_size or first_batch_size(network.shape, network.device)
     spans = list(cut(0, sample.count, size))

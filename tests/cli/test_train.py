@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import safetensors.torch
 import torch
+from PIL import Image
 
 from oodbench import load_network
 
@@ -80,3 +82,23 @@ def test_an_export_never_replaces_what_is_no_card(tmp_path, oodbench):
     code, _, errors = oodbench("train", "--to", "run", "--export", "keep.safetensors")
     assert code == 3
     assert "keep.json is not a card" in errors
+
+
+def test_a_model_finds_the_classes_of_a_folder_by_their_names(oodbench, tmp_path):
+    rng = np.random.default_rng(0)
+    grey = {"black": 20, "grey": 120, "white": 230}
+    for folder, names in (("all", grey), ("some", ["grey", "white"])):
+        for name in names:
+            place = tmp_path / folder / name
+            place.mkdir(parents=True)
+            for index in range(12):
+                pixels = grey[name] + rng.integers(-9, 9, (4, 4))
+                Image.fromarray(pixels.astype(np.uint8)).save(place / f"{index}.png")
+    options = ["--recipe", "ce", "--epochs", "60", "--batch-size", "12"]
+    code, _, errors = oodbench("train", "--in", "folder:all", "--to", "net", *options)
+    assert code == 0, errors
+    model = ("--model", "net/net.safetensors", "--in", "folder:some", "--no-plots")
+    code, out, errors = oodbench("run", *model, "--detectors", "msp")
+    assert code == 0, errors
+    assert "100.00" in out.partition("AUROC")[0]
+    assert "class folders" not in errors

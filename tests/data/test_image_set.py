@@ -163,3 +163,17 @@ def test_fewer_class_folders_than_classes_are_warned_of(caplog):
     assert "net has 10 classes" in message
     labelled([0, 1]).check_classes("net", 10)
     assert len(caplog.messages) == 1
+
+
+def test_classes_are_numbered_by_their_names_in_a_network(caplog):
+    found = labelled([0, 1, 0], ("cat", "frog")).numbered_by(("ant", "cat", "frog"))
+    assert found.split.labels.tolist() == [1, 2, 1]
+    assert found.key != labelled([0, 1, 0], ("cat", "frog")).key
+    found.check_classes("net", 3)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("names", [(), ("cat", "dog")])
+def test_classes_whose_names_a_network_does_not_have_keep_their_numbers(names):
+    found = labelled([0, 1], ("cat", "frog"))
+    assert found.numbered_by(names) is found

@@ -56,6 +56,8 @@ class Material:
     """`val` and `test`, as far as there are any."""
     record: Record
     """Describes the training set."""
+    class_names: tuple[str, ...] = ()
+    """In the order of the labels, if the set names its classes."""
 
 
 def gather(
@@ -87,17 +89,17 @@ def gather(
         train, kept = _hold_out(train, held_out, dataset.name)
     known = _tensors(train, shape, f"{dataset.name} has no labels to train with.")
     classes = _count_classes(known.labels, dataset.name)
-    measured = {}
+    names, measured = found.split.class_names, {}
     if kept is not None:
         measured["val"] = _tensors(kept, shape, "")
     elif "val" in dataset.splits and not alone:
-        measured["val"] = _measured(dataset, "val", shape, classes)
+        measured["val"] = _measured(dataset, "val", shape, classes, names)
     if test is not None:
-        measured["test"] = _measured(open_dataset(test), "test", shape, classes)
+        measured["test"] = _measured(open_dataset(test), "test", shape, classes, names)
     elif "test" in dataset.splits and not alone:
-        measured["test"] = _measured(dataset, "test", shape, classes)
+        measured["test"] = _measured(dataset, "test", shape, classes, names)
     record = {**found.record(), "held_out": 0 if kept is None else held_out}
-    return Material(dataset.name, shape, known, classes, measured, record)
+    return Material(dataset.name, shape, known, classes, measured, record, names)
 
 
 def _count_classes(labels: Tensor, name: str) -> int:
@@ -118,9 +120,13 @@ def _count_classes(labels: Tensor, name: str) -> int:
 
 
 def _measured(
-    dataset: Dataset, stage: SplitName, shape: Shape, classes: int
+    dataset: Dataset,
+    stage: SplitName,
+    shape: Shape,
+    classes: int,
+    names: tuple[str, ...],
 ) -> Labelled:
-    found = open_images(dataset, stage, shape)
+    found = open_images(dataset, stage, shape).numbered_by(names)
     found.check_classes("the trained network", classes)
     why = f"{dataset.name} has no labels to measure accuracy with."
     return _tensors(found.split, shape, why)

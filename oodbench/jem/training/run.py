@@ -283,6 +283,7 @@ def _card(architecture: Record, material: Material, recipe: Recipe) -> Record:
         "mean": [CENTRE],
         "std": [CENTRE],
         "trained_on": material.record,
+        **({"class_names": list(material.class_names)} if material.class_names else {}),
         "recipe": asdict(recipe),
         "versions": {name: version(name) for name in ("oodbench", "torch", "numpy")},
     }
