@@ -23,6 +23,7 @@ def call(*arguments, cwd, **options):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["list"], ["--help"], RUN], ids=lambda a: a[0])
 def test_a_full_output_is_a_sentence(tmp_path, arguments):
     with open("/dev/full", "w") as full:  # noqa: PTH123
@@ -32,6 +33,7 @@ def test_a_full_output_is_a_sentence(tmp_path, arguments):
     assert "cannot be written: No space left" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["list"], RUN], ids=lambda a: a[0])
 def test_a_closed_output_is_a_sentence(tmp_path, arguments):
     read, write = os.pipe()
@@ -48,6 +50,7 @@ def test_no_output_at_all_is_a_sentence(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_letters_that_the_output_lacks_are_escapes(tmp_path, encoding):
     environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": encoding}
