@@ -77,6 +77,10 @@ class _Signals:
     def _stop(self, number: int, frame: object) -> None:
         # Remembered, since an import that is interrupted may raise another error.
         self.received.append(number)
+        if _torch_is_loading():
+            message, code = _explain(KeyboardInterrupt(), self.received)
+            os.write(2, f"{message}\n".encode())
+            os._exit(code)
         raise KeyboardInterrupt
 
     @staticmethod
@@ -84,6 +88,15 @@ class _Signals:
         """Lets the last message be printed in peace."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _torch_is_loading() -> bool:
+    """Returns whether torch is being imported: an exception there can abort Python."""
+    return any(
+        getattr(getattr(module, "__spec__", None), "_initializing", False)
+        for name, module in list(sys.modules.items())
+        if name.startswith("torch")
+    )
 
 
 def main() -> None:
