@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from oodbench.runs.run import run as run
     from oodbench.runs.threshold import threshold as threshold
     from oodbench.scoring.detector import Detector as Detector
-    from oodbench.scoring.outputs import Known as Known
+    from oodbench.scoring.known import Known as Known
     from oodbench.scoring.outputs import Need as Need
     from oodbench.scoring.outputs import Outputs as Outputs
 
@@ -53,7 +53,7 @@ _HOMES = {
     "Detector": "oodbench.scoring.detector",
     "InputError": "oodbench.base.errors",
     "Joint": "oodbench.networks.network",
-    "Known": "oodbench.scoring.outputs",
+    "Known": "oodbench.scoring.known",
     "Need": "oodbench.scoring.outputs",
     "Network": "oodbench.networks.network",
     "Outputs": "oodbench.scoring.outputs",

@@ -97,7 +97,7 @@ def differentiable(
     result = network(pixels)
     gradients = {}
     for objective in objectives:
-        total = objective(result.logits.clone(), result.log_px.clone()).sum()
+        total = objective(result.copy()).sum()
         (gradient,) = torch.autograd.grad(total, pixels, create_graph=True)
         gradients[objective] = gradient.float()
     return Batch(

@@ -49,6 +49,11 @@ class Result(NamedTuple):
     features: Tensor | None
     """`[N, D]`, the input of the head; None where there is no linear head."""
 
+    def copy(self) -> Result:
+        """Returns the same in tensors that others may write into."""
+        features = None if self.features is None else self.features.clone()
+        return Result(self.logits.clone(), self.log_px.clone(), features)
+
 
 @dataclass(eq=False)
 class Network:

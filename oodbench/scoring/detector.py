@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 from torch import Tensor
 
-from oodbench.scoring.outputs import Known, Need, Objective, Outputs
+from oodbench.scoring.known import Known
+from oodbench.scoring.outputs import Need, Objective, Outputs
 
 
 class Detector(ABC):
@@ -19,7 +20,7 @@ class Detector(ABC):
 
     needs: ClassVar[Need] = Need.NOTHING
     """What it reads besides logits and log p(x)."""
-    objectives: ClassVar[tuple[Objective, ...]] = ()
+    objectives: tuple[Objective, ...] = ()
     """The functions whose gradients it reads, with `Need.GRADIENT`."""
     fitted_on: ClassVar[Literal["train", "val"] | None] = None
     """The split that `fit` receives; None for a detector without `fit`."""

@@ -22,7 +22,8 @@ from oodbench.scoring.batches import Batches, cut
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.gather import gatherer, join
-from oodbench.scoring.outputs import Batch, Known, Need
+from oodbench.scoring.known import Known
+from oodbench.scoring.outputs import Batch, Need
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 from oodbench.scoring.scorer import Scorer
 

@@ -97,7 +97,7 @@ def _total(objective: Objective, result: Result, contained: Containment) -> Tens
     name = getattr(objective, "__name__", type(objective).__name__)
     with contained.watch(f"the objective {name}", objective):
         # Clones, since objectives come from plug-ins and could write into them.
-        return objective(result.logits.clone(), result.log_px.clone()).sum()
+        return objective(result.copy()).sum()
 
 
 def _gradient(total: Tensor, pixels: Tensor, *, keep: bool) -> Tensor | Exception:

@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import reason
 from oodbench.networks.hardware import is_out_of_memory
+from oodbench.networks.network import Result
 
-Objective = Callable[[Tensor, Tensor], Tensor]
-"""Maps logits `[N, K]` and log p(x) `[N]` to one number per image, `[N]`.
+Objective = Callable[[Result], Tensor]
+"""Maps the logits `[N, K]`, log p(x) `[N]` and features `[N, D]` of a forward pass to
+one number per image, `[N]`.
 
 Hashable: equal objectives are differentiated once for all detectors that list them.
 """
@@ -28,9 +30,9 @@ Hashable (a frozen dataclass, say), so that equal changes run once.
 T = TypeVar("T")
 
 
-def log_px(logits: Tensor, log_px: Tensor) -> Tensor:
+def log_px(result: Result) -> Tensor:
     """Returns unnormalised log p(x) `[N]`, the objective of the JEM paper's score."""
-    return log_px
+    return result.log_px
 
 
 class Need(Flag):
@@ -70,6 +72,8 @@ class Batch:
     """Runs the network on other pixels, and differentiates the objectives there."""
     changed: dict[Hashable, Batch] = field(default_factory=dict)
     """Outputs for changed images, by the change and by the detector's declarations."""
+    statistics: dict[Hashable, object] = field(default_factory=dict)
+    """What detectors share in `fit`, by the function that computes it."""
 
 
 class Declares(Protocol):
@@ -96,6 +100,8 @@ class Outputs:
         self._detector = detector
         self._copies: dict[object, Tensor] = {}
         self._copied_head: nn.Linear | None = None
+        self.read = Need.NOTHING
+        """The declared inputs that have been read."""
 
     def __len__(self) -> int:
         return len(self._batch.inputs)
@@ -220,6 +226,7 @@ class Outputs:
                 f"{self._who} reads {str(need.name).lower()} without declaring it; "
                 f"add Need.{need.name} to its `needs`"
             )
+        self.read |= need
         return self._batch
 
     def _network_output(self, value: T) -> T:
@@ -243,12 +250,3 @@ def _hooks(layer: nn.Module) -> list[int]:
         layer._backward_hooks,
     )
     return [len(kind) for kind in kinds]
-
-
-class Known(Outputs):
-    """The declared outputs for the whole fitting split, on the CPU."""
-
-    @property
-    def labels(self) -> Tensor:
-        """`[N]`, int64 class numbers."""
-        return self._copy_of("labels", self._declared(Need.LABELS).labels)

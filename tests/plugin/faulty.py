@@ -67,30 +67,30 @@ DEEDS = {
 """What a detector must not do on its way; printing alone fails nobody."""
 
 
-def mean_logit(logits, log_px):
-    return logits.mean(1)
+def mean_logit(result):
+    return result.logits.mean(1)
 
 
-def writing(logits, log_px):
-    logits.mul_(0)
-    log_px.mul_(0)
-    return logits.sum(1)
+def writing(result):
+    result.logits.mul_(0)
+    result.log_px.mul_(0)
+    return result.logits.sum(1)
 
 
-def raising(logits, log_px):
+def raising(result):
     return 1 // 0
 
 
-def drawing(logits, log_px):
-    return logits.sum(1) + torch.rand(len(logits))
+def drawing(result):
+    return result.logits.sum(1) + torch.rand(len(result.logits))
 
 
-def greedy(logits, log_px):
+def greedy(result):
     raise MemoryError("no room")
 
 
-def constant(logits, log_px):
-    return torch.ones(len(logits))
+def constant(result):
+    return torch.ones(len(result.logits))
 
 
 @dataclass

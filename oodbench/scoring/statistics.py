@@ -1,0 +1,170 @@
+"""Statistics of a fitting split that several detectors share, in float64.
+
+Each is a function for `known.shared(function)`, which computes it once for all
+detectors. They go through the features in blocks, so that only the result and one block
+are held in float64. Sums are of centred values: E[zzᵀ] − μμᵀ would lose digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from oodbench.scoring.known import Known
+
+BLOCK = 8192
+"""Images that are held in float64 at once."""
+
+
+class Moments(NamedTuple):
+    """Mean and scatter of features."""
+
+    images: int
+    mean: Tensor
+    """`[D]`."""
+    scatter: Tensor
+    """`[D, D]`, the sum of (z − mean)(z − mean)ᵀ; divide by `images` for the biased
+    covariance."""
+
+
+class ClassMoments(NamedTuple):
+    """Means of features by class, and their scatter within the classes."""
+
+    counts: Tensor
+    """`[K]`, int64."""
+    means: Tensor
+    """`[K, D]`; zeros for a class without images."""
+    within: Tensor
+    """`[D, D]`, the sum of (z − mean of its class)(z − mean of its class)ᵀ."""
+
+    def total(self) -> Moments:
+        """Returns the moments about the mean of all images."""
+        count = int(self.counts.sum())
+        weights = self.counts.double()
+        mean = weights @ self.means / count
+        away = (self.means - mean) * weights.sqrt()[:, None]
+        return Moments(count, mean, self.within + away.T @ away)
+
+
+class ClassMeans(NamedTuple):
+    """Means of features over groups of images, one group per class."""
+
+    counts: Tensor
+    """`[K]`, int64."""
+    means: Tensor
+    """`[K, D]`; zeros for a class without images."""
+
+
+def moments(known: Known) -> Moments:
+    """Returns the moments of all features."""
+    return _moments(known.features)
+
+
+def unit_moments(known: Known) -> Moments:
+    """Returns the moments of all features, each scaled to length 1."""
+    return _moments(unit(known.features))
+
+
+def class_moments(known: Known) -> ClassMoments:
+    """Returns the moments of the features by true class."""
+    return _class_moments(known.features, class_numbers(known), classes(known))
+
+
+def unit_class_moments(known: Known) -> ClassMoments:
+    """Returns the moments by true class of the features, each scaled to length 1."""
+    return _class_moments(unit(known.features), class_numbers(known), classes(known))
+
+
+def predicted_means(known: Known) -> ClassMeans:
+    """Returns the mean features of the images predicted as each class."""
+    return group_means(known.features, known.logits.argmax(1), classes(known))
+
+
+def correct_means(known: Known) -> ClassMeans:
+    """Returns the mean features of each class's correctly classified images."""
+    labels = class_numbers(known)
+    right = known.logits.argmax(1) == labels
+    return group_means(known.features[right], labels[right], classes(known))
+
+
+def unit_bank(known: Known) -> Tensor:
+    """Returns all features scaled to length 1, `[N, D]`, float32."""
+    return unit(known.features)
+
+
+def classes(known: Known) -> int:
+    """Returns the number of classes K."""
+    return known.logits.shape[1]
+
+
+def class_numbers(known: Known) -> Tensor:
+    """Returns the true classes `[N]`, each in 0 … K − 1.
+
+    Raises:
+        ValueError: A label is no class of the network.
+    """
+    labels, count = known.labels, classes(known)
+    if len(labels) and (labels.min() < 0 or labels.max() >= count):
+        raise ValueError(
+            f"labels go from {labels.min()} to {labels.max()}; the network's classes "
+            f"are 0 to {count - 1}"
+        )
+    return labels
+
+
+def unit(features: Tensor) -> Tensor:
+    """Returns features `[N, D]`, each divided by its Euclidean length; 0 stays 0."""
+    return features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+
+def whitening(covariance: Tensor, cutoff: float = 0.0) -> Tensor:
+    """Returns T `[R, D]` with ‖T z‖² = zᵀ C⁺ z for the pseudo-inverse C⁺.
+
+    Args:
+        covariance: C `[D, D]`, symmetric, float64.
+        cutoff: Eigenvalues up to this share of the largest count as 0, as do those
+            within the rounding of float64.
+    """
+    values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
+    least = max(cutoff, len(values) * torch.finfo(torch.float64).eps)
+    kept = values > least * values[-1].clamp(min=0)
+    return (vectors[:, kept] / values[kept].sqrt()).T
+
+
+def group_means(features: Tensor, groups: Tensor, count: int) -> ClassMeans:
+    """Returns the mean of the features `[N, D]` in each of `count` groups.
+
+    Args:
+        features: `[N, D]`.
+        groups: `[N]`, the group of each image, in 0 … count − 1.
+        count: The number of groups.
+    """
+    counts = torch.bincount(groups, minlength=count)
+    sums = torch.zeros(count, features.shape[1], dtype=torch.float64)
+    for start, block in in_blocks(features):
+        sums.index_add_(0, groups[start : start + len(block)], block)
+    return ClassMeans(counts, sums / counts.clamp(min=1)[:, None])
+
+
+def in_blocks(features: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yields the first image's place and the features of each block, in float64."""
+    for start in range(0, len(features), BLOCK):
+        yield start, features[start : start + BLOCK].double()
+
+
+def _moments(features: Tensor) -> Moments:
+    everything = torch.zeros(len(features), dtype=torch.int64)
+    found = _class_moments(features, everything, 1)
+    return Moments(len(features), found.means[0], found.within)
+
+
+def _class_moments(features: Tensor, groups: Tensor, count: int) -> ClassMoments:
+    counts, means = group_means(features, groups, count)
+    within = torch.zeros(2 * [features.shape[1]], dtype=torch.float64)
+    for start, block in in_blocks(features):
+        away = block - means[groups[start : start + len(block)]]
+        within.addmm_(away.T, away)
+    return ClassMoments(counts, means, within)
