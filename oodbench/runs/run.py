@@ -29,6 +29,7 @@ from oodbench.runs.folder import writable_parent
 from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
+from oodbench.scoring.spec import expanded
 
 DETECTORS = (
     "msp",
@@ -92,7 +93,8 @@ def run(
         models: Bundled names, files, `NAME=FILE`, or networks.
         inside: The in-distribution set, such as `digits:0-7`.
         out: The other sets; None for those that need no download.
-        detectors: Names with parameters, such as `energy:temperature=2`, or `all`.
+        detectors: Names with parameters, such as `energy:temperature=2`; `all`; a sweep
+            over values, `knn:k=1|5`; shapings before a detector, `react+knn`.
         fit: The set that detectors are fitted on; None for the train split of `inside`.
         limit: Take only this many images of every split, evenly spread.
         size: Height and width of the images that networks of files take; None for
@@ -162,7 +164,13 @@ def _sets(given: str | Dataset | Iterable[str | Dataset]) -> list[str | Dataset]
 
 def _detectors(given: str | Detector | Iterable[str | Detector]) -> list[Any]:
     chosen = listed(given)
-    return [*registry.names("detectors")] if chosen == ["all"] else chosen
+    if chosen == ["all"]:
+        return [*registry.names("detectors")]
+    return [
+        one
+        for spec in chosen
+        for one in (expanded(spec) if isinstance(spec, str) else [spec])
+    ]
 
 
 def _score_all(

@@ -18,11 +18,11 @@ class Detector(ABC):
     network. If `fitted_on` names a split, `fit` is called once, before any `score`.
     """
 
-    needs: ClassVar[Need] = Need.NOTHING
+    needs: Need = Need.NOTHING
     """What it reads besides logits and log p(x)."""
     objectives: tuple[Objective, ...] = ()
     """The functions whose gradients it reads, with `Need.GRADIENT`."""
-    fitted_on: ClassVar[Literal["train", "val"] | None] = None
+    fitted_on: Literal["train", "val"] | None = None
     """The split that `fit` receives; None for a detector without `fit`."""
     control: ClassVar[bool] = False
     """Whether it uses pixels alone. Where a control separates two sets, the success of

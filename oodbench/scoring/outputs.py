@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Flag, auto
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from oodbench.base.errors import reason
 from oodbench.networks.hardware import is_out_of_memory
@@ -164,6 +165,46 @@ class Outputs:
                 f"list; add it to its `objectives`, or give it to `run`"
             )
         return self._copy_of(objective, gradients[objective])
+
+    def shaped(
+        self,
+        features: Tensor | None = None,
+        *,
+        head: nn.Linear | None = None,
+        logits: Tensor | None = None,
+    ) -> Self:
+        """Returns these outputs with other features, another head, or other logits.
+
+        Logits that are not given are head(features) in float64, and log p(x) is their
+        LogSumExp. There are no gradients, and the network cannot be run on.
+
+        Args:
+            features: `[N, D]`; None for those that are there.
+            head: The layer to use in place of the network's.
+            logits: `[N, K]`.
+        """
+        batch = self._declared(Need.FEATURES)
+        features = self.features if features is None else features
+        head = batch.head if head is None else head
+        if logits is None and head is not None:
+            bias = None if head.bias is None else head.bias.double()
+            logits = linear(features.double(), head.weight.double(), bias)
+        changed = replace(
+            batch,
+            features=features,
+            head=head,
+            logits=logits,
+            log_px=None if logits is None else logits.logsumexp(1),
+            gradients={},
+            rerun=None,
+            changed={},
+            statistics={},
+        )
+        return type(self)(changed, self._detector)
+
+    def seen_by(self, detector: Declares) -> Self:
+        """Returns these outputs as another detector receives them."""
+        return type(self)(self._batch, detector)
 
     def run(self, pixels: Tensor, *objectives: Objective) -> Outputs:
         """Runs the network on other pixels `[N, C, H, W]` in the place of these.

@@ -25,11 +25,16 @@ def method_key(entry: Entry, fits: Mapping[str, ImageSet]) -> str:
     """
     stage = entry.detector.fitted_on
     return key_of(
-        type(entry.detector).__qualname__,
+        "+".join(kind.__qualname__ for kind in entry.kinds),
         entry.parameters,
-        sources_key(type(entry.detector)),
+        source_of(entry),
         fits[stage].key if stage else None,
     )
+
+
+def source_of(entry: Entry) -> str:
+    """Returns a hash of the sources that decide what a detector computes."""
+    return "+".join(sources_key(kind) for kind in entry.kinds)
 
 
 def of_model(network: Network, fingerprint: str) -> Record:
@@ -55,7 +60,7 @@ def of_detector(entry: Entry, key: str, fits: Mapping[str, ImageSet]) -> Record:
         "key": key,
         "name": entry.name,
         "parameters": entry.parameters,
-        "source": sources_key(type(entry.detector)),
+        "source": source_of(entry),
         "control": entry.detector.control,
         "fitted_on": fits[stage].record() if stage else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import typing
@@ -14,6 +15,7 @@ from oodbench.base.errors import InputError
 from oodbench.base.registry import PluginError
 from oodbench.base.sources import sources_key
 from oodbench.base.user_code import load_object
+from oodbench.scoring.chain import Chain
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.outputs import Need
 
@@ -31,6 +33,8 @@ class Entry(NamedTuple):
     name: str
     parameters: dict[str, Value]
     detector: Detector
+    kinds: tuple[type, ...]
+    """Its class; of a chain, the classes of its parts."""
 
 
 def open_detector(spec: str | Detector) -> Entry:
@@ -39,7 +43,8 @@ def open_detector(spec: str | Detector) -> Entry:
     Args:
         spec: A name with parameters, `NAME:PARAMETER=VALUE:PARAMETER=VALUE`, parameters
             in upper or lower case. The name is that of a plug-in, or `file.py:Class`,
-            or `package.module:Class`. Or an instance, of which a copy is made; its name
+            or `package.module:Class`. Shapings before a detector are separated by +:
+            `react:percentile=95+knn`. Or an instance, of which a copy is made; its name
             is that of its class.
 
     Raises:
@@ -51,6 +56,8 @@ def open_detector(spec: str | Detector) -> Entry:
         _check_kind(name, type(spec))
         with registry.foreign(f"The detector {name!r} cannot be copied:"):
             return _entry(name, replace(typing.cast("Any", spec)))
+    if len(parts := _parts(spec)) > 1:
+        return _chain(spec, [open_detector(part) for part in parts])
     name, kind, settings = _kind(spec)
     _check_kind(name, kind)
     with registry.foreign(f"The detector {spec!r} cannot be made:"):
@@ -64,6 +71,53 @@ def open_detector(spec: str | Detector) -> Entry:
                 f"The detector {spec!r} cannot be made: {error}."
             ) from error
         return _entry(name, detector)
+
+
+def expanded(spec: str) -> list[str]:
+    """Returns the detectors of a sweep: `knn:k=1|5` is `knn:k=1` and `knn:k=5`.
+
+    Several swept parameters give every combination of their values.
+    """
+    swept = [_swept(part) for part in _parts(spec)]
+    return ["+".join(chosen) for chosen in itertools.product(*swept)]
+
+
+def _swept(part: str) -> list[str]:
+    """Returns every combination of the values in one part of a chain."""
+    pieces = [
+        [name + equals + value for value in values.split("|")] if equals else [name]
+        for name, equals, values in (text.partition("=") for text in part.split(":"))
+    ]
+    return [":".join(chosen) for chosen in itertools.product(*pieces)]
+
+
+def _parts(spec: str) -> list[str]:
+    """Returns the parts of a chain; a + within a number or a file's name stays."""
+    parts: list[str] = []
+    for text in spec.split("+"):
+        if parts and text.partition(":")[0] not in registry.names("detectors"):
+            parts[-1] += f"+{text}"
+        else:
+            parts.append(text)
+    return parts
+
+
+def _chain(spec: str, parts: list[Entry]) -> Entry:
+    names = [part.name for part in parts]
+    if len(set(names)) < len(names):
+        raise InputError(f"{spec} names a detector twice; name each once.")
+    *shapings, scorer = [part.detector for part in parts]
+    try:
+        chain = Chain(tuple(shapings), scorer)
+    except ValueError as error:
+        raise InputError(f"The detector {spec!r} cannot be made: {error}.") from error
+    return Entry(
+        "+".join(part.label for part in parts),
+        "+".join(names),
+        {f"{p.name}.{key}": v for p in parts for key, v in p.parameters.items()},
+        chain,
+        tuple(type(part.detector) for part in parts),
+    )
 
 
 def installed_sources() -> dict[str, str]:
@@ -108,7 +162,8 @@ def _entry(name: str, detector: Detector) -> Entry:
         for one in known
         if parameters[one.name] != one.default
     ]
-    return Entry(":".join([name, *changed]), name, parameters, detector)
+    label = ":".join([name, *changed])
+    return Entry(label, name, parameters, detector, (type(detector),))
 
 
 def _check_declared(name: str, detector: Detector) -> None:

@@ -44,9 +44,10 @@ class Gaussian(nn.Module):
 
 
 def scores(name, network, split, known=None, batch_size=256):
-    engine = Engine(network, {name: open_detector(name).detector}, batch_size)
-    if known is not None:
-        assert engine.fit("train", known, tell=lambda done: None) == {}
+    detector = open_detector(name).detector
+    engine = Engine(network, {name: detector}, batch_size)
+    if known is not None and detector.fitted_on is not None:
+        assert engine.fit(detector.fitted_on, known, tell=lambda done: None) == {}
     scored = engine.score(split, has_labels=False, tell=lambda done: None)
     assert scored.failures == {}
     return scored.scores[name]

@@ -7,7 +7,7 @@ import pytest
 from oodbench import Detector, InputError
 from oodbench.scoring import provenance
 from oodbench.scoring.engine import Engine
-from oodbench.scoring.spec import open_detector
+from oodbench.scoring.spec import expanded, open_detector
 
 FILE = """
 from dataclasses import dataclass
@@ -150,3 +150,19 @@ def test_keys_depend_on_class_parameters_and_sources(file):
     assert key("mine.py:Mine") != first
     file.write_text(FILE)
     assert key(f"{file}:Mine") == key("mine.py:Mine") == first
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("energy", ["energy"]),
+        ("energy:temperature=1|2", ["energy:temperature=1", "energy:temperature=2"]),
+        ("a:b=1|2:c=3|4", ["a:b=1:c=3", "a:b=1:c=4", "a:b=2:c=3", "a:b=2:c=4"]),
+        (
+            "react:percentile=9|8+msp",
+            ["react:percentile=9+msp", "react:percentile=8+msp"],
+        ),
+    ],
+)
+def test_a_sweep_is_every_combination_of_its_values(spec, expected):
+    assert expanded(spec) == expected

@@ -44,8 +44,10 @@ SOME_CELLS_FAILED = 1
     multiple=True,
     callback=comma_list,
     metavar="NAME,…",
-    help="Detectors, with parameters as in energy:temperature=2; `all` for all that "
-    "are installed.  [default: the built-in ones]",
+    help="Detectors, with parameters as in energy:temperature=2, or several values as "
+    "in energy:temperature=1|2; shapings before a detector, as in react+msp; `all` for "
+    "all that are installed.  [default: msp, max_logit, energy, entropy, log_px, "
+    "jem_grad_norm and the controls pixel_knn and pixel_stats]",
 )
 @click.option(
     "--fit",

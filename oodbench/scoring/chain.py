@@ -1,0 +1,77 @@
+"""Detectors behind shapings: `react+knn` scores the features that ReAct has clipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import Tensor
+
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.known import Known
+from oodbench.scoring.outputs import Need, Outputs
+from oodbench.scoring.shaping import Shaping
+
+T = TypeVar("T", bound=Outputs)
+
+_OF_THE_NETWORK = Need.GRADIENT | Need.NETWORK
+
+
+@dataclass
+class Chain(Detector):
+    """Scores of a detector on outputs that shapings have changed, from left to right.
+
+    Each part is fitted on what the parts before it make of the fitting split. All are
+    fitted on the same split: train if any part is, else val.
+
+    Raises:
+        ValueError: The parts cannot be composed.
+    """
+
+    shapings: tuple[Detector, ...]
+    scorer: Detector
+
+    def __post_init__(self) -> None:
+        for shaping in self.shapings:
+            if not isinstance(shaping, Shaping):
+                raise ValueError(f"{_name(shaping)} is no shaping; it must come last")
+        if self.scorer.control:
+            raise ValueError(f"{_name(self.scorer)} reads pixels, not features")
+        if self.scorer.needs & _OF_THE_NETWORK:
+            raise ValueError(
+                f"{_name(self.scorer)} reads gradients, which a shaping does not change"
+            )
+        parts = (*self.shapings, self.scorer)
+        for part in parts:
+            self.needs |= part.needs
+        self.objectives = tuple(o for part in parts for o in part.objectives)
+        stages = {part.fitted_on for part in parts}
+        if stages != {None}:
+            self.fitted_on = "train" if "train" in stages else "val"
+
+    def fit(self, known: Known) -> None:
+        """Fits the parts one after another."""
+        for shaping in self.shapings:
+            view = known.seen_by(shaping)
+            if shaping.fitted_on:
+                shaping.fit(view)
+            known = _shape(shaping, view)
+        if self.scorer.fitted_on:
+            self.scorer.fit(known.seen_by(self.scorer))
+
+    def score(self, batch: Outputs) -> Tensor:
+        """Returns the scores of the last part, `[N]`."""
+        for shaping in self.shapings:
+            batch = _shape(shaping, batch.seen_by(shaping))
+        return self.scorer.score(batch.seen_by(self.scorer))
+
+
+def _shape(shaping: Detector, outputs: T) -> T:
+    assert isinstance(shaping, Shaping)
+    shaped = shaping.shape(outputs)
+    assert isinstance(shaped, type(outputs))
+    return shaped
+
+
+def _name(detector: Detector) -> str:
+    return type(detector).__name__
