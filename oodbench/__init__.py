@@ -10,7 +10,7 @@ Run:        run, rows, table, compare, plot, report
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
-Plug-ins:   Detector, Need, Outputs, Known; Dataset, Split, Shape, Role
+Plug-ins:   Detector, Shaping, Need, Outputs, Known, Result; Dataset, Split, Shape, Role
 
 Each function does what the command of the same name does. Wrong input raises
 InputError. Other modules are not public. Heavy imports happen at first use.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from oodbench.networks.load import load_network as load_network
     from oodbench.networks.network import Joint as Joint
     from oodbench.networks.network import Network as Network
+    from oodbench.networks.network import Result as Result
     from oodbench.output.comparison import compare as compare
     from oodbench.output.plots.draw import plot as plot
     from oodbench.output.report.page import report as report
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from oodbench.scoring.known import Known as Known
     from oodbench.scoring.outputs import Need as Need
     from oodbench.scoring.outputs import Outputs as Outputs
+    from oodbench.scoring.shaping import Shaping as Shaping
 
     __version__: str
 
@@ -57,8 +59,10 @@ _HOMES = {
     "Need": "oodbench.scoring.outputs",
     "Network": "oodbench.networks.network",
     "Outputs": "oodbench.scoring.outputs",
+    "Result": "oodbench.networks.network",
     "Role": "oodbench.data.dataset",
     "Shape": "oodbench.data.dataset",
+    "Shaping": "oodbench.scoring.shaping",
     "Split": "oodbench.data.dataset",
     "SplitName": "oodbench.data.dataset",
     "attack": "oodbench.attacks.attack",

@@ -225,7 +225,10 @@ def _network() -> Network:
 def _split(seed: int) -> Split:
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (IMAGES, 6, 8, 3), dtype=np.uint8)
-    return Split(images, np.arange(IMAGES) % 5)
+    network = _network()
+    labels = network(adapt(images, network.shape)).logits.argmax(1).numpy()
+    labels[::4] = (labels[::4] + 1) % network.classes  # some are classified wrongly
+    return Split(images, labels)
 
 
 def _fresh(detector: Kind) -> Detector:

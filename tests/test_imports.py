@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "jem": "base data networks scoring",
     "attacks": "base data networks metrics scoring jem output",
     "testing": "base data networks scoring",
-    "detectors": "base scoring jem oodbench",
+    "detectors": "base metrics scoring jem oodbench",
     "datasets": "base data oodbench",
     "cli": "base data networks metrics results scoring runs output jem attacks testing",
 }

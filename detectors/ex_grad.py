@@ -1,0 +1,32 @@
+"""Expected norm of the head's gradient of the cross-entropy."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from oodbench import Detector, Need, Outputs
+
+
+@dataclass
+class ExGrad(Detector):
+    """−2 ‖z‖₁ (1 − Σ_k p_k²), with p = softmax(f).
+
+    It is the negative mean, over classes y drawn from p, of the L1 norm of the gradient
+    ∂(−log p_y)/∂W for the weights W of the head, in closed form. An image of which the
+    network is uncertain has a large gradient. The sign is ours: the paper's code turns
+    an AUROC below 0.5 round, so that its sign cannot be read from it.
+
+    Igoe, Chung, Char and Schneider, How Useful are Gradients for OOD Detection?, 2022.
+    """
+
+    needs = Need.FEATURES
+
+    def score(self, batch: Outputs) -> Tensor:
+        """Returns the negative expected norm, `[N]`, at most 0."""
+        p = batch.logits.double().softmax(1)
+        # 1 − Σ p² = Σ p (1 − p), and 1 − p of the most probable class is the sum of the
+        # others: neither rounds to 0 where the network is confident.
+        top = p.argmax(1, keepdim=True)
+        others = p.scatter(1, top, 0).sum(1, keepdim=True)
+        spread = (p * (1 - p).scatter(1, top, others)).sum(1)
+        return -2 * batch.features.double().norm(p=1, dim=1) * spread
