@@ -2,6 +2,18 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def log_p(logits: Tensor) -> Tensor:
+    """Returns ln p of each class, `[N, K]`, float64.
+
+    That of the largest is exact where p rounds to 1, so that −expm1 of it is 1 − p.
+    """
+    largest, top = logits.double().max(1, keepdim=True)
+    away = logits.double() - largest
+    others = away.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)
+    return away - softplus(others)
 
 
 def log_p_and_rest(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -13,12 +25,11 @@ def log_p_and_rest(logits: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         logits: `[N, K]`; −∞ for classes that are masked.
     """
-    logits = logits.double()
-    log_p = logits.log_softmax(1)
+    known = log_p(logits)
     top = logits.argmax(1, keepdim=True)
-    others = log_p.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)
-    rest = log_p.exp().neg().log1p()
-    return log_p, rest.scatter(1, top, others.clamp(max=0))
+    others = known.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)
+    rest = known.exp().neg().log1p()
+    return known, rest.scatter(1, top, others.clamp(max=0))
 
 
 def check_variant(variant: str, known: tuple[str, ...]) -> None:

@@ -65,7 +65,7 @@ def moments(known: Known) -> Moments:
 
 def unit_moments(known: Known) -> Moments:
     """Returns the moments of all features, each scaled to length 1."""
-    return _moments(unit(known.features))
+    return _moments(known.features, to_unit=True)
 
 
 def class_moments(known: Known) -> ClassMoments:
@@ -75,7 +75,9 @@ def class_moments(known: Known) -> ClassMoments:
 
 def unit_class_moments(known: Known) -> ClassMoments:
     """Returns the moments by true class of the features, each scaled to length 1."""
-    return _class_moments(unit(known.features), class_numbers(known), classes(known))
+    return _class_moments(
+        known.features, class_numbers(known), classes(known), to_unit=True
+    )
 
 
 def predicted_means(known: Known) -> ClassMeans:
@@ -134,37 +136,45 @@ def whitening(covariance: Tensor, cutoff: float = 0.0) -> Tensor:
     return (vectors[:, kept] / values[kept].sqrt()).T
 
 
-def group_means(features: Tensor, groups: Tensor, count: int) -> ClassMeans:
+def group_means(
+    features: Tensor, groups: Tensor, count: int, *, to_unit: bool = False
+) -> ClassMeans:
     """Returns the mean of the features `[N, D]` in each of `count` groups.
 
     Args:
         features: `[N, D]`.
         groups: `[N]`, the group of each image, in 0 … count − 1.
         count: The number of groups.
+        to_unit: Whether to scale each image's features to length 1 first.
     """
     counts = torch.bincount(groups, minlength=count)
     sums = torch.zeros(count, features.shape[1], dtype=torch.float64)
-    for start, block in in_blocks(features):
+    for start, block in in_blocks(features, to_unit=to_unit):
         sums.index_add_(0, groups[start : start + len(block)], block)
     return ClassMeans(counts, sums / counts.clamp(min=1)[:, None])
 
 
-def in_blocks(features: Tensor) -> Iterator[tuple[int, Tensor]]:
+def in_blocks(
+    features: Tensor, *, to_unit: bool = False
+) -> Iterator[tuple[int, Tensor]]:
     """Yields the first image's place and the features of each block, in float64."""
     for start in range(0, len(features), BLOCK):
-        yield start, features[start : start + BLOCK].double()
+        block = features[start : start + BLOCK].double()
+        yield start, unit(block) if to_unit else block
 
 
-def _moments(features: Tensor) -> Moments:
+def _moments(features: Tensor, *, to_unit: bool = False) -> Moments:
     everything = torch.zeros(len(features), dtype=torch.int64)
-    found = _class_moments(features, everything, 1)
+    found = _class_moments(features, everything, 1, to_unit=to_unit)
     return Moments(len(features), found.means[0], found.within)
 
 
-def _class_moments(features: Tensor, groups: Tensor, count: int) -> ClassMoments:
-    counts, means = group_means(features, groups, count)
+def _class_moments(
+    features: Tensor, groups: Tensor, count: int, *, to_unit: bool = False
+) -> ClassMoments:
+    counts, means = group_means(features, groups, count, to_unit=to_unit)
     within = torch.zeros(2 * [features.shape[1]], dtype=torch.float64)
-    for start, block in in_blocks(features):
+    for start, block in in_blocks(features, to_unit=to_unit):
         away = block - means[groups[start : start + len(block)]]
         within.addmm_(away.T, away)
     return ClassMoments(counts, means, within)

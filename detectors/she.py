@@ -1,0 +1,48 @@
+"""Inner product of the features with the stored pattern of the predicted class."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from oodbench import Detector, Known, Need, Outputs
+from oodbench.scoring import statistics
+
+
+@dataclass
+class SHE(Detector):
+    """z · S_ĉ, with features z and the pattern S_ĉ of the predicted class.
+
+    S_k is the mean of the features of the training images of class k that the network
+    classifies correctly: the pattern that a Hopfield network would store. A class
+    without such images has the mean of all training images. There are no parameters.
+
+    Known codes differ. OpenOOD gives NaN, and pytorch-ood fails, for a class without
+    correct images; oodeel takes the largest product over all classes, divided by the
+    number of features.
+
+    Zhang et al., Out-of-Distribution Detection based on In-Distribution Data Patterns
+    Memorization with Modern Hopfield Energy, ICLR 2023.
+    """
+
+    needs = Need.FEATURES | Need.LABELS
+    fitted_on = "train"
+
+    _patterns: Tensor = field(init=False, repr=False)
+
+    def fit(self, known: Known) -> None:
+        """Keeps the pattern of each class."""
+        found = known.shared(statistics.correct_means)
+        if not found.counts.any():
+            raise ValueError("the network classifies no training image correctly")
+        is_empty = found.counts == 0
+        self._patterns = found.means
+        if is_empty.any():
+            one_group = torch.zeros(len(known), dtype=torch.int64)
+            overall = statistics.group_means(known.features, one_group, 1).means
+            self._patterns = found.means.where(~is_empty[:, None], overall)
+
+    def score(self, batch: Outputs) -> Tensor:
+        """Returns z · S_ĉ, `[N]`."""
+        patterns = self._patterns.to(batch.features.device)
+        return (batch.features.double() * patterns[batch.logits.argmax(1)]).sum(1)

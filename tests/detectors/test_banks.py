@@ -1,0 +1,263 @@
+"""Detectors with a bank of training features: by hand, and against NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from oodbench import Known, Outputs
+from oodbench.scoring.outputs import Batch
+from oodbench.scoring.spec import open_detector
+
+SPECS = ["knn:k=5", "nnguide:k=5", "relation", "cf_ood"]
+
+
+def batch_of(features, logits=None):
+    features = torch.as_tensor(np.asarray(features), dtype=torch.float32)
+    if logits is None:
+        logits = torch.zeros(len(features), 2)
+    logits = torch.as_tensor(np.asarray(logits), dtype=torch.float32)
+    return Batch(torch.zeros(len(features), 0), logits, features=features)
+
+
+def fitted(spec, bank):
+    detector = open_detector(spec).detector
+    known = Known(bank, detector)
+    detector.fit(known)
+    known.check_untouched()
+    return detector
+
+
+def scores(spec, bank, images):
+    detector = fitted(spec, bank)
+    found = detector.score(Outputs(images, detector))
+    assert found.dtype == torch.float64
+    return found.numpy()
+
+
+def sample(seed, count=60, size=8, classes=4):
+    rng = np.random.default_rng(seed)
+    return rng.normal(0.5, 1, (count, size)), rng.normal(1, 2, (count, classes))
+
+
+def unit(features):
+    features = features.astype(np.float32).astype(float)
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def energy(logits):
+    return np.log(np.exp(logits.astype(np.float32).astype(float)).sum(1))
+
+
+def softmax(logits):
+    powers = np.exp(logits.astype(np.float32).astype(float))
+    return powers / powers.sum(1, keepdims=True)
+
+
+CORNERS = [[1.0, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [("knn:k=1", 0), ("knn:k=2", -math.sqrt(2)), ("knn", -math.sqrt(2))],
+)
+def test_knn_by_hand(spec, expected):
+    found = scores(spec, batch_of(CORNERS), batch_of([[2.0, 0]]))
+    assert found == pytest.approx([expected])
+
+
+def test_knn_counts_duplicates_and_can_keep_lengths():
+    bank = batch_of([[1.0, 0], [1, 0], [0, 1]])
+    assert scores("knn:k=2", bank, batch_of([[2.0, 0]])) == pytest.approx([0])
+    raw = scores("knn:k=2:normalize=False", bank, batch_of([[2.0, 0]]))
+    assert raw == pytest.approx([-1])
+
+
+def test_knn_takes_the_fiftieth_by_default():
+    bank, images = batch_of(sample(0)[0]), batch_of(sample(1)[0])
+    assert (scores("knn", bank, images) == scores("knn:k=50", bank, images)).all()
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 10), (2, 5)])
+def test_nnguide_by_hand(k, expected):
+    bank = batch_of(CORNERS, [[2.0, -99], [4, -99]])
+    found = scores(f"nnguide:k={k}", bank, batch_of([[3.0, 0]], [[5.0, -99]]))
+    assert found == pytest.approx([expected])
+
+
+def test_the_product_of_negative_energies_is_positive():
+    bank = batch_of(CORNERS, [[-2.0, -99], [-4, -99]])
+    # ⟨ẑ, E_i ẑ_i⟩ is −2 and 0; the larger is 0.
+    for k, expected in ((1, 0), (2, 5)):
+        found = scores(f"nnguide:k={k}", bank, batch_of([[3.0, 0]], [[-5.0, -99]]))
+        assert found == pytest.approx([expected])
+
+
+def test_relation_by_hand():
+    one = batch_of([[1.0, 0]], [[0.0, 0]])
+    image = batch_of([[1.0, 0], [-1, 0]], [[0.0, math.log(3)]] * 2)
+    assert scores("relation", one, image) == pytest.approx([0.5, 0])
+    assert scores("relation:power=2", one, image) == pytest.approx([0.25, 0])
+
+
+def test_relation_compares_the_relation_itself_strictly():
+    # cos 1 and ⟨p, p_i⟩ = 1/2: the relation is 0.5 exactly.
+    one, image = batch_of([[1.0, 0]]), batch_of([[1.0, 0]])
+    assert scores("relation:threshold=0.5", one, image) == [0]
+    # Its square is below the threshold, the relation above it.
+    found = scores("relation:threshold=0.4:power=2", one, image)
+    assert found == pytest.approx([0.25])
+
+
+def test_more_training_images_never_lower_the_relation():
+    features, logits = sample(0)
+    images = batch_of(*sample(1))
+    less = scores("relation", batch_of(features[:30], logits[:30]), images)
+    assert (scores("relation", batch_of(features, logits), images) >= less).all()
+
+
+def test_cf_ood_of_far_images_and_of_members():
+    features, _ = sample(0)
+    features[:, 0] = np.abs(features[:, 0]) + 5
+    bank = batch_of(features)
+    assert scores("cf_ood", bank, batch_of([[-1.0] + 7 * [0]])) == [-1]
+    assert scores("cf_ood", bank, batch_of(features[:9])) == pytest.approx([-0.001] * 9)
+
+
+def test_cf_ood_falls_as_the_image_moves_away():
+    # On an arc of 60 images, towards the side where there are none.
+    angles = np.linspace(0, 0.5, 60)
+    bank = batch_of(np.stack([np.cos(angles), np.sin(angles)], 1))
+    away = np.linspace(0.5, 1.5, 30)
+    found = scores("cf_ood", bank, batch_of(np.stack([np.cos(away), np.sin(away)], 1)))
+    assert (np.diff(found) <= 0).all()
+    assert len(set(found)) > 5
+
+
+def naive_knn(bank, images):
+    away = np.linalg.norm(unit(images[0])[:, None] - unit(bank[0]), axis=2)
+    return -np.sort(away, 1)[:, 4]
+
+
+def naive_nnguide(bank, images):
+    guided = (unit(images[0]) @ unit(bank[0]).T) * energy(bank[1])
+    return energy(images[1]) * np.sort(guided, 1)[:, -5:].mean(1)
+
+
+def naive_relation(bank, images):
+    relations = np.maximum(0, unit(images[0]) @ unit(bank[0]).T)
+    relations = relations * (softmax(images[1]) @ softmax(bank[1]).T)
+    return (relations * (relations > 0.03)).sum(1)
+
+
+def naive_cf_ood(bank, images):
+    grid = [np.linspace(0.001, 0.1, 100), np.linspace(0.105, 0.5, 81)]
+    fractions = np.concatenate([*grid, np.linspace(0.51, 0.99, 49)])
+    rows, size = unit(bank[0]), len(bank[0])
+    within = np.sort(np.linalg.norm(rows[:, None] - rows, axis=2), 1)
+    found = []
+    for image in unit(images[0]):
+        away = np.linalg.norm(image - rows, axis=1)
+        for fraction in fractions:
+            reach = within[:, int(fraction * size - 1) + 1]
+            if (reach >= away).mean() >= 0.01:
+                found.append(-fraction)
+                break
+        else:
+            found.append(-1)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("count", [60, 250])
+def test_scores_are_those_of_numpy(spec, count):
+    bank, images = sample(0, count), sample(1, 300)
+    naive = globals()[f"naive_{spec.partition(':')[0]}"](bank, images)
+    found = scores(spec, batch_of(*bank), batch_of(*images))
+    assert found == pytest.approx(naive, rel=1e-6, abs=1e-7)
+    assert len(set(found)) > 7
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_lengths_of_features_do_not_count(spec):
+    bank, (features, logits) = batch_of(*sample(0)), sample(1)
+    expected = scores(spec, bank, batch_of(features, logits))
+    found = scores(spec, bank, batch_of(8 * features, logits))
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_features_of_zeros_have_a_score(spec):
+    features, logits = sample(0)
+    features[0] = 0
+    one = batch_of(features, logits)
+    assert np.isfinite(scores(spec, one, one)).all()
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_share_is_drawn_by_its_seed_alone(spec):
+    bank, images = batch_of(*sample(0)), batch_of(*sample(1))
+    state = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    found = scores(f"{spec}:share=0.5", bank, images)
+    assert torch.equal(torch.get_rng_state(), state[0])
+    assert np.random.get_state()[1].tolist() == state[1]  # noqa: NPY002
+    assert (scores(f"{spec}:share=0.5", bank, images) == found).all()
+    assert (scores(f"{spec}:share=0.5:seed=1", bank, images) != found).any()
+    assert (scores(spec, bank, images) != found).any()
+
+
+def test_features_and_logits_of_a_share_belong_together():
+    rows = np.eye(40)
+    logits = np.arange(1, 41)[:, None] * np.array([[1.0, -9]])
+    bank = batch_of(rows, logits)
+    found = scores("nnguide:k=1:share=0.5", bank, batch_of(rows, logits))
+    # A kept image finds itself, E · E; the others find nothing.
+    energies = energy(logits)
+    kept = found > 1e-9
+    assert kept.sum() == 20
+    assert found[kept] == pytest.approx(energies[kept] ** 2)
+
+
+def test_the_bank_of_cf_ood_has_a_largest_size():
+    bank, images = batch_of(*sample(0)), batch_of(*sample(1))
+    found = scores("cf_ood:most=30", bank, images)
+    assert (found == scores("cf_ood:share=0.5", bank, images)).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("knn:k=3", "k is 3, the training images in the bank 2"),
+        ("nnguide:k=2:share=0.5", "k is 2, the training images in the bank 1"),
+        ("cf_ood:share=0.5", "the bank has 1 image; it needs at least 2"),
+    ],
+)
+def test_a_bank_that_is_too_small_is_refused(spec, reason):
+    with pytest.raises(ValueError, match=reason):
+        fitted(spec, batch_of(CORNERS))
+
+
+@pytest.mark.parametrize("spec", ["knn", "nnguide", "relation", "cf_ood"])
+def test_no_training_images_are_refused(spec):
+    with pytest.raises(ValueError, match="there are no training images"):
+        fitted(spec, batch_of(np.zeros((0, 2))))
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("knn:k=-1", "k must be at least 0, got -1"),
+        ("nnguide:k=0", "k must be at least 1, got 0"),
+        ("relation:power=0", "power must be above 0, got 0"),
+        ("relation:threshold=-1", "threshold must be at least 0, got -1"),
+        ("cf_ood:hosts=0", "hosts must be above 0 and at most 1, got 0"),
+        ("cf_ood:most=1", "most must be at least 2, got 1"),
+        ("knn:share=0", "share must be above 0 and at most 1, got 0"),
+        ("knn:share=1.5", "share must be above 0 and at most 1, got 1.5"),
+        ("knn:seed=-1", "seed must be at least 0, got -1"),
+    ],
+)
+def test_impossible_parameters_are_refused(spec, reason):
+    with pytest.raises(Exception, match=reason):
+        open_detector(spec)
