@@ -57,18 +57,24 @@ class Chain(Detector):
                 shaping.fit(view)
             known = _shape(shaping, view)
         if self.scorer.fitted_on:
-            self.scorer.fit(known.seen_by(self.scorer))
+            view = known.seen_by(self.scorer)
+            self.scorer.fit(view)
+            view.check_untouched()
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the scores of the last part, `[N]`."""
         for shaping in self.shapings:
             batch = _shape(shaping, batch.seen_by(shaping))
-        return self.scorer.score(batch.seen_by(self.scorer))
+        view = batch.seen_by(self.scorer)
+        scores = self.scorer.score(view)
+        view.check_untouched()
+        return scores
 
 
 def _shape(shaping: Detector, outputs: T) -> T:
     assert isinstance(shaping, Shaping)
     shaped = shaping.shape(outputs)
+    outputs.check_untouched()
     assert isinstance(shaped, type(outputs))
     return shaped
 

@@ -1,13 +1,17 @@
 """Shaping detectors: values by hand, and settings that change nothing."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from oodbench import InputError, Known, Outputs
+from oodbench import Detector, InputError, Known, Need, Outputs
+from oodbench.scoring.chain import Chain
 from oodbench.scoring.outputs import Batch
 from oodbench.scoring.spec import open_detector
+from oodbench.scoring.statistics import feature_mean
 
 
 def batch_of(features, weight, bias=None):
@@ -226,3 +230,32 @@ def test_a_number_may_have_a_plus():
 def test_chains_that_cannot_work_are_refused(spec, reason):
     with pytest.raises(InputError, match=reason):
         open_detector(spec)
+
+
+@dataclass
+class Writer(Detector):
+    """Writes into a statistic that all detectors share, or into the features."""
+
+    needs = Need.FEATURES
+    fitted_on = "train"
+    when: str = "fit"
+
+    def fit(self, known):
+        mean = known.shared(feature_mean)
+        if self.when == "fit":
+            mean.zero_()
+
+    def score(self, batch):
+        return batch.features.zero_().sum(1)
+
+
+@pytest.mark.parametrize("spec", ["scale", "dice"])
+def test_a_detector_behind_a_shaping_must_not_write_either(spec):
+    one = random_batch()
+    chain = Chain((open_detector(spec).detector,), Writer())
+    with pytest.raises(RuntimeError, match="Writer changes a shared statistic"):
+        chain.fit(Known(one, chain))
+    chain = Chain((open_detector(spec).detector,), Writer(when="score"))
+    chain.fit(Known(one, chain))
+    with pytest.raises(RuntimeError, match="Writer writes into its inputs"):
+        chain.score(Outputs(one, chain))
