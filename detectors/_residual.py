@@ -1,12 +1,12 @@
 """The part of the features outside their principal space, for ViM and Residual."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from oodbench import Known
+from oodbench import Detector, Known, Need
 from oodbench.scoring import statistics
 
 
@@ -28,12 +28,6 @@ class Space(NamedTuple):
         return (away @ self.basis.to(features.device)).norm(dim=1)
 
 
-def check_dim(dim: int) -> None:
-    """Raises ValueError for a negative number of dimensions."""
-    if dim < 0:
-        raise ValueError(f"dim must be at least 1, or 0 for the rule, got {dim}")
-
-
 @dataclass(frozen=True)
 class Residuals:
     """A statistic: the space left by the `dim` principal directions about −W⁺b."""
@@ -46,7 +40,8 @@ class Residuals:
         Raises:
             ValueError: No dimension is left, or the principal space is not unique.
         """
-        size = known.features.shape[1]
+        images, mean, scatter = known.shared(statistics.moments)
+        size = len(mean)
         dim = self.dim or (1000 if size >= 2048 else 512 if size >= 768 else size // 2)
         if dim >= size:
             raise ValueError(f"dim is {dim}, the features have {size} dimensions")
@@ -55,7 +50,6 @@ class Residuals:
         if head.bias is not None:
             weight, bias = head.weight.detach().cpu(), head.bias.detach().cpu()
             origin = -torch.linalg.pinv(weight.double()) @ bias.double()
-        images, mean, scatter = known.shared(statistics.moments)
         away = mean - origin
         second = scatter / images + torch.outer(away, away)
         values, vectors = torch.linalg.eigh((second + second.T) / 2)
@@ -66,3 +60,26 @@ class Residuals:
                 f"dim is {dim}, the training features span {rank} dimensions"
             )
         return Space(origin, vectors[:, : size - dim], rank, dim)
+
+
+@dataclass
+class ResidualDetector(Detector):
+    """Base of detectors that measure features outside their principal space."""
+
+    needs = Need.FEATURES | Need.HEAD
+    fitted_on = "train"
+
+    dim: int = 0
+    """Of the principal space; 0 for 1000 of 2048 or more features, 512 of 768 or more,
+    else half of them."""
+    _space: Space = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.dim < 0:
+            raise ValueError(
+                f"dim must be at least 1, or 0 for the rule, got {self.dim}"
+            )
+
+    def fit(self, known: Known) -> None:
+        """Finds the directions outside the principal space."""
+        self._space = known.shared(Residuals(self.dim))

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._residual import Residuals, Space, check_dim
+from oodbench import Known, Outputs
+from oodbench.detectors._residual import ResidualDetector
 
 
 @dataclass
-class ViM(Detector):
+class ViM(ResidualDetector):
     """LogSumExp_y(f(x)[y]) − α ‖Rᵀ (z − u)‖₂.
 
     u = −W⁺b is the origin that the head gives the features z. R spans all but the `dim`
@@ -23,21 +23,12 @@ class ViM(Detector):
     CVPR 2022, arXiv 2203.10807.
     """
 
-    needs = Need.FEATURES | Need.HEAD
-    fitted_on = "train"
-
-    dim: int = 0
-    """Of the principal space; 0 for 1000 of 2048 or more features, 512 of 768 or more,
-    else half of them."""
-    _space: Space = field(init=False, repr=False)
     _alpha: float = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        check_dim(self.dim)
 
     def fit(self, known: Known) -> None:
         """Finds the directions and the scale of the virtual logit."""
-        space = known.shared(Residuals(self.dim))
+        super().fit(known)
+        space = self._space
         if space.rank <= space.dim:
             raise ValueError(
                 f"dim is {space.dim}, the training features span {space.rank} "
@@ -50,7 +41,6 @@ class ViM(Detector):
                 f"average; the virtual logit needs a positive average"
             )
         self._alpha = float(largest / space.residuals(known.features).mean())
-        self._space = space
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the energy minus the virtual logit, `[N]`."""
