@@ -13,6 +13,12 @@ def check_share(share: float, seed: int) -> None:
         raise ValueError(f"seed must be at least 0, got {seed}")
 
 
+def check_k(k: int, bank: Tensor) -> None:
+    """Raises ValueError if the bank has fewer images than k."""
+    if k > len(bank):
+        raise ValueError(f"k is {k}, the training images in the bank {len(bank)}")
+
+
 def part(rows: Tensor, share: float, seed: int, most: int | None = None) -> Tensor:
     """Returns a random share of the rows, in their order, at least one.
 

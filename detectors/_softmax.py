@@ -32,6 +32,16 @@ def log_p_and_rest(logits: Tensor) -> tuple[Tensor, Tensor]:
     return known, rest.scatter(1, top, others.clamp(max=0))
 
 
+def log_gen_terms(logits: Tensor, gamma: float, top: int) -> Tensor:
+    """Returns γ ln(p (1 − p)) of the `top` most probable classes, `[N, min(top, K)]`.
+
+    The sum of their exponentials is the generalised entropy of GEN.
+    """
+    known, rest = log_p_and_rest(logits)
+    largest, places = known.topk(min(top, known.shape[1]))
+    return gamma * (largest + rest.gather(1, places))
+
+
 def check_variant(variant: str, known: tuple[str, ...]) -> None:
     """Raises ValueError if a variant is not a known one."""
     if variant not in known:

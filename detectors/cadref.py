@@ -7,15 +7,12 @@ from torch import Tensor
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._caref import reference_means
 from oodbench.detectors._head import LEAST, weights
-from oodbench.detectors._softmax import log_p
+from oodbench.detectors._softmax import log_gen_terms
 
 
 def _gen(logits: Tensor) -> Tensor:
-    ln_p = log_p(logits)
-    terms = 0.1 * (ln_p + (-ln_p.expm1()).log())
-    count = min(max(10, ln_p.shape[1] // 10), ln_p.shape[1])
-    largest = terms.gather(1, ln_p.topk(count).indices)
-    return (-largest.logsumexp(1)).clamp(max=500).exp()
+    terms = log_gen_terms(logits, gamma=0.1, top=max(10, logits.shape[1] // 10))
+    return (-terms.logsumexp(1)).clamp(max=500).exp()
 
 
 _SCORES = {

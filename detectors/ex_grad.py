@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs
+from oodbench.detectors._softmax import log_p_and_rest
 
 
 @dataclass
@@ -23,10 +24,7 @@ class ExGrad(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative expected norm, `[N]`, at most 0."""
-        p = batch.logits.double().softmax(1)
-        # 1 − Σ p² = Σ p (1 − p), and 1 − p of the most probable class is the sum of the
-        # others: neither rounds to 0 where the network is confident.
-        top = p.argmax(1, keepdim=True)
-        others = p.scatter(1, top, 0).sum(1, keepdim=True)
-        spread = (p * (1 - p).scatter(1, top, others)).sum(1)
+        log_p, log_rest = log_p_and_rest(batch.logits)
+        # 1 − Σ p² as Σ p (1 − p), which does not round to 0 for a confident network.
+        spread = (log_p + log_rest).exp().sum(1)
         return -2 * batch.features.double().norm(p=1, dim=1) * spread

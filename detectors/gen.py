@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Outputs
-from oodbench.detectors._softmax import log_p_and_rest
+from oodbench.detectors._softmax import log_gen_terms
 
 
 @dataclass
@@ -34,6 +34,4 @@ class GEN(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative generalised entropy, `[N]`, at most 0."""
-        log_p, log_rest = log_p_and_rest(batch.logits)
-        largest, places = log_p.topk(min(self.top, log_p.shape[1]))
-        return -(self.gamma * (largest + log_rest.gather(1, places))).exp().sum(1)
+        return -log_gen_terms(batch.logits, self.gamma, self.top).exp().sum(1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import check_share, part
+from oodbench.detectors._bank import check_k, check_share, part
 from oodbench.scoring import statistics
 from oodbench.scoring.nearest import nearest
 
@@ -49,10 +49,7 @@ class KNN(Detector):
             bank = known.shared(statistics.unit_bank)
         self._bank = part(bank, self.share, self.seed)
         self._k = self.k or min(_USUAL_K, len(self._bank))
-        if self._k > len(self._bank):
-            raise ValueError(
-                f"k is {self.k}, the training images in the bank {len(self._bank)}"
-            )
+        check_k(self._k, self._bank)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns minus the distance, `[N]`, at most 0."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import check_share, part
+from oodbench.detectors._bank import check_k, check_share, part
 from oodbench.scoring import statistics
 
 CHUNK = 64
@@ -51,10 +51,7 @@ class NNGuide(Detector):
         self._bank = part(known.shared(statistics.unit_bank), self.share, self.seed)
         logits = part(known.logits, self.share, self.seed)
         self._energies = logits.double().logsumexp(1)
-        if self.k > len(self._bank):
-            raise ValueError(
-                f"k is {self.k}, the training images in the bank {len(self._bank)}"
-            )
+        check_k(self.k, self._bank)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the product, `[N]`."""

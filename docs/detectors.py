@@ -1,14 +1,12 @@
 """Writes docs/detectors.md from the built-in detectors: `python docs/detectors.py`."""
 
 import inspect
-from dataclasses import fields
 from pathlib import Path
 
 from oodbench.base import registry
-from oodbench.scoring.detector import Detector
 from oodbench.scoring.outputs import Need
 from oodbench.scoring.shaping import Shaping
-from oodbench.scoring.spec import open_detector
+from oodbench.scoring.spec import Entry, open_detector
 
 PAGE = Path(__file__).with_suffix(".md")
 HEAD = """# Detectors
@@ -27,24 +25,21 @@ parts before it give.
 def page() -> str:
     """Returns the page."""
     found = {
-        one.name: open_detector(one.name).detector
+        one.name: open_detector(one.name)
         for one in registry.listings("detectors")
         if one.package == "oodbench"
     }
-    rows = "".join(_row(name, detector) for name, detector in found.items())
+    rows = "".join(_row(name, entry) for name, entry in found.items())
     entries = "".join(
-        f"\n## {name}\n\n{inspect.getdoc(type(detector))}\n"
-        for name, detector in found.items()
+        f"\n## {name}\n\n{inspect.getdoc(type(entry.detector))}\n"
+        for name, entry in found.items()
     )
     return HEAD + rows + entries
 
 
-def _row(name: str, detector: Detector) -> str:
-    given = [
-        f"{one.name}={getattr(detector, one.name)}"
-        for one in fields(detector)  # type: ignore[arg-type]
-        if one.init
-    ]
+def _row(name: str, entry: Entry) -> str:
+    detector = entry.detector
+    given = [f"{key}={value}" for key, value in entry.parameters.items()]
     needs = [str(need.name).lower() for need in Need if need in detector.needs]
     reads = ", ".join(needs) or ("pixels" if detector.control else "logits")
     kind = " (shaping)" if isinstance(detector, Shaping) else ""
