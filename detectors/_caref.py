@@ -1,10 +1,8 @@
 """The class means that CARef and CADRef compare features with."""
 
-import torch
 from torch import Tensor
 
 from oodbench import Known
-from oodbench.detectors._head import feature_mean
 from oodbench.scoring import statistics
 
 
@@ -14,11 +12,6 @@ def reference_means(known: Known) -> Tensor:
     A class that is never predicted has the mean of its true images, and one without any
     has the mean of all images.
     """
-    predicted = known.shared(statistics.predicted_means)
-    true = statistics.group_means(
-        known.features, statistics.class_numbers(known), statistics.classes(known)
-    )
-    others = torch.where(
-        true.counts[:, None] > 0, true.means, known.shared(feature_mean)
-    )
-    return torch.where(predicted.counts[:, None] > 0, predicted.means, others)
+    true = known.shared(statistics.class_means)
+    others = true.filled(known.shared(statistics.feature_mean))
+    return known.shared(statistics.predicted_means).filled(others)

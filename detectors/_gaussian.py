@@ -14,9 +14,6 @@ from oodbench.scoring import statistics
 
 logger = logging.getLogger(__name__)
 
-LIMIT = 4 * 2**30
-"""Bytes of covariances that are kept at most."""
-
 
 class Gaussians(NamedTuple):
     """Gaussians with one covariance, in coordinates where it is the identity."""
@@ -42,15 +39,6 @@ def gaussians(means: Tensor, covariance: Tensor, cutoff: float = 0.0) -> Gaussia
     root = statistics.whitening(covariance, cutoff)
     centre = means.mean(0)
     return Gaussians(root, centre, (means - centre) @ root.T)
-
-
-def scatter(features: Tensor, mean: Tensor) -> Tensor:
-    """Returns the sum of (z − mean)(z − mean)ᵀ over features `[N, D]`, `[D, D]`."""
-    total = torch.zeros(2 * [features.shape[1]], dtype=torch.float64)
-    for _, block in statistics.in_blocks(features):
-        away = block - mean
-        total.addmm_(away.T, away)
-    return total
 
 
 @dataclass(frozen=True)
@@ -95,44 +83,6 @@ def class_moments(known: Known, unit: bool) -> statistics.ClassMoments:
     if unit:
         return known.shared(statistics.unit_class_moments)
     return known.shared(statistics.class_moments)
-
-
-def regular(means: Tensor, covariance: Tensor, ridge: float) -> Gaussians:
-    """Returns Gaussians with means `[C, D]` and covariance + ridge · identity.
-
-    Raises:
-        ValueError: That is singular.
-    """
-    size = len(covariance)
-    identity = torch.eye(size, dtype=torch.float64)
-    found = gaussians(means, covariance + ridge * identity)
-    if (rank := len(found.root)) < size:
-        raise ValueError(
-            f"a covariance has rank {rank} of {size} with ridge {ridge}; "
-            f"the ridge must be larger"
-        )
-    return found
-
-
-def check_sizes(counts: Tensor, size: int) -> None:
-    """Raises ValueError if a covariance per class takes too much memory.
-
-    Args:
-        counts: Images of each class.
-        size: The number of features.
-    """
-    if (held := 8 * len(counts) * size**2) > LIMIT:
-        raise ValueError(
-            f"the covariances of {len(counts)} classes and {size} features take "
-            f"{held / 2**30:.1f} GiB; use covariance=tied"
-        )
-    if small := int((counts <= size).sum()):
-        logger.warning(
-            "%d classes have at most as many images as features (%d); the ridge alone "
-            "makes their covariances regular.",
-            small,
-            size,
-        )
 
 
 def check_cutoff(cutoff: float) -> None:

@@ -4,17 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from oodbench import Known, Outputs
-from oodbench.scoring.statistics import classes, group_means
+from oodbench.scoring.statistics import classes
 
 LEAST = 1e-12
 """Lengths that are divided by count as at least this."""
-
-
-def feature_mean(known: Known) -> Tensor:
-    """Returns the mean feature of all images, `[D]`, float64."""
-    features = known.features
-    together = torch.zeros(len(features), dtype=torch.int64)
-    return group_means(features, together, 1).means[0]
 
 
 def weights(head: nn.Linear) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.scoring.shaping import Shaping
-from oodbench.scoring.statistics import in_blocks
+from oodbench.scoring.statistics import feature_mean, in_blocks
 
 
 @dataclass
@@ -36,7 +36,7 @@ class BATS(Shaping):
     def fit(self, known: Known) -> None:
         """Keeps the range of each feature."""
         features = known.features
-        mean = features.double().mean(0)
+        mean = known.shared(feature_mean)
         squares = torch.zeros_like(mean)
         for _, block in in_blocks(features):
             squares += (block - mean).square().sum(0)

@@ -30,11 +30,10 @@ class CTM(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the directions of the class means."""
-        found = known.shared(statistics.class_moments)
+        found = known.shared(statistics.class_means)
         if not found.counts.any():
             raise ValueError("there are no training images to take class means of")
-        is_empty = (found.counts == 0)[:, None]
-        means = found.means.where(~is_empty, found.total().mean)
+        means = found.filled(known.shared(statistics.feature_mean))
         self._directions = statistics.unit(means)
 
     def score(self, batch: Outputs) -> Tensor:

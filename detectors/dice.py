@@ -9,6 +9,7 @@ from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.scoring.shaping import Shaping, check_percentile
+from oodbench.scoring.statistics import feature_mean
 
 
 @dataclass
@@ -35,7 +36,7 @@ class DICE(Shaping):
     def fit(self, known: Known) -> None:
         """Keeps which weights stay."""
         weight = known.head.weight.detach().double()
-        contributions = weight * known.features.double().mean(0)
+        contributions = weight * known.shared(feature_mean)
         limit = float(np.percentile(contributions.numpy(), self.percentile))
         self._mask = (contributions > limit) | torch.tensor(self.percentile == 0)
 

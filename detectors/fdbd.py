@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._head import LEAST, check_classes, feature_mean, gaps
+from oodbench.detectors._head import LEAST, check_classes, gaps
+from oodbench.scoring.statistics import feature_mean
 
 
 @dataclass

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._gaussian import Gaussians, check_sizes, regular, scatter
+from oodbench.detectors._class_covariances import check_sizes, regular, scatter_about
+from oodbench.detectors._gaussian import Gaussians
 from oodbench.scoring import statistics
 
 
@@ -68,5 +69,5 @@ class GMM(Detector):
 
     def _class(self, known: Known, number: int, mean: Tensor) -> Gaussians:
         features = known.features[statistics.class_numbers(known) == number]
-        covariance = scatter(features, mean) / len(features)
+        covariance = scatter_about(features, mean) / len(features)
         return regular(mean[None], covariance, self.ridge)

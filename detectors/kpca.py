@@ -9,7 +9,7 @@ from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._spectrum import check_ratio, components
-from oodbench.scoring.statistics import in_blocks, unit
+from oodbench.scoring.statistics import in_blocks, scatter, unit
 
 
 @dataclass
@@ -59,13 +59,11 @@ class KPCA(Detector):
         self._turns, self._shifts = map(torch.from_numpy, (turns, shifts))
         sums = [self._map(block).sum(0) for _, block in in_blocks(features)]
         self._mean = torch.stack(sums).sum(0) / len(features)
-        scatter = torch.zeros(2 * [len(self._mean)], dtype=torch.float64)
-        for _, block in in_blocks(features):
-            away = self._map(block) - self._mean
-            scatter.addmm_(away.T, away)
-        if not scatter.trace() > len(features) * 1e-24:
+        away = (self._map(block) - self._mean for _, block in in_blocks(features))
+        total = scatter(away, len(self._mean))
+        if not total.trace() > len(features) * 1e-24:
             raise ValueError("all training images have the same normalised features")
-        values, vectors = torch.linalg.eigh(scatter / len(features))
+        values, vectors = torch.linalg.eigh(total / len(features))
         self._rest = vectors[:, : len(values) - components(values, self.ratio)]
 
     def score(self, batch: Outputs) -> Tensor:

@@ -32,7 +32,7 @@ class MaxCosine(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the directions of the class means."""
-        found = known.shared(statistics.class_moments)
+        found = known.shared(statistics.class_means)
         self._directions = statistics.unit(found.means[found.counts > 0])
         if not len(self._directions):
             raise ValueError("there are no training images to take class means of")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._head import LEAST, feature_mean, weights
+from oodbench.detectors._head import LEAST, weights
+from oodbench.scoring.statistics import feature_mean
 
 
 @dataclass

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._head import LEAST, check_classes, gaps, weights
-from oodbench.scoring.statistics import class_numbers, classes, group_means
+from oodbench.scoring.statistics import class_means
 
 
 @dataclass
@@ -35,7 +35,7 @@ class ORA(Detector):
     def fit(self, known: Known) -> None:
         """Keeps the mean of the class means."""
         check_classes(known)
-        found = group_means(known.features, class_numbers(known), classes(known))
+        found = known.shared(class_means)
         self._mean = found.means[found.counts > 0].mean(0)
 
     def score(self, batch: Outputs) -> Tensor:

@@ -3,14 +3,13 @@
 import math
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._head import check_classes, weights
 from oodbench.detectors._softmax import log_p
-from oodbench.scoring.statistics import in_blocks, unit, whitening
+from oodbench.scoring.statistics import in_blocks, scatter, unit, whitening
 
 
 @dataclass
@@ -39,9 +38,8 @@ class PNML(Detector):
         """Computes a root of (ẐᵀẐ)⁺."""
         check_classes(known)
         features = known.features
-        products = torch.zeros(2 * [features.shape[1]], dtype=torch.float64)
-        for _, block in in_blocks(features):
-            products.addmm_(unit(block).T, unit(block))
+        units = (block for _, block in in_blocks(features, to_unit=True))
+        products = scatter(units, features.shape[1])
         if not products.trace() > 0:
             raise ValueError("the features of all training images are 0")
         self._root = whitening(products)

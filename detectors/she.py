@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
@@ -35,12 +34,7 @@ class SHE(Detector):
         found = known.shared(statistics.correct_means)
         if not found.counts.any():
             raise ValueError("the network classifies no training image correctly")
-        is_empty = found.counts == 0
-        self._patterns = found.means
-        if is_empty.any():
-            one_group = torch.zeros(len(known), dtype=torch.int64)
-            overall = statistics.group_means(known.features, one_group, 1).means
-            self._patterns = found.means.where(~is_empty[:, None], overall)
+        self._patterns = found.filled(known.shared(statistics.feature_mean))
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns z · S_ĉ, `[N]`."""

@@ -7,7 +7,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._gaussian import Gaussians, gaussians, scatter
+from oodbench.detectors._class_covariances import scatter_about
+from oodbench.detectors._gaussian import Gaussians, gaussians
 from oodbench.scoring import statistics
 
 
@@ -59,10 +60,10 @@ class SSD(Detector):
         k_means = KMeans(self.clusters, random_state=self.seed, n_init=10)
         groups = torch.from_numpy(k_means.fit_predict(standard.numpy())).long()
         found = statistics.group_means(features, groups, self.clusters)
-        self._clusters = [
-            _cluster(int(count), middle, scatter(features[groups == k], middle), scale)
-            for k, (count, middle) in enumerate(zip(*found, strict=True))
-        ]
+        self._clusters = []
+        for k, (count, middle) in enumerate(zip(*found, strict=True)):
+            own = scatter_about(features[groups == k], middle)
+            self._clusters.append(_cluster(int(count), middle, own, scale))
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns minus the squared distance to the nearest cluster, `[N]`, ≤ 0."""

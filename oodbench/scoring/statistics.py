@@ -7,7 +7,7 @@ are held in float64. Sums are of centred values: E[zzᵀ] − μμᵀ would lose
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -57,6 +57,20 @@ class ClassMeans(NamedTuple):
     means: Tensor
     """`[K, D]`; zeros for a class without images."""
 
+    def filled(self, others: Tensor) -> Tensor:
+        """Returns the means, with `others` `[K, D]` or `[D]` for empty groups."""
+        return self.means.where(self.counts[:, None] > 0, others)
+
+
+def feature_mean(known: Known) -> Tensor:
+    """Returns the mean of all features, `[D]`."""
+    return _mean(known.features)
+
+
+def class_means(known: Known) -> ClassMeans:
+    """Returns the mean features of each true class."""
+    return group_means(known.features, class_numbers(known), classes(known))
+
 
 def moments(known: Known) -> Moments:
     """Returns the moments of all features."""
@@ -70,14 +84,15 @@ def unit_moments(known: Known) -> Moments:
 
 def class_moments(known: Known) -> ClassMoments:
     """Returns the moments of the features by true class."""
-    return _class_moments(known.features, class_numbers(known), classes(known))
+    return _class_moments(known, known.shared(class_means), to_unit=False)
 
 
 def unit_class_moments(known: Known) -> ClassMoments:
     """Returns the moments by true class of the features, each scaled to length 1."""
-    return _class_moments(
+    means = group_means(
         known.features, class_numbers(known), classes(known), to_unit=True
     )
+    return _class_moments(known, means, to_unit=True)
 
 
 def predicted_means(known: Known) -> ClassMeans:
@@ -163,18 +178,34 @@ def in_blocks(
         yield start, unit(block) if to_unit else block
 
 
+def scatter(away: Iterable[Tensor], size: int) -> Tensor:
+    """Returns the sum of d dᵀ over all rows d of blocks `[B, D]`, `[D, D]`, float64.
+
+    Args:
+        away: The blocks, in float64; differences from a mean, for instance.
+        size: D.
+    """
+    total = torch.zeros(size, size, dtype=torch.float64)
+    for block in away:
+        total.addmm_(block.T, block)
+    return total
+
+
+def _mean(features: Tensor, *, to_unit: bool = False) -> Tensor:
+    together = torch.zeros(len(features), dtype=torch.int64)
+    return group_means(features, together, 1, to_unit=to_unit).means[0]
+
+
 def _moments(features: Tensor, *, to_unit: bool = False) -> Moments:
-    everything = torch.zeros(len(features), dtype=torch.int64)
-    found = _class_moments(features, everything, 1, to_unit=to_unit)
-    return Moments(len(features), found.means[0], found.within)
+    mean = _mean(features, to_unit=to_unit)
+    away = (block - mean for _, block in in_blocks(features, to_unit=to_unit))
+    return Moments(len(features), mean, scatter(away, len(mean)))
 
 
-def _class_moments(
-    features: Tensor, groups: Tensor, count: int, *, to_unit: bool = False
-) -> ClassMoments:
-    counts, means = group_means(features, groups, count, to_unit=to_unit)
-    within = torch.zeros(2 * [features.shape[1]], dtype=torch.float64)
-    for start, block in in_blocks(features, to_unit=to_unit):
-        away = block - means[groups[start : start + len(block)]]
-        within.addmm_(away.T, away)
-    return ClassMoments(counts, means, within)
+def _class_moments(known: Known, found: ClassMeans, *, to_unit: bool) -> ClassMoments:
+    features, groups = known.features, class_numbers(known)
+    away = (
+        block - found.means[groups[start : start + len(block)]]
+        for start, block in in_blocks(features, to_unit=to_unit)
+    )
+    return ClassMoments(*found, scatter(away, features.shape[1]))

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from oodbench import InputError, Known, Outputs
-from oodbench.detectors import _gaussian
+from oodbench.detectors import _class_covariances
 from oodbench.scoring.outputs import Batch
 from oodbench.scoring.spec import open_detector
 
@@ -310,7 +310,7 @@ def test_she_without_a_correct_image_is_refused():
 
 
 def test_gmm_refuses_more_memory_than_there_should_be(monkeypatch, sample):
-    monkeypatch.setattr(_gaussian, "LIMIT", 100)
+    monkeypatch.setattr(_class_covariances, "LIMIT", 100)
     with pytest.raises(ValueError, match=r"3 classes and 4 features take 0\.0 GiB"):
         fitted("gmm", *sample[:2])
     fitted("gmm:covariance=tied", *sample[:2])
