@@ -132,7 +132,7 @@ class Task:
         """A hash of everything that decides the results."""
         plan = self.plan
         methods = [
-            provenance.method_key(entry, self.fits)
+            provenance.method_key(entry, self.fits, self.network)
             for entry in self.entries
             if entry.detector.fitted_on in (None, *self.fits)
         ]

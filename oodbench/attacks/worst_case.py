@@ -23,7 +23,7 @@ from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine, lacks
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.outputs import Batch, Objective, Outputs
+from oodbench.scoring.outputs import Need, Outputs
 from oodbench.scoring.spec import Entry
 
 
@@ -66,11 +66,15 @@ class RaiseScore:
         Raises:
             InputError: The detector returns anything but one score per image.
         """
-        given = self.network, pixels, self.detector.objectives, images.numbers
-        if pixels.requires_grad:
-            batch = differentiable(*given)
-        else:
-            batch = run_network(*given, self._contained)
+        batch = run_network(
+            self.network,
+            pixels,
+            self.detector.objectives,
+            images.numbers,
+            self._contained,
+            with_maps=Need.BLOCKS in self.detector.needs,
+            attached=pixels.requires_grad,
+        )
         # The same code runs with and without gradients, which is a setting too.
         key = torch.is_grad_enabled()
         with self._contained.watch(type(self.detector).__name__, key):
@@ -81,35 +85,6 @@ class RaiseScore:
                 f"it returns {what} for {len(pixels)} images, not one score each"
             )
         return Aim(scores, scores.detach())
-
-
-def differentiable(
-    network: Network, pixels: Tensor, objectives: Sequence[Objective], numbers: Tensor
-) -> Batch:
-    """Runs the network as the engine does, with outputs that can be differentiated.
-
-    Args:
-        network: On the device of the pixels.
-        pixels: `[N, *shape]` in [0, 1], part of a graph.
-        objectives: The objectives whose gradients detectors need.
-        numbers: `[N]`, the images' places in their set.
-    """
-    result = network(pixels)
-    gradients = {}
-    for objective in objectives:
-        total = objective(result.copy()).sum()
-        (gradient,) = torch.autograd.grad(total, pixels, create_graph=True)
-        gradients[objective] = gradient.float()
-    return Batch(
-        inputs=pixels,
-        logits=result.logits,
-        log_px=result.log_px,
-        features=result.features,
-        head=network.head,
-        gradients=gradients,
-        numbers=numbers,
-        rerun=lambda other, asked: differentiable(network, other, asked, numbers),
-    )
 
 
 def fitted(

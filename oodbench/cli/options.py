@@ -139,13 +139,28 @@ _CHECKPOINT_OPTIONS = (
         default=None,
         help="Whether a JEM's log p(x) has its own head.  [default: inferred]",
     ),
+    click.option(
+        "--head",
+        default="",
+        metavar="LAYER",
+        help="The layer whose input is the features, such as classifier.0.  "
+        "[default: the linear layer whose output is the logits]",
+    ),
+    click.option(
+        "--blocks",
+        multiple=True,
+        callback=comma_list,
+        metavar="LAYER,…",
+        help="The layers whose feature maps detectors read.  "
+        "[default: the last one of each size of map]",
+    ),
 )
 
 
 def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the options that describe a checkpoint.
 
-    The command gets them as `checkpoint`, the keywords of `load_network`.
+    The command gets them as `checkpoint`, the keywords of `as_network`.
     """
 
     @wraps(command)
@@ -158,6 +173,8 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
         std: str | None,
         norm: str | None,
         unconditional: bool | None,
+        head: str,
+        blocks: list[str],
         **others: Any,
     ) -> None:
         checkpoint = {
@@ -168,6 +185,8 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
             "std": numbers("--std", std),
             "norm": norm,
             "unconditional": unconditional,
+            "head": head,
+            "blocks": blocks,
         }
         command(checkpoint=checkpoint, **others)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -31,16 +32,31 @@ Model: TypeAlias = str | Path | Network | nn.Module
 """A bundled name, a file, `NAME=FILE`, or a network."""
 
 
-def as_network(model: Model, **options: Any) -> Network:
+def as_network(
+    model: Model, *, head: str = "", blocks: Sequence[str] = (), **options: Any
+) -> Network:
     """Returns the network that the user means by a name, a file or an object.
 
     Args:
         model: A `Network`, what `load_network` takes, or `NAME=FILE` to name it.
+        head: The layer whose input is the features; empty for the network's own choice.
+        blocks: The modules whose feature maps detectors read; likewise.
         options: The keywords of `load_network`.
 
     Raises:
         InputError: It is no such thing, or cannot be loaded.
     """
+    network = _opened(model, options)
+    if head or blocks:
+        network = replace(
+            network,
+            head_layer=head or network.head_layer,
+            blocks=tuple(blocks) or network.blocks,
+        )
+    return network
+
+
+def _opened(model: Model, options: Mapping[str, Any]) -> Network:
     if isinstance(model, Network):
         return model
     if isinstance(model, nn.Module):

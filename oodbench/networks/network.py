@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -13,6 +16,16 @@ from oodbench.base.errors import InputError, reason
 from oodbench.base.files import key_of
 from oodbench.data.dataset import Shape
 from oodbench.networks.fingerprint import Attribute, attributes, hash_module
+from oodbench.networks.inner import (
+    Call,
+    Inner,
+    checked_blocks,
+    layer_of,
+    linear_form,
+    map_calls,
+    usual_blocks,
+    watched,
+)
 from oodbench.networks.output import Place, find_logits
 
 Precision = Literal["fp32", "bf16"]
@@ -48,11 +61,14 @@ class Result(NamedTuple):
     """`[N]`, float32, unnormalised log p(x)."""
     features: Tensor | None
     """`[N, D]`, the input of the head; None where there is no linear head."""
+    maps: Mapping[str, Tensor] = MappingProxyType({})
+    """`[N, C, H, W]`, the feature maps of the blocks that were asked for, by name."""
 
     def copy(self) -> Result:
         """Returns the same in tensors that others may write into."""
         features = None if self.features is None else self.features.clone()
-        return Result(self.logits.clone(), self.log_px.clone(), features)
+        maps = {name: one.clone() for name, one in self.maps.items()}
+        return Result(self.logits.clone(), self.log_px.clone(), features, maps)
 
 
 @dataclass(eq=False)
@@ -81,14 +97,21 @@ class Network:
     """Where the weights come from, for the record."""
     class_names: tuple[str, ...] = ()
     """In the order of the logits; empty if they are not known."""
+    head_layer: str = ""
+    """Name of the layer whose input is the features, `classifier.0`, say; empty for the
+    last linear layer whose output is the logits."""
+    blocks: tuple[str, ...] = ()
+    """Names of the modules whose feature maps detectors read; empty for the last module
+    of each size of map."""
     head: nn.Linear | None = field(init=False, default=None)
-    """The last linear layer whose output is the logits; None where there is none."""
+    """The linear layer that makes the logits from the features, if there is one."""
     classes: int = field(init=False)
     has_density_head: bool = field(init=False)
     """Whether log p(x) has its own head (an unconditional JEM)."""
     _logits: Place = field(init=False)
     _is_binary: bool = field(init=False)
-    _last_layer: nn.Linear | None = field(init=False, default=None)
+    _reads: nn.Module | None = field(init=False, default=None)
+    """The layer whose input is the features."""
     _written: frozenset[Attribute] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +123,8 @@ class Network:
         if converted := make_float32(self.module):
             self._note("converted", converted)
         self._probe()  # lazy layers have their weights from then on
+        if self.blocks:
+            self.blocks = checked_blocks(self.blocks, self._map_calls)
         self.module.requires_grad_(False)
 
     def to(self, device: str | torch.device) -> Network:
@@ -120,25 +145,51 @@ class Network:
         weight = next(self.module.parameters(), None)
         return torch.device("cpu") if weight is None else weight.device
 
-    def __call__(self, pixels: Tensor) -> Result:
-        """Runs the module once on pixels `[N, C, H, W]` in [0, 1]."""
-        features: list[Tensor] = []
-        if self._last_layer is None:
+    @property
+    def has_features(self) -> bool:
+        """Whether there is a layer whose input is the features."""
+        return self._reads is not None
+
+    @cached_property
+    def block_names(self) -> tuple[str, ...]:
+        """The blocks whose feature maps detectors read; empty where there are none."""
+        return self.blocks or usual_blocks(self._map_calls)
+
+    def __call__(
+        self,
+        pixels: Tensor,
+        *,
+        with_maps: bool = False,
+        given: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> Result:
+        """Runs the module once on pixels `[N, C, H, W]` in [0, 1].
+
+        Args:
+            pixels: The images.
+            with_maps: Whether to return the feature maps of the blocks.
+            given: Maps that blocks return in the place of their own, by name.
+        """
+        names = (*(self.block_names if with_maps else ()), *given)
+        with self._watched(names, given) as inner:
             output = self._run(pixels)
-        else:
-            hook = self._last_layer.register_forward_pre_hook(
-                lambda _, inputs: features.append(inputs[0])
-            )
-            try:
-                output = self._run(pixels)
-            finally:
-                hook.remove()
         logits, log_px = self._joint(output, len(pixels))
         return Result(
             logits.float(),
             log_px.float(),
-            features[-1].float() if features else None,
+            None if inner.features is None else inner.features.float(),
+            {name: one.float() for name, one in inner.maps.items()},
         )
+
+    def _watched(
+        self, names: Iterable[str], given: Mapping[str, Tensor]
+    ) -> AbstractContextManager[Inner]:
+        blocks = {name: self.module.get_submodule(name) for name in names}
+        return watched(self._reads, blocks, given)
+
+    @cached_property
+    def _map_calls(self) -> list[Call]:
+        pixels = torch.full((2, *self.shape), 0.5, device=self.device)
+        return map_calls(self.module, lambda: self._run(pixels))
 
     def fingerprint(self) -> str:
         """Returns a hash of all that decides what the network computes."""
@@ -202,8 +253,10 @@ class Network:
             for layer in self.module.modules()
             if isinstance(layer, nn.Linear)
         ]
+        if self.head_layer:
+            self._reads = layer_of(self.module, self.head_layer)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self._watched((), {}) as inner:
                 output = self._run(pixels)
         except Exception as error:  # other people's code
             raise InputError(
@@ -216,9 +269,19 @@ class Network:
         after = attributes(self.module)
         self._written = frozenset(k for k in after if before.get(k) != after[k])
         logits = self._accept(output, [out for _, out in calls])
-        heads = [layer for layer, out in calls if out is logits]
-        self._last_layer = heads[-1] if heads else None
-        self.head = self._last_layer
+        self._find_head(logits, [layer for layer, out in calls if out is logits], inner)
+
+    def _find_head(self, logits: Tensor, last: list[nn.Linear], inner: Inner) -> None:
+        """Finds the linear layer between features and logits, if there is one."""
+        if self._reads is None:
+            self._reads = self.head = last[-1] if last else None
+        elif inner.features is None or inner.features.ndim != 2:
+            raise InputError(
+                f"The input of the layer {self.head_layer!r} cannot be the features; "
+                "name a layer that receives [N, D] or [N, C, H, W]."
+            )
+        else:
+            self.head = linear_form(self._reads, inner.features, logits)
         if self.head is not None and self._is_binary:
             self.head = _with_a_zero_row(self.head)
 

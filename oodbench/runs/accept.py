@@ -102,6 +102,7 @@ def score_files(
     """
     _check_network(network, threshold["model"])
     label = threshold["detector"]["label"]
+    network = as_network(network, **threshold["detector"].get("layers", {}))
     engine = _ready_engine(network, threshold["detector"], batch_size, watch)
     files = Dataset("images", lambda *_: Split(ImageFiles(paths)), "unstated")
     images = load_split(files, "test", network.shape)
@@ -120,7 +121,7 @@ def _ready_engine(
     fits: dict[str, ImageSet] = {}
     if stage is not None:
         fits[stage] = _open_fit(network, detector)
-    if provenance.method_key(entry, fits) != detector["key"]:
+    if provenance.method_key(entry, fits, network) != detector["key"]:
         raise InputError(
             f"The detector {label} has changed since the threshold was made; run "
             "`oodbench run` and `oodbench threshold` again."

@@ -46,7 +46,7 @@ class Setup:
     def keys(self) -> dict[str, str]:
         """A hash of all that decides a detector's scores, by label."""
         return {
-            label: provenance.method_key(entry, self.fits)
+            label: provenance.method_key(entry, self.fits, self.network)
             for label, entry in self.entries.items()
         }
 

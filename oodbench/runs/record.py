@@ -71,7 +71,7 @@ def write(
     failures = {}
     for label in plan.missing:
         entry, key = setup.entries[label], setup.keys[label]
-        detector = provenance.of_detector(entry, key, setup.fits)
+        detector = provenance.of_detector(entry, key, setup.fits, setup.network)
         record = {**common, "detector": detector}
         if label in scored.scores:
             plan.cell(label).write(scored.scores[label], record)

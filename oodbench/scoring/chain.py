@@ -14,7 +14,7 @@ from oodbench.scoring.shaping import Shaping
 
 T = TypeVar("T", bound=Outputs)
 
-_OF_THE_NETWORK = Need.GRADIENT | Need.NETWORK
+_OF_THE_NETWORK = Need.GRADIENT | Need.NETWORK | Need.BLOCKS
 
 
 @dataclass
@@ -37,17 +37,23 @@ class Chain(Detector):
                 raise ValueError(f"{_name(shaping)} is no shaping; it must come last")
         if self.scorer.control:
             raise ValueError(f"{_name(self.scorer)} reads pixels, not features")
-        if self.scorer.needs & _OF_THE_NETWORK:
-            raise ValueError(
-                f"{_name(self.scorer)} reads gradients, which a shaping does not change"
-            )
-        parts = (*self.shapings, self.scorer)
-        for part in parts:
+        for part in self.parts[1:]:
+            if part.needs & _OF_THE_NETWORK:
+                raise ValueError(
+                    f"{_name(part)} reads gradients or maps, which no shaping changes; "
+                    "it must come first"
+                )
+        for part in self.parts:
             self.needs |= part.needs
-        self.objectives = tuple(o for part in parts for o in part.objectives)
-        stages = {part.fitted_on for part in parts}
+        self.objectives = tuple(o for part in self.parts for o in part.objectives)
+        stages = {part.fitted_on for part in self.parts}
         if stages != {None}:
             self.fitted_on = "train" if "train" in stages else "val"
+
+    @property
+    def parts(self) -> tuple[Detector, ...]:
+        """The shapings in order, then the detector behind them."""
+        return (*self.shapings, self.scorer)
 
     def fit(self, known: Known) -> None:
         """Fits the parts one after another."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 from torch import Tensor
 
 from oodbench.scoring.known import Known
-from oodbench.scoring.outputs import Need, Objective, Outputs
+from oodbench.scoring.outputs import Need, Objective, Outputs, Summary
 
 
 class Detector(ABC):
@@ -22,11 +22,19 @@ class Detector(ABC):
     """What it reads besides logits and log p(x)."""
     objectives: tuple[Objective, ...] = ()
     """The functions whose gradients it reads, with `Need.GRADIENT`."""
+    summaries: tuple[Summary, ...] = ()
+    """The functions of single batches whose rows `fit` reads by `known.summary`. They
+    may read what a whole split has no memory for: feature maps and further passes."""
     fitted_on: Literal["train", "val"] | None = None
     """The split that `fit` receives; None for a detector without `fit`."""
     control: ClassVar[bool] = False
     """Whether it uses pixels alone. Where a control separates two sets, the success of
     other detectors says little about the network."""
+
+    @property
+    def parts(self) -> tuple[Detector, ...]:
+        """The detectors that it consists of: itself, or the parts of a chain."""
+        return (self,)
 
     def fit(self, known: Known) -> None:  # noqa: B027 - most detectors need no fitting
         """Learns from the fitting split.

@@ -32,9 +32,13 @@ logger = logging.getLogger(__name__)
 
 def lacks(network: Network, detector: Detector) -> str:
     """Returns what a detector needs and the network lacks; empty if nothing."""
-    wanted = detector.needs & (Need.FEATURES | Need.HEAD)
-    if wanted and network.head is None:
+    needs = detector.needs
+    if Need.HEAD in needs and network.head is None:
         return "the network has no linear layer whose output is the logits"
+    if Need.FEATURES in needs and not network.has_features:
+        return "the network has no linear layer whose input could be the features"
+    if Need.BLOCKS in needs and not network.block_names:
+        return "the network has no feature maps [N, C, H, W]"
     return ""
 
 

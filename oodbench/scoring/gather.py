@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 
 import torch
 from torch import Tensor
 
 from oodbench.data.dataset import Split
 from oodbench.networks.network import Network
+from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.outputs import Batch, Need, Objective
+from oodbench.scoring.outputs import Batch, Need, Objective, summarise
 
 Part = Callable[[Tensor, Tensor], Batch]
 """Maps pixels `[N, C, H, W]` and the images' numbers `[N]` to outputs on the host."""
@@ -22,19 +25,30 @@ def all_objectives(detectors: Iterable[Detector]) -> list[Objective]:
     return list(dict.fromkeys(o for detector in detectors for o in detector.objectives))
 
 
+def all_needs(detectors: Iterable[Detector]) -> Need:
+    """Returns what any of the detectors needs."""
+    return reduce(or_, (detector.needs for detector in detectors), Need.NOTHING)
+
+
 def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
     """Returns the function that computes for one batch what the detectors need."""
-    objectives = all_objectives(detectors)
-    needs = Need.NOTHING
-    for detector in detectors:
-        needs |= detector.needs
+    objectives, needs = all_objectives(detectors), all_needs(detectors)
     # Controls see pixels alone; for them the network need not run.
     runs_network = not all(detector.control for detector in detectors)
+    contained = Containment()
 
     def part(pixels: Tensor, numbers: Tensor) -> Batch:
         if not runs_network:
             return _on_host(Batch(pixels), needs)
-        return _on_host(run_network(network, pixels, objectives, numbers), needs)
+        with_maps = Need.BLOCKS in needs
+        batch = run_network(
+            network, pixels, objectives, numbers, contained, with_maps=with_maps
+        )
+        for own in (part for detector in detectors for part in detector.parts):
+            for summary in own.summaries:
+                with contained.watch(f"a summary of {type(own).__name__}", summary):
+                    summarise(batch, own, summary)
+        return _on_host(batch, needs)
 
     return part
 
@@ -56,6 +70,7 @@ def join(parts: Sequence[Batch], network: Network, split: Split) -> Batch:
         },
         faults=faults,
         numbers=torch.as_tensor(split.places),
+        summaries={key: _joined(parts, key) for key in parts[0].summaries},
     )
 
 
@@ -70,6 +85,21 @@ def _on_host(batch: Batch, needs: Need) -> Batch:
         features=None if features is None else features.cpu(),
         gradients={key: value.cpu() for key, value in batch.gradients.items()},
         faults=batch.faults,
+        summaries={
+            key: one.cpu() if isinstance(one, Tensor) else one
+            for key, one in batch.summaries.items()
+        },
+    )
+
+
+def _joined(parts: Sequence[Batch], key: Hashable) -> Tensor | Exception:
+    """Returns the rows of a summary of all parts, or why one failed."""
+    found = [part.summaries[key] for part in parts]
+    faults = [one for one in found if isinstance(one, Exception)]
+    return (
+        faults[0]
+        if faults
+        else torch.cat([one for one in found if isinstance(one, Tensor)])
     )
 
 

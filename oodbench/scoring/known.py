@@ -7,7 +7,15 @@ from typing import NamedTuple, TypeVar, cast
 
 from torch import Tensor
 
-from oodbench.scoring.outputs import Batch, Declares, Need, Outputs
+from oodbench.base.errors import reason
+from oodbench.scoring.outputs import (
+    Batch,
+    Declares,
+    Need,
+    Outputs,
+    Summary,
+    shared_key,
+)
 
 T = TypeVar("T")
 
@@ -23,6 +31,23 @@ class Known(Outputs):
     def labels(self) -> Tensor:
         """`[N]`, int64 class numbers."""
         return self._copy_of("labels", self._declared(Need.LABELS).labels)
+
+    def summary(self, summary: Summary) -> Tensor:
+        """Returns the rows of a summary that the detector lists, `[N, …]`.
+
+        Raises:
+            LookupError: It does not list the summary.
+            RuntimeError: The summary failed.
+        """
+        found = self._batch.summaries.get(shared_key(summary, self._detector))
+        if found is None:
+            raise LookupError(
+                f"{self._who} reads a summary that it does not list; add it to its "
+                "`summaries`"
+            )
+        if isinstance(found, Exception):
+            raise RuntimeError(f"its summary failed: {reason(found)}") from found
+        return self._copy_of(summary, found)
 
     def shared(self, statistic: Callable[[Known], T]) -> T:
         """Returns a statistic of the split; equal ones are computed once for all.

@@ -28,6 +28,13 @@ Change = Callable[["Outputs"], "Outputs"]
 Hashable (a frozen dataclass, say), so that equal changes run once.
 """
 
+Summary = Callable[["Outputs"], Tensor]
+"""Maps the outputs for a batch to a tensor `[N, …]`, one row per image.
+
+Hashable, so that equal summaries are computed once for all detectors that list them. In
+`fit` the rows of all batches stand one below the other.
+"""
+
 T = TypeVar("T")
 
 
@@ -49,7 +56,11 @@ class Need(Flag):
     GRADIENT = auto()
     """`gradient(objective)` `[N, C, H, W]` of the objectives that it lists."""
     NETWORK = auto()
-    """`run` and `after`, the network on other pixels (in `score`), and `numbers`."""
+    """`run`, `after` and `with_map`, the network on other pixels or maps, and
+    `numbers`; in `score`, or in a summary."""
+    BLOCKS = auto()
+    """`map` and `map_gradient`, the feature maps of the network's blocks; in `score`,
+    or in a summary."""
     LABELS = auto()
     """`labels` `[N]`, of the fitting split only (in `fit`)."""
 
@@ -69,12 +80,32 @@ class Batch:
     """The errors of objectives that have no gradient."""
     numbers: Tensor | None = None
     """`[N]`, places in the set."""
-    rerun: Callable[[Tensor, Sequence[Objective]], Batch] | None = None
-    """Runs the network on other pixels, and differentiates the objectives there."""
+    blocks: tuple[str, ...] = ()
+    """The names of the blocks."""
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
+    """`[N, C, H, W]`, by block."""
+    map_gradients: Mapping[tuple[str, Objective], Tensor] = field(default_factory=dict)
+    """`[N, C, H, W]`, by block and objective."""
+    rerun: Rerun | None = None
+    """Runs the network on other pixels."""
+    summaries: dict[Hashable, Tensor | Exception] = field(default_factory=dict)
+    """What detectors have summarised, by the summary and their declarations."""
     changed: dict[Hashable, Batch] = field(default_factory=dict)
     """Outputs for changed images, by the change and by the detector's declarations."""
     statistics: dict[Hashable, object] = field(default_factory=dict)
     """What detectors share in `fit`, by the function that computes it."""
+
+
+class Rerun(Protocol):
+    """The network, to be run again for the images of a batch."""
+
+    def __call__(
+        self,
+        pixels: Tensor,
+        objectives: Sequence[Objective],
+        given: Mapping[str, Tensor],
+    ) -> Batch:
+        """Returns the outputs for other pixels, and given maps in place of blocks'."""
 
 
 class Declares(Protocol):
@@ -87,6 +118,10 @@ class Declares(Protocol):
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objectives whose gradients it reads."""
+
+    @property
+    def summaries(self) -> tuple[Summary, ...]:
+        """The summaries of batches that it reads in `fit`."""
 
     @property
     def control(self) -> bool:
@@ -145,6 +180,32 @@ class Outputs:
         """
         return self._copy_of("numbers", self._declared(Need.NETWORK).numbers)
 
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names of the network's blocks, in the order in which they run."""
+        return self._declared(Need.BLOCKS).blocks
+
+    def map(self, block: str) -> Tensor:
+        """Returns the feature map that a block returns, `[N, C, H, W]`, float32."""
+        maps = self._declared(Need.BLOCKS).maps
+        if not maps:
+            raise LookupError(
+                f"there are no maps of a whole split; {self._who} can list a summary "
+                "of single batches"
+            )
+        return self._copy_of(f"map of {block}", maps[block])
+
+    def map_gradient(self, block: str, objective: Objective) -> Tensor:
+        """Returns ∂ objective / ∂ the map of a block `[N, C, H, W]`, image by image.
+
+        Raises:
+            LookupError: The detector does not list the objective.
+            RuntimeError: The objective failed.
+        """
+        gradients = self._declared(Need.BLOCKS).map_gradients
+        self._check_listed(objective)
+        return self._copy_of((block, objective), gradients[block, objective])
+
     def gradient(self, objective: Objective) -> Tensor:
         """Returns ∂ objective / ∂ pixels `[N, C, H, W]` of each image.
 
@@ -155,16 +216,19 @@ class Outputs:
             RuntimeError: The objective failed.
         """
         gradients = self._declared(Need.GRADIENT).gradients
-        if (fault := self._batch.faults.get(objective)) is not None:
-            if is_out_of_memory(fault):
-                raise fault  # a smaller batch may help
-            raise RuntimeError(f"its objective failed: {reason(fault)}") from fault
-        if objective not in gradients:
-            raise LookupError(
-                f"{self._who} reads the gradient of an objective that it does not "
-                f"list; add it to its `objectives`, or give it to `run`"
-            )
+        self._check_listed(objective)
         return self._copy_of(objective, gradients[objective])
+
+    def summary(self, summary: Summary) -> Tensor:
+        """Returns what a summary makes of these outputs, `[N, …]`.
+
+        Equal summaries are computed once for all detectors of equal `needs` and
+        `objectives`.
+        """
+        found = summarise(self._batch, self._detector, summary)
+        if isinstance(found, Exception):
+            raise found
+        return self._copy_of(summary, found)
 
     def shaped(
         self,
@@ -196,7 +260,10 @@ class Outputs:
             logits=logits,
             log_px=None if logits is None else logits.logsumexp(1),
             gradients={},
+            maps={},
+            map_gradients={},
             rerun=None,
+            summaries={},
             changed={},
             statistics={},
         )
@@ -217,16 +284,34 @@ class Outputs:
             LookupError: There is no network, as in `fit`.
             ValueError: The pixels have another shape than `inputs`.
         """
-        rerun = self._network_output(self._declared(Need.NETWORK).rerun)
-        if rerun is None:
-            raise LookupError(f"there is no network here for {self._who}")
         if pixels.shape != self._batch.inputs.shape:
             raise ValueError(
                 f"{self._who} runs the network on {list(pixels.shape)}, not on "
                 f"{list(self._batch.inputs.shape)} as it was given"
             )
         # A copy, since the detector may go on writing into its own.
-        return Outputs(rerun(pixels.clone(), objectives), self._detector)
+        return self._run_again(pixels.clone(), objectives, {})
+
+    def with_map(self, block: str, values: Tensor) -> Outputs:
+        """Runs the network on these images, with another map of a block.
+
+        Args:
+            block: One of `blocks`.
+            values: `[N, C, H, W]`, what the block returns instead.
+        """
+        self._declared(Need.BLOCKS)
+        return self._run_again(self._batch.inputs, (), {block: values.clone()})
+
+    def _run_again(
+        self,
+        pixels: Tensor,
+        objectives: Sequence[Objective],
+        given: Mapping[str, Tensor],
+    ) -> Outputs:
+        rerun = self._network_output(self._declared(Need.NETWORK).rerun)
+        if rerun is None:
+            raise LookupError(f"there is no network here for {self._who}")
+        return Outputs(rerun(pixels, objectives, given), self._detector)
 
     def after(self, change: Change) -> Outputs:
         """Returns the network's outputs for these images after a change.
@@ -234,8 +319,7 @@ class Outputs:
         Equal changes run once for all detectors of equal `needs` and `objectives`.
         """
         changed = self._declared(Need.NETWORK).changed
-        # A detector that declares less must fail here as it fails alone.
-        key = change, self._detector.needs, self._detector.objectives
+        key = shared_key(change, self._detector)
         if key not in changed:
             # From new copies, since the detector may have written into its own.
             changed[key] = change(Outputs(self._batch, self._detector))._batch
@@ -256,6 +340,17 @@ class Outputs:
             raise RuntimeError(f"{self._who} switches the head to training mode")
         if _hooks(head) != _hooks(original):
             raise RuntimeError(f"{self._who} leaves a hook on the head")
+
+    def _check_listed(self, objective: Objective) -> None:
+        if (fault := self._batch.faults.get(objective)) is not None:
+            if is_out_of_memory(fault):
+                raise fault  # a smaller batch may help
+            raise RuntimeError(f"its objective failed: {reason(fault)}") from fault
+        if objective not in self._batch.gradients:
+            raise LookupError(
+                f"{self._who} reads the gradient of an objective that it does not "
+                f"list; add it to its `objectives`, or give it to `run`"
+            )
 
     @property
     def _who(self) -> str:
@@ -281,6 +376,38 @@ class Outputs:
         if name not in self._copies:
             self._copies[name] = value.clone()
         return self._copies[name]
+
+
+def summarise(batch: Batch, detector: Declares, summary: Summary) -> Tensor | Exception:
+    """Returns the summary of a batch for a detector, or why it failed; kept for later.
+
+    Raises:
+        torch.OutOfMemoryError: A smaller batch may help.
+    """
+    key = shared_key(summary, detector)
+    if key not in batch.summaries:
+        view = Outputs(batch, detector)
+        try:
+            rows = summary(view)
+            view.check_untouched()
+            if rows.shape[:1] != (len(view),):
+                raise ValueError(
+                    f"a summary of {len(view)} images has shape {list(rows.shape)}"
+                )
+            batch.summaries[key] = rows
+        except Exception as error:  # it comes from a plug-in
+            if is_out_of_memory(error):
+                raise
+            batch.summaries[key] = error.with_traceback(None)
+    return batch.summaries[key]
+
+
+def shared_key(summary: Hashable, detector: Declares) -> Hashable:
+    """Returns the key of what a function makes of a batch for a detector.
+
+    A detector that declares less must fail as it fails alone.
+    """
+    return summary, detector.needs, detector.objectives
 
 
 def _hooks(layer: nn.Module) -> list[int]:

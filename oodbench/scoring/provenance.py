@@ -13,23 +13,37 @@ from oodbench.base.files import Record, key_of
 from oodbench.base.sources import sources_key
 from oodbench.data.image_set import ImageSet
 from oodbench.networks.network import Network
+from oodbench.scoring.outputs import Need
 from oodbench.scoring.spec import Entry
 
 
-def method_key(entry: Entry, fits: Mapping[str, ImageSet]) -> str:
-    """Returns a hash of all that decides a detector's scores, given network and images.
+def method_key(entry: Entry, fits: Mapping[str, ImageSet], network: Network) -> str:
+    """Returns a hash of all that decides a detector's scores, given the images.
 
     Args:
         entry: The detector.
         fits: The samples that detectors are fitted on, by stage.
+        network: The network; its own hash is not in this one.
     """
     stage = entry.detector.fitted_on
+    layers = layers_of(entry, network)
     return key_of(
         "+".join(kind.__qualname__ for kind in entry.kinds),
         entry.parameters,
         source_of(entry),
         fits[stage].key if stage else None,
+        *([layers] if layers else []),
     )
+
+
+def layers_of(entry: Entry, network: Network) -> Record:
+    """Returns the layers that a detector reads, where there is a choice of them."""
+    layers: Record = {}
+    if Need.FEATURES in entry.detector.needs and network.head_layer:
+        layers["head"] = network.head_layer
+    if Need.BLOCKS in entry.detector.needs:
+        layers["blocks"] = list(network.block_names)
+    return layers
 
 
 def source_of(entry: Entry) -> str:
@@ -52,7 +66,9 @@ def of_model(network: Network, fingerprint: str) -> Record:
     }
 
 
-def of_detector(entry: Entry, key: str, fits: Mapping[str, ImageSet]) -> Record:
+def of_detector(
+    entry: Entry, key: str, fits: Mapping[str, ImageSet], network: Network
+) -> Record:
     """Returns the record of a detector, `key` being its `method_key`."""
     stage = entry.detector.fitted_on
     return {
@@ -61,6 +77,7 @@ def of_detector(entry: Entry, key: str, fits: Mapping[str, ImageSet]) -> Record:
         "name": entry.name,
         "parameters": entry.parameters,
         "source": source_of(entry),
+        "layers": layers_of(entry, network),
         "control": entry.detector.control,
         "fitted_on": fits[stage].record() if stage else None,
     }

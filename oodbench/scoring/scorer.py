@@ -16,8 +16,8 @@ from oodbench.scoring.batches import Batches
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.gather import all_objectives
-from oodbench.scoring.outputs import Batch, Outputs
+from oodbench.scoring.gather import all_needs, all_objectives
+from oodbench.scoring.outputs import Batch, Need, Outputs
 from oodbench.scoring.predictions import predict
 from oodbench.scoring.scored import Scored
 
@@ -75,8 +75,14 @@ class Scorer:
         return Scored(predict(batch.logits, labels), scores, dict(self._failures))
 
     def _run(self, pixels: Tensor, numbers: Tensor, detectors: list[Detector]) -> Batch:
-        objectives = all_objectives(detectors)
-        return run_network(self._network, pixels, objectives, numbers, self._contained)
+        return run_network(
+            self._network,
+            pixels,
+            all_objectives(detectors),
+            numbers,
+            self._contained,
+            with_maps=Need.BLOCKS in all_needs(detectors),
+        )
 
     def _scores(self, label: str, batch: Batch) -> NDArray[np.float64]:
         """Returns the scores by one detector, in smaller batches if memory runs out."""

@@ -140,9 +140,9 @@ def test_an_instance_that_cannot_be_stored_is_one_sentence():
         open_detector(Odd(what=object()))
 
 
-def test_keys_depend_on_class_parameters_and_sources(file):
+def test_keys_depend_on_class_parameters_and_sources(file, tiny):
     def key(spec):
-        return provenance.method_key(open_detector(spec), {})
+        return provenance.method_key(open_detector(spec), {}, tiny)
 
     first = key("mine.py:Mine")
     assert key("mine.py:Mine:k=1") == first != key("mine.py:Mine:k=2")
