@@ -71,6 +71,8 @@ class Call(NamedTuple):
     """One call of a module that returns a feature map."""
 
     name: str
+    taken: int
+    """Positions of the map that it receives; 0 where it receives none."""
     returned: int
     """Positions of the map that it returns."""
 
@@ -83,9 +85,9 @@ def map_calls(module: nn.Module, run: Callable[[], object]) -> list[Call]:
     calls: list[Call] = []
 
     def watcher(name: str) -> Callable[..., None]:
-        def watch(_: nn.Module, __: object, output: object) -> None:
-            if isinstance(output, Tensor) and output.ndim == 4:
-                calls.append(Call(name, output.shape[2:].numel()))
+        def watch(_: nn.Module, inputs: Sequence[Any], output: object) -> None:
+            if positions := _positions(output):
+                calls.append(Call(name, _positions(*inputs[:1]), positions))
 
         return watch
 
@@ -122,7 +124,8 @@ def _is_step(call: Call, calls: Sequence[Call]) -> bool:
     """Returns whether a module is more than one layer and less than the network."""
     inside = [one for one in calls if one.name.startswith(f"{call.name}.")]
     sizes = {one.returned for one in (call, *inside)}
-    return bool(inside) and len(sizes) <= 2 and calls[0] not in inside
+    has_several_steps = call.taken > call.returned and len(sizes) > 2
+    return bool(inside) and calls[0] not in inside and not has_several_steps
 
 
 def checked_blocks(names: Sequence[str], calls: Sequence[Call]) -> tuple[str, ...]:
@@ -177,3 +180,10 @@ def linear_form(layer: nn.Module, features: Tensor, logits: Tensor) -> nn.Linear
         made = found(features)
     same = made.shape == logits.shape and torch.allclose(made, logits, 1e-4, 1e-4)
     return found if same else None
+
+
+def _positions(value: object = None) -> int:
+    """Returns the number of positions of a feature map; 0 for anything else."""
+    if isinstance(value, Tensor) and value.ndim == 4:
+        return value.shape[2:].numel()
+    return 0
