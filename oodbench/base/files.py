@@ -9,9 +9,10 @@ import os
 import re
 import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from oodbench.base.errors import InputError
 
@@ -72,12 +73,23 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         InputError: The folder cannot be written to, or the disk is full.
     """
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file that appears at its path when the context ends without an error.
+
+    Raises:
+        InputError: The folder cannot be written to, or the disk is full.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f"{WRITING}{os.getpid()}-{secrets.token_hex(4)}"
         try:
             with temporary.open("xb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

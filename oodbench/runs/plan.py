@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from oodbench.base.files import folder_name, key_of
 from oodbench.data.dataset import outside_of_classes
@@ -52,8 +53,15 @@ class Setup:
 
     def file(self, store: Store, images: ImageSet) -> SetFile:
         """Returns the place of a set's scores."""
-        model = folder_name(self.title, self.fingerprint)
-        return store.set(model, self.inside.folder, images.folder)
+        return store.set(self._folder, self.inside.folder, images.folder)
+
+    def fitted(self, store: Store) -> Path:
+        """Returns the place of what detectors have learnt."""
+        return store.root / self._folder / "fitted"
+
+    @property
+    def _folder(self) -> str:
+        return folder_name(self.title, self.fingerprint)
 
     def batch_size(self, execution: Execution) -> int:
         """Returns the number of images that the network is given at once."""

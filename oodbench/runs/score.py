@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch import Tensor
+
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import key_of
 from oodbench.data.feed import Span, feed
@@ -16,9 +18,11 @@ from oodbench.networks.hardware import fitting_threads
 from oodbench.results.store import PARTIAL
 from oodbench.runs.chunks import Partial, spans_of
 from oodbench.runs.execution import Execution
+from oodbench.runs.fitted import Fitted
 from oodbench.runs.plan import Plan, Setup
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
+from oodbench.scoring.state import move
 
 
 @dataclass
@@ -30,6 +34,12 @@ class Scorer:
     _fits: dict[str, str] = field(init=False, default_factory=dict)
     """Detectors fitted so far, each with the reason if it failed."""
     _remarks: list[str] | None = field(init=False, default=None)
+    _fitted: Fitted = field(init=False)
+    _moved: dict[Tensor, Tensor] = field(init=False, default_factory=dict)
+    """What was stored, by itself, on the network's device."""
+
+    def __post_init__(self) -> None:
+        self._fitted = Fitted(self.setup.fitted(self.execution.store))
 
     def check(self) -> list[str]:
         """Returns warnings about the network; checks it at the first call.
@@ -75,12 +85,32 @@ class Scorer:
                 if self.setup.entries[label].detector.fitted_on == stage
                 and label not in self._fits
             ]
+            fresh = [label for label in fresh if not self._was_fitted(label)]
             if fresh:
                 name = f"fit on {images.dataset.name} {images.stage}"
                 tell = self.execution.watch(name, images.count)
                 engine = self._engine(fresh, images)
                 failures = engine.fit(stage, images.split, tell=tell, key=images.key)
                 self._fits.update({label: failures.get(label, "") for label in fresh})
+                self._keep(set(fresh) - set(failures))
+
+    def _was_fitted(self, label: str) -> bool:
+        """Gives a detector what an earlier run has fitted; returns whether one has."""
+        detector, key = self.setup.entries[label].detector, self.setup.keys[label]
+        if self.execution.overwrite == "always" or detector.control:
+            return False
+        if not self._fitted.read(label, key, detector):
+            return False
+        move(detector, self.setup.network.device, self._moved)
+        self._fits[label] = ""
+        return True
+
+    def _keep(self, labels: Iterable[str]) -> None:
+        """Stores what detectors have learnt; controls need no network to learn it."""
+        for label in labels:
+            detector = self.setup.entries[label].detector
+            if self.execution.processes.is_first and not detector.control:
+                self._fitted.write(label, self.setup.keys[label], detector)
 
     def _score_chunks(self, plan: Plan, labels: list[str]) -> Scored | None:
         processes = self.execution.processes

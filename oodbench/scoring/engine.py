@@ -26,6 +26,7 @@ from oodbench.scoring.known import Known
 from oodbench.scoring.outputs import Batch, Need
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 from oodbench.scoring.scorer import Scorer
+from oodbench.scoring.state import move
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +84,14 @@ class Engine:
             why = f"{len(split.images)} images to fit on need too much memory"
             return dict.fromkeys(fitted, f"fit failed: {why} ({reason(error)})")
         failures = {}
+        moved: dict[Tensor, Tensor] = {}
         for label, detector in fitted.items():
             try:
                 view = Known(known, detector)
                 with Containment().watch(type(detector).__name__):
                     detector.fit(view)
                 view.check_untouched()
+                move(detector, self.network.device, moved)
             except Exception as error:  # noqa: BLE001 - one plug-in must not stop others
                 failures[label] = f"fit failed: {reason(error)}"
         return failures

@@ -87,10 +87,10 @@ def test_a_run_stopped_at_any_batch_goes_on_to_the_same_bytes(
     for stop in range(1, 30, 4):
         calls = iter(range(stop))
 
-        def stopping(self, pixels, calls=calls):
+        def stopping(self, pixels, calls=calls, **how):
             if next(calls, None) is None:
                 raise KeyboardInterrupt
-            return forward(self, pixels)
+            return forward(self, pixels, **how)
 
         monkeypatch.setattr(Network, "__call__", stopping)
         folder = tmp_path / str(stop)
@@ -104,11 +104,11 @@ def test_a_run_stopped_at_any_batch_goes_on_to_the_same_bytes(
 def test_what_is_left_to_do_shrinks_with_every_interruption(go, tmp_path, monkeypatch):
     forward, done = Network.__call__, []
 
-    def counting(self, pixels):
+    def counting(self, pixels, **how):
         done.append(len(pixels))
         if len(done) % 12 == 0:
             raise KeyboardInterrupt
-        return forward(self, pixels)
+        return forward(self, pixels, **how)
 
     monkeypatch.setattr(Network, "__call__", counting)
     for _ in range(20):
@@ -216,10 +216,10 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(
     forward = Network.__call__
     go(tmp_path / "plenty")
 
-    def small(self, pixels):
+    def small(self, pixels, **how):
         if len(pixels) > 3:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 bytes")
-        return forward(self, pixels)
+        return forward(self, pixels, **how)
 
     monkeypatch.setattr(Network, "__call__", small)
     go(tmp_path / "scarce")
@@ -233,7 +233,7 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(
 
 
 def test_an_error_that_is_not_about_memory_fails_the_set(go, tmp_path, monkeypatch):
-    def broken(self, pixels):
+    def broken(self, pixels, **how):
         raise RuntimeError("shape mismatch")
 
     monkeypatch.setattr(Network, "__call__", broken)

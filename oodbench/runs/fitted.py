@@ -1,0 +1,121 @@
+"""What detectors have learnt, on disk: fitted once for a network and a split.
+
+    runs/MODEL-key/fitted/detectors/DETECTOR-key.json   fields; tensors by their hashes
+    runs/MODEL-key/fitted/tensors/HASH.npy              a tensor, shared by equal ones
+
+The key is that of the detector's scores. Tensors are mapped into memory, so that a bank
+of features that is larger than it can be searched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Container
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oodbench.base.errors import InputError
+from oodbench.base.files import (
+    Record,
+    folder_name,
+    json_bytes,
+    write_atomically,
+    writing,
+)
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.state import State, restore, state_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The folder of what detectors of one network have learnt."""
+
+    folder: Path
+    _mapped: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def read(self, label: str, key: str, detector: Detector) -> bool:
+        """Gives a detector what was stored for it.
+
+        Returns:
+            Whether there was anything, undamaged.
+        """
+        try:
+            record = json.loads(self._file(label, key).read_bytes())
+            if record["key"] != key:
+                return False
+            tensors = [self._tensor(digest) for digest in record["tensors"]]
+            restore(detector, State(record["parts"], tensors))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return False
+        return True
+
+    def write(self, label: str, key: str, detector: Detector) -> None:
+        """Stores what a detector has learnt; logs where this is impossible."""
+        try:
+            state = state_of(detector)
+            digests = [self._keep(tensor) for tensor in state.tensors]
+            record: Record = {"key": key, "parts": state.parts, "tensors": digests}
+            write_atomically(self._file(label, key), json_bytes(record))
+        except (TypeError, InputError) as error:
+            logger.debug("What %s has learnt is not kept: %s", label, error)
+
+    def sweep(self, wanted: Container[str]) -> None:
+        """Removes what is stored of detectors without scores.
+
+        Args:
+            wanted: The keys of the scores that there are.
+        """
+        used: set[str] = set()
+        for path in self.folder.glob("detectors/*.json"):
+            record = json.loads(path.read_bytes())
+            if record["key"] in wanted:
+                used.update(record["tensors"])
+            else:
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob("tensors/*.npy"):
+            if path.stem not in used:
+                path.unlink(missing_ok=True)
+
+    def _file(self, label: str, key: str) -> Path:
+        return self.folder / "detectors" / f"{folder_name(label, key)}.json"
+
+    def _keep(self, tensor: Tensor) -> str:
+        """Stores a tensor unless it is there; returns its hash."""
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest = _digest(array)
+        path = self.folder / "tensors" / f"{digest}.npy"
+        if not path.exists():
+            with writing(path) as file:
+                np.save(file, array, allow_pickle=False)
+        return digest
+
+    def _tensor(self, digest: str) -> Tensor:
+        """Returns a stored tensor, mapped into memory; writing changes no file.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        if digest not in self._mapped:
+            path = self.folder / "tensors" / f"{digest}.npy"
+            array = np.load(path, mmap_mode="c", allow_pickle=False)
+            if _digest(array) != digest:
+                raise ValueError(f"{path} is damaged")
+            self._mapped[digest] = torch.from_numpy(array)
+        return self._mapped[digest]
+
+
+def _digest(array: NDArray[Any]) -> str:
+    """Returns a hash of an array's type, shape and values."""
+    found = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()

@@ -1,0 +1,90 @@
+"""What detectors have learnt is kept: no second fit, also after damage."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from oodbench import run
+
+DETECTORS = ["mahalanobis", "knn:k=3", "react+knn:k=3", "vim", "pixel_knn"]
+
+
+@pytest.fixture
+def go(tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("in", "train", "a", "b"):
+        pixels = rng.integers(0, 256, (40, 4, 4, 1), np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=pixels, labels=np.arange(40) % 6)
+    count = Counter()
+    tiny.module.register_forward_hook(lambda *_: count.update(["batches"]))
+
+    def go(*out, results="runs", **options):
+        count.clear()
+        found = run(
+            tiny,
+            f"npz:{tmp_path}/in.npz",
+            [f"npz:{tmp_path}/{name}.npz" for name in out],
+            fit=f"npz:{tmp_path}/train.npz",
+            detectors=options.pop("detectors", DETECTORS),
+            batch_size=40,
+            device="cpu",
+            quiet=True,
+            results=tmp_path / results,
+            **options,
+        )
+        assert found.failed == {}
+        return found, count["batches"]
+
+    return go
+
+
+def scores(result):
+    files = result.results.rglob("*.npy")
+    return {path: path.read_bytes() for path in files if "fitted" not in path.parts}
+
+
+def test_a_new_set_needs_no_second_fit(go):
+    go("a")
+    _, batches = go("a", "b")
+    _, nothing = go("a", "b")
+    _, plain = go("b", results="plain", detectors="msp")
+    assert nothing == 0
+    assert batches == plain - 1  # the in-distribution set is scored already
+
+
+def test_scores_are_those_of_a_run_that_fits(go):
+    whole, _ = go("a", "b", results="whole")
+    go("a")
+    parts, _ = go("a", "b")
+    named = [
+        {path.relative_to(one.results): own for path, own in scores(one).items()}
+        for one in (whole, parts)
+    ]
+    assert named[0] == named[1]
+    assert len(named[0]) == 3 * len(DETECTORS)
+
+
+def test_damage_is_found_and_mended(go, tmp_path):
+    result, _ = go("a")
+    before = scores(result)
+    for path in tmp_path.rglob("fitted/tensors/*.npy"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    for path in tmp_path.rglob("*.json"):
+        if path.parents[1].name != "fitted":
+            path.unlink()
+    assert scores(go("a")[0]) == before
+
+
+def test_what_no_score_needs_is_removed_with_stale_cells(go, tmp_path):
+    go("a")
+    kept = {path.name for path in tmp_path.rglob("fitted/*/*")}
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "train.npz", images=pixels, labels=np.arange(40) % 6)
+    go("a", overwrite="stale")
+    now = {path.name for path in tmp_path.rglob("fitted/*/*")}
+    # ViM's origin depends on the head alone.
+    assert [name[-4:] for name in now & kept] == [".npy"]
+    assert len(now) == len(kept)
