@@ -21,8 +21,8 @@ from oodbench.data.feed import feed
 from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.ranking import auroc
+from oodbench.scoring.batch import Batch, log_px
 from oodbench.scoring.engine import Engine
-from oodbench.scoring.outputs import Batch, log_px
 from oodbench.scoring.spec import open_detector
 
 NAMES = ("msp", "max_logit", "energy", "entropy", "jem_grad_norm")

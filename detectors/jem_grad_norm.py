@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs
-from oodbench.scoring.outputs import log_px
+from oodbench.scoring.batch import log_px
 
 
 @dataclass

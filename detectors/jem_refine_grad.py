@@ -6,7 +6,7 @@ from torch import Tensor
 
 from oodbench import Outputs
 from oodbench.jem.refine import RefiningDetector
-from oodbench.scoring.outputs import log_px
+from oodbench.scoring.batch import log_px
 
 
 @dataclass

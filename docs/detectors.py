@@ -4,7 +4,7 @@ import inspect
 from pathlib import Path
 
 from oodbench.base import registry
-from oodbench.scoring.outputs import Need
+from oodbench.scoring.batch import Need
 from oodbench.scoring.shaping import Shaping
 from oodbench.scoring.spec import Entry, open_detector
 

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from oodbench.runs.calibrate import calibrate as calibrate
     from oodbench.runs.run import run as run
     from oodbench.runs.threshold import threshold as threshold
+    from oodbench.scoring.batch import Need as Need
     from oodbench.scoring.detector import Detector as Detector
     from oodbench.scoring.known import Known as Known
-    from oodbench.scoring.outputs import Need as Need
     from oodbench.scoring.outputs import Outputs as Outputs
     from oodbench.scoring.shaping import Shaping as Shaping
 
@@ -56,7 +56,7 @@ _HOMES = {
     "InputError": "oodbench.base.errors",
     "Joint": "oodbench.networks.network",
     "Known": "oodbench.scoring.known",
-    "Need": "oodbench.scoring.outputs",
+    "Need": "oodbench.scoring.batch",
     "Network": "oodbench.networks.network",
     "Outputs": "oodbench.scoring.outputs",
     "Result": "oodbench.networks.network",

@@ -19,11 +19,12 @@ from oodbench.jem.sampler import Noise
 from oodbench.metrics.ranking import auroc
 from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network
+from oodbench.scoring.batch import Need
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine, lacks
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.outputs import Need, Outputs
+from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.spec import Entry
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from oodbench.jem.energy import to_pixels, to_states
 from oodbench.jem.sampler import SGLD, ChainNoise
+from oodbench.scoring.batch import Need, log_px
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.outputs import Need, Outputs, log_px
+from oodbench.scoring.outputs import Outputs
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from oodbench.scoring.batch import Need
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.known import Known
-from oodbench.scoring.outputs import Need, Outputs
+from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.shaping import Shaping
 
 T = TypeVar("T", bound=Outputs)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 from torch import Tensor
 
+from oodbench.scoring.batch import Need, Objective, Summary
 from oodbench.scoring.known import Known
-from oodbench.scoring.outputs import Need, Objective, Outputs, Summary
+from oodbench.scoring.outputs import Outputs
 
 
 class Detector(ABC):

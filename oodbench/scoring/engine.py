@@ -18,12 +18,12 @@ from oodbench.data.feed import Fed, Span, feed
 from oodbench.data.input_noise import InputNoise
 from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network
+from oodbench.scoring.batch import Batch, Need
 from oodbench.scoring.batches import Batches, cut
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.gather import gatherer, join
 from oodbench.scoring.known import Known
-from oodbench.scoring.outputs import Batch, Need
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 from oodbench.scoring.scorer import Scorer
 from oodbench.scoring.state import move

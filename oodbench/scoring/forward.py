@@ -12,8 +12,8 @@ from torch import Tensor
 from oodbench.base.errors import InputError, reason
 from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network, Result
+from oodbench.scoring.batch import Batch, Objective
 from oodbench.scoring.containment import Containment
-from oodbench.scoring.outputs import Batch, Objective
 
 
 def run_network(

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from oodbench.data.dataset import Split
 from oodbench.networks.network import Network
+from oodbench.scoring.batch import Batch, Made, Need, Objective
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.outputs import Batch, Need, Objective, summarise
+from oodbench.scoring.outputs import summarise
 
 Part = Callable[[Tensor, Tensor], Batch]
 """Maps pixels `[N, C, H, W]` and the images' numbers `[N]` to outputs on the host."""
@@ -86,21 +87,20 @@ def _on_host(batch: Batch, needs: Need) -> Batch:
         gradients={key: value.cpu() for key, value in batch.gradients.items()},
         faults=batch.faults,
         summaries={
-            key: one.cpu() if isinstance(one, Tensor) else one
+            key: one._replace(value=one.value.cpu())
+            if isinstance(one.value, Tensor)
+            else one
             for key, one in batch.summaries.items()
         },
     )
 
 
-def _joined(parts: Sequence[Batch], key: Hashable) -> Tensor | Exception:
+def _joined(parts: Sequence[Batch], key: Hashable) -> Made[Tensor | Exception]:
     """Returns the rows of a summary of all parts, or why one failed."""
     found = [part.summaries[key] for part in parts]
-    faults = [one for one in found if isinstance(one, Exception)]
-    return (
-        faults[0]
-        if faults
-        else torch.cat([one for one in found if isinstance(one, Tensor)])
-    )
+    rows = [one.value for one in found if isinstance(one.value, Tensor)]
+    faults = [one for one in found if not isinstance(one.value, Tensor)]
+    return faults[0] if faults else Made(torch.cat(rows), found[0].passes)
 
 
 def _cat(parts: list[Tensor | None]) -> Tensor | None:

@@ -8,14 +8,8 @@ from typing import NamedTuple, TypeVar, cast
 from torch import Tensor
 
 from oodbench.base.errors import reason
-from oodbench.scoring.outputs import (
-    Batch,
-    Declares,
-    Need,
-    Outputs,
-    Summary,
-    shared_key,
-)
+from oodbench.scoring.batch import Batch, Declares, Need, Passes, Summary
+from oodbench.scoring.outputs import Outputs, shared_key
 
 T = TypeVar("T")
 
@@ -23,8 +17,10 @@ T = TypeVar("T")
 class Known(Outputs):
     """The declared outputs for the whole fitting split, on the CPU."""
 
-    def __init__(self, batch: Batch, detector: Declares) -> None:
-        super().__init__(batch, detector)
+    def __init__(
+        self, batch: Batch, detector: Declares, passes: Passes | None = None
+    ) -> None:
+        super().__init__(batch, detector, passes)
         self._statistics: list[_Computed] = []
 
     @property
@@ -45,9 +41,10 @@ class Known(Outputs):
                 f"{self._who} reads a summary that it does not list; add it to its "
                 "`summaries`"
             )
-        if isinstance(found, Exception):
-            raise RuntimeError(f"its summary failed: {reason(found)}") from found
-        return self._copy_of(summary, found)
+        rows = found.value
+        if isinstance(rows, Exception):
+            raise RuntimeError(f"its summary failed: {reason(rows)}") from rows
+        return self._copy_of(summary, rows)
 
     def shared(self, statistic: Callable[[Known], T]) -> T:
         """Returns a statistic of the split; equal ones are computed once for all.

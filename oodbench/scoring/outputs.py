@@ -3,137 +3,39 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Flag, auto
-from typing import Protocol, Self, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Self, TypeVar
 
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from oodbench.base.errors import reason
 from oodbench.networks.hardware import is_out_of_memory
-from oodbench.networks.network import Result
-
-Objective = Callable[[Result], Tensor]
-"""Maps the logits `[N, K]`, log p(x) `[N]` and features `[N, D]` of a forward pass to
-one number per image, `[N]`.
-
-Hashable: equal objectives are differentiated once for all detectors that list them.
-"""
-
-Change = Callable[["Outputs"], "Outputs"]
-"""A function that reruns the network on changed images and returns the last outputs.
-
-Hashable (a frozen dataclass, say), so that equal changes run once.
-"""
-
-Summary = Callable[["Outputs"], Tensor]
-"""Maps the outputs for a batch to a tensor `[N, …]`, one row per image.
-
-Hashable, so that equal summaries are computed once for all detectors that list them. In
-`fit` the rows of all batches stand one below the other.
-"""
+from oodbench.scoring.batch import (
+    Batch,
+    Change,
+    Declares,
+    Made,
+    Need,
+    Objective,
+    Passes,
+    Summary,
+)
 
 T = TypeVar("T")
-
-
-def log_px(result: Result) -> Tensor:
-    """Returns unnormalised log p(x) `[N]`, the objective of the JEM paper's score."""
-    return result.log_px
-
-
-class Need(Flag):
-    """The inputs that a detector declares besides logits and log p(x)."""
-
-    NOTHING = 0
-    FEATURES = auto()
-    """`features` `[N, D]`, the input of the head."""
-    HEAD = auto()
-    """`head`, a linear layer with head(features) = logits."""
-    INPUTS = auto()
-    """`inputs` `[N, C, H, W]`, pixels in [0, 1]."""
-    GRADIENT = auto()
-    """`gradient(objective)` `[N, C, H, W]` of the objectives that it lists."""
-    NETWORK = auto()
-    """`run`, `after` and `with_map`, the network on other pixels or maps, and
-    `numbers`; in `score`, or in a summary."""
-    BLOCKS = auto()
-    """`map` and `map_gradient`, the feature maps of the network's blocks; in `score`,
-    or in a summary."""
-    LABELS = auto()
-    """`labels` `[N]`, of the fitting split only (in `fit`)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """All outputs of a network for some images; detectors get copies, `Outputs`."""
-
-    inputs: Tensor
-    logits: Tensor | None = None
-    log_px: Tensor | None = None
-    features: Tensor | None = None
-    labels: Tensor | None = None
-    head: nn.Linear | None = None
-    gradients: Mapping[Objective, Tensor] = field(default_factory=dict)
-    faults: Mapping[Objective, Exception] = field(default_factory=dict)
-    """The errors of objectives that have no gradient."""
-    numbers: Tensor | None = None
-    """`[N]`, places in the set."""
-    blocks: tuple[str, ...] = ()
-    """The names of the blocks."""
-    maps: Mapping[str, Tensor] = field(default_factory=dict)
-    """`[N, C, H, W]`, by block."""
-    map_gradients: Mapping[tuple[str, Objective], Tensor] = field(default_factory=dict)
-    """`[N, C, H, W]`, by block and objective."""
-    rerun: Rerun | None = None
-    """Runs the network on other pixels."""
-    summaries: dict[Hashable, Tensor | Exception] = field(default_factory=dict)
-    """What detectors have summarised, by the summary and their declarations."""
-    changed: dict[Hashable, Batch] = field(default_factory=dict)
-    """Outputs for changed images, by the change and by the detector's declarations."""
-    statistics: dict[Hashable, object] = field(default_factory=dict)
-    """What detectors share in `fit`, by the function that computes it."""
-
-
-class Rerun(Protocol):
-    """The network, to be run again for the images of a batch."""
-
-    def __call__(
-        self,
-        pixels: Tensor,
-        objectives: Sequence[Objective],
-        given: Mapping[str, Tensor],
-    ) -> Batch:
-        """Returns the outputs for other pixels, and given maps in place of blocks'."""
-
-
-class Declares(Protocol):
-    """The declarations of a detector."""
-
-    @property
-    def needs(self) -> Need:
-        """The inputs besides logits and log p(x)."""
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """The objectives whose gradients it reads."""
-
-    @property
-    def summaries(self) -> tuple[Summary, ...]:
-        """The summaries of batches that it reads in `fit`."""
-
-    @property
-    def control(self) -> bool:
-        """Whether it uses pixels alone."""
 
 
 class Outputs:
     """The outputs for a batch that a detector has declared, as copies of its own."""
 
-    def __init__(self, batch: Batch, detector: Declares) -> None:
+    def __init__(
+        self, batch: Batch, detector: Declares, passes: Passes | None = None
+    ) -> None:
         self._batch = batch
         self._detector = detector
+        self.passes = passes or Passes()
+        """Those that the detector would need alone."""
         self._copies: dict[object, Tensor] = {}
         self._copied_head: nn.Linear | None = None
         self.read = Need.NOTHING
@@ -226,9 +128,10 @@ class Outputs:
         `objectives`.
         """
         found = summarise(self._batch, self._detector, summary)
-        if isinstance(found, Exception):
-            raise found
-        return self._copy_of(summary, found)
+        self.passes.add(found.passes)
+        if isinstance(found.value, Exception):
+            raise found.value
+        return self._copy_of(summary, found.value)
 
     def shaped(
         self,
@@ -267,11 +170,11 @@ class Outputs:
             changed={},
             statistics={},
         )
-        return type(self)(changed, self._detector)
+        return type(self)(changed, self._detector, self.passes)
 
     def seen_by(self, detector: Declares) -> Self:
         """Returns these outputs as another detector receives them."""
-        return type(self)(self._batch, detector)
+        return type(self)(self._batch, detector, self.passes)
 
     def run(self, pixels: Tensor, *objectives: Objective) -> Outputs:
         """Runs the network on other pixels `[N, C, H, W]` in the place of these.
@@ -311,7 +214,9 @@ class Outputs:
         rerun = self._network_output(self._declared(Need.NETWORK).rerun)
         if rerun is None:
             raise LookupError(f"there is no network here for {self._who}")
-        return Outputs(rerun(pixels, objectives, given), self._detector)
+        self.passes.add(Passes(1, len(objectives)))
+        batch = rerun(pixels, objectives, given)
+        return Outputs(batch, self._detector, self.passes)
 
     def after(self, change: Change) -> Outputs:
         """Returns the network's outputs for these images after a change.
@@ -322,8 +227,10 @@ class Outputs:
         key = shared_key(change, self._detector)
         if key not in changed:
             # From new copies, since the detector may have written into its own.
-            changed[key] = change(Outputs(self._batch, self._detector))._batch
-        return Outputs(changed[key], self._detector)
+            made = change(Outputs(self._batch, self._detector))
+            changed[key] = Made(made._batch, made.passes)
+        self.passes.add(changed[key].passes)
+        return Outputs(changed[key].value, self._detector, self.passes)
 
     def check_untouched(self) -> None:
         """Raises RuntimeError if the detector wrote into its copies."""
@@ -378,7 +285,9 @@ class Outputs:
         return self._copies[name]
 
 
-def summarise(batch: Batch, detector: Declares, summary: Summary) -> Tensor | Exception:
+def summarise(
+    batch: Batch, detector: Declares, summary: Summary
+) -> Made[Tensor | Exception]:
     """Returns the summary of a batch for a detector, or why it failed; kept for later.
 
     Raises:
@@ -387,18 +296,19 @@ def summarise(batch: Batch, detector: Declares, summary: Summary) -> Tensor | Ex
     key = shared_key(summary, detector)
     if key not in batch.summaries:
         view = Outputs(batch, detector)
+        found: Tensor | Exception
         try:
-            rows = summary(view)
+            found = summary(view)
             view.check_untouched()
-            if rows.shape[:1] != (len(view),):
+            if found.shape[:1] != (len(view),):
                 raise ValueError(
-                    f"a summary of {len(view)} images has shape {list(rows.shape)}"
+                    f"a summary of {len(view)} images has shape {list(found.shape)}"
                 )
-            batch.summaries[key] = rows
         except Exception as error:  # it comes from a plug-in
             if is_out_of_memory(error):
                 raise
-            batch.summaries[key] = error.with_traceback(None)
+            found = error.with_traceback(None)
+        batch.summaries[key] = Made(found, view.passes)
     return batch.summaries[key]
 
 

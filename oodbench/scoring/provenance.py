@@ -13,7 +13,7 @@ from oodbench.base.files import Record, key_of
 from oodbench.base.sources import sources_key
 from oodbench.data.image_set import ImageSet
 from oodbench.networks.network import Network
-from oodbench.scoring.outputs import Need
+from oodbench.scoring.batch import Need
 from oodbench.scoring.spec import Entry
 
 

@@ -12,12 +12,13 @@ from torch import Tensor
 from oodbench.base.errors import InputError, reason
 from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network
+from oodbench.scoring.batch import Batch, Need
 from oodbench.scoring.batches import Batches
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.forward import run_network
 from oodbench.scoring.gather import all_needs, all_objectives
-from oodbench.scoring.outputs import Batch, Need, Outputs
+from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.predictions import predict
 from oodbench.scoring.scored import Scored
 

@@ -6,8 +6,9 @@ from abc import abstractmethod
 
 from torch import Tensor
 
+from oodbench.scoring.batch import Need
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.outputs import Need, Outputs
+from oodbench.scoring.outputs import Outputs
 
 
 class Shaping(Detector):

@@ -15,9 +15,9 @@ from oodbench.base.errors import InputError
 from oodbench.base.registry import PluginError
 from oodbench.base.sources import sources_key
 from oodbench.base.user_code import load_object
+from oodbench.scoring.batch import Need
 from oodbench.scoring.chain import Chain
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.outputs import Need
 
 Value = bool | int | float | str | None
 

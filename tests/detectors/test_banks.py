@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from oodbench import Known, Outputs
-from oodbench.scoring.outputs import Batch
+from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 SPECS = ["knn:k=5", "nnguide:k=5", "relation", "cf_ood"]

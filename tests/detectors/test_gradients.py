@@ -10,8 +10,8 @@ from torch import nn
 from oodbench import InputError, Outputs
 from oodbench.data.dataset import Shape
 from oodbench.networks.network import Network
+from oodbench.scoring.batch import Batch
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.outputs import Batch
 from oodbench.scoring.spec import open_detector
 
 SIZE = (2, 4, 4)

@@ -16,7 +16,7 @@ from oodbench.detectors.ora import ORA
 from oodbench.detectors.pnml import PNML
 from oodbench.detectors.residual import Residual
 from oodbench.detectors.vim import ViM
-from oodbench.scoring.outputs import Batch
+from oodbench.scoring.batch import Batch
 
 ALL = [FDBD, NCI, ORA, ViM, Residual, NECO, KPCA, PNML, CADRef, CARef]
 SQUARE = [[1, 0], [-1, 0], [0, 1], [0, -1]]  # mean 0

@@ -6,7 +6,7 @@ import torch
 from scipy.special import log_softmax, logsumexp, softmax
 
 from oodbench import Known, Outputs
-from oodbench.scoring.outputs import Batch
+from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 A = [[0.0, float(np.log(3))]]  # p = 1/4, 3/4

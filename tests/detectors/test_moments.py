@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 
 from oodbench import InputError, Known, Outputs
 from oodbench.detectors import _class_covariances
-from oodbench.scoring.outputs import Batch
+from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 B = [[1.0, 0], [3, 0], [0, 1], [0, 3]], [0, 0, 1, 1]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from oodbench import Detector, InputError, Known, Need, Outputs
+from oodbench.scoring.batch import Batch
 from oodbench.scoring.chain import Chain
-from oodbench.scoring.outputs import Batch
 from oodbench.scoring.spec import open_detector
 from oodbench.scoring.statistics import feature_mean
 

@@ -6,7 +6,7 @@ import torch
 
 from oodbench import Known, Outputs
 from oodbench.metrics.temperature import fit_temperature
-from oodbench.scoring.outputs import Batch
+from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from oodbench import Detector, InputError, Need, Network, Split
 from oodbench.networks.hardware import pick_device
+from oodbench.scoring.batch import log_px
 from oodbench.scoring.engine import Engine, lacks
-from oodbench.scoring.outputs import log_px
 from oodbench.scoring.spec import open_detector
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, InputError, Need, Outputs
+from oodbench.scoring.batch import log_px
 from oodbench.scoring.engine import Engine
-from oodbench.scoring.outputs import log_px
 from oodbench.scoring.spec import open_detector
 
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from oodbench import Detector, InputError, Known, Need, Network, Outputs, Shaping, Split
+from oodbench.scoring.batch import log_px
 from oodbench.scoring.chain import Chain
 from oodbench.scoring.engine import Engine, lacks
-from oodbench.scoring.outputs import log_px
 
 
 class Stage(nn.Module):

@@ -9,7 +9,7 @@ import torch
 
 from oodbench import Detector, Known, Need
 from oodbench.scoring import statistics
-from oodbench.scoring.outputs import Batch
+from oodbench.scoring.batch import Batch
 
 DETECTOR = SimpleNamespace(
     needs=Need.FEATURES | Need.LABELS, objectives=(), control=False
