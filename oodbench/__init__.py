@@ -6,7 +6,7 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        run, rows, table, compare, plot, report
+Run:        run, rows, costs, table, compare, plot, report
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from oodbench.output.plots.draw import plot as plot
     from oodbench.output.report.page import report as report
     from oodbench.output.tables import table as table
+    from oodbench.results.costs import costs as costs
     from oodbench.results.frame import rows as rows
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
@@ -68,6 +69,7 @@ _HOMES = {
     "attack": "oodbench.attacks.attack",
     "calibrate": "oodbench.runs.calibrate",
     "compare": "oodbench.output.comparison",
+    "costs": "oodbench.results.costs",
     "load_network": "oodbench.networks.load",
     "plot": "oodbench.output.plots.draw",
     "report": "oodbench.output.report.page",

@@ -71,6 +71,7 @@ def _complete(
             shared_images=0 if inside is None else int(np.isin(digests, inside).sum()),
             remarks=scorer.check(),
             seconds=time.perf_counter() - began,
+            fit_seconds=scorer.fit_seconds,
             execution=scorer.execution,
         )
         result.computed += len(todo.missing) - len(failures)

@@ -43,28 +43,33 @@ class Fitted:
     folder: Path
     _mapped: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
-    def read(self, label: str, key: str, detector: Detector) -> bool:
+    def read(self, label: str, key: str, detector: Detector) -> float | None:
         """Gives a detector what was stored for it.
 
         Returns:
-            Whether there was anything, undamaged.
+            The seconds that fitting it took; None if nothing undamaged is there.
         """
         try:
             record = json.loads(self._file(label, key).read_bytes())
             if record["key"] != key:
-                return False
+                return None
             tensors = [self._tensor(digest) for digest in record["tensors"]]
             restore(detector, State(record["parts"], tensors))
+            return float(record["seconds"])
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return False
-        return True
+            return None
 
-    def write(self, label: str, key: str, detector: Detector) -> None:
+    def write(self, label: str, key: str, detector: Detector, seconds: float) -> None:
         """Stores what a detector has learnt; logs where this is impossible."""
         try:
             state = state_of(detector)
             digests = [self._keep(tensor) for tensor in state.tensors]
-            record: Record = {"key": key, "parts": state.parts, "tensors": digests}
+            record: Record = {
+                "key": key,
+                "seconds": seconds,
+                "parts": state.parts,
+                "tensors": digests,
+            }
             write_atomically(self._file(label, key), json_bytes(record))
         except (TypeError, InputError) as error:
             logger.debug("What %s has learnt is not kept: %s", label, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from oodbench.base.files import Record
 from oodbench.runs.execution import Execution
 from oodbench.runs.plan import Plan
 from oodbench.scoring import provenance
-from oodbench.scoring.scored import Scored
+from oodbench.scoring.detector import Detector
+from oodbench.scoring.scored import Cost, Scored
+from oodbench.scoring.state import size_of
 
 Digests = NDArray[np.uint64]
 
@@ -37,6 +40,7 @@ def write(
     shared_images: int,
     remarks: list[str],
     seconds: float,
+    fit_seconds: Mapping[str, float],
     execution: Execution,
 ) -> dict[str, str]:
     """Stores all that was computed of a plan.
@@ -47,6 +51,7 @@ def write(
         shared_images: Images of the set that the in-distribution set has, too.
         remarks: What the checks of the network found.
         seconds: What the computation took.
+        fit_seconds: What fitting took, by detector.
         execution: How it was carried out.
 
     Returns:
@@ -74,11 +79,23 @@ def write(
         detector = provenance.of_detector(entry, key, setup.fits, setup.network)
         record = {**common, "detector": detector}
         if label in scored.scores:
+            cost = _cost(scored.costs[label], images.count, entry.detector)
+            record["cost"] = {**cost, "fit_seconds": fit_seconds.get(label)}
             plan.cell(label).write(scored.scores[label], record)
         else:
             failures[label] = scored.failures[label]
             plan.cell(label).write_failure(failures[label], record)
     return failures
+
+
+def _cost(cost: Cost, images: int, detector: Detector) -> Record:
+    """Returns what one image costs beyond the shared pass."""
+    return {
+        "microseconds": 1e6 * cost.seconds / images,
+        "forward": cost.forward / images,
+        "backward": cost.backward / images,
+        "bytes": size_of(detector) if detector.fitted_on else 0,
+    }
 
 
 def _arrays(plan: Plan, scored: Scored) -> dict[str, NDArray[Any]]:

@@ -31,6 +31,8 @@ class Scorer:
 
     setup: Setup
     execution: Execution
+    fit_seconds: dict[str, float] = field(init=False, default_factory=dict)
+    """What fitting took, by detector, in this run or the one that fitted it."""
     _fits: dict[str, str] = field(init=False, default_factory=dict)
     """Detectors fitted so far, each with the reason if it failed."""
     _remarks: list[str] | None = field(init=False, default=None)
@@ -92,6 +94,7 @@ class Scorer:
                 engine = self._engine(fresh, images)
                 failures = engine.fit(stage, images.split, tell=tell, key=images.key)
                 self._fits.update({label: failures.get(label, "") for label in fresh})
+                self.fit_seconds.update(engine.fit_seconds)
                 self._keep(set(fresh) - set(failures))
 
     def _was_fitted(self, label: str) -> bool:
@@ -99,8 +102,10 @@ class Scorer:
         detector, key = self.setup.entries[label].detector, self.setup.keys[label]
         if self.execution.overwrite == "always" or detector.control:
             return False
-        if not self._fitted.read(label, key, detector):
+        seconds = self._fitted.read(label, key, detector)
+        if seconds is None:
             return False
+        self.fit_seconds[label] = seconds
         move(detector, self.setup.network.device, self._moved)
         self._fits[label] = ""
         return True
@@ -110,7 +115,8 @@ class Scorer:
         for label in labels:
             detector = self.setup.entries[label].detector
             if self.execution.processes.is_first and not detector.control:
-                self._fitted.write(label, self.setup.keys[label], detector)
+                key, seconds = self.setup.keys[label], self.fit_seconds[label]
+                self._fitted.write(label, key, detector, seconds)
 
     def _score_chunks(self, plan: Plan, labels: list[str]) -> Scored | None:
         processes = self.execution.processes

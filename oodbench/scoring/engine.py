@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,6 +58,9 @@ class Engine:
     """Keeps the batches that are read under a key."""
     noise: InputNoise | None = None
     """Is added to the pixels; a `key` has to differ with it."""
+    fit_seconds: dict[str, float] = field(init=False, default_factory=dict)
+    """What `fit` took for each detector, without the pass over the images. What
+    detectors share counts for the first."""
     batches: Batches = field(init=False)
     """How many images run at once; fewer than `batch_size` once memory has run out."""
 
@@ -86,6 +90,7 @@ class Engine:
         failures = {}
         moved: dict[Tensor, Tensor] = {}
         for label, detector in fitted.items():
+            began = time.perf_counter()
             try:
                 view = Known(known, detector)
                 with Containment().watch(type(detector).__name__):
@@ -94,6 +99,7 @@ class Engine:
                 move(detector, self.network.device, moved)
             except Exception as error:  # noqa: BLE001 - one plug-in must not stop others
                 failures[label] = f"fit failed: {reason(error)}"
+            self.fit_seconds[label] = time.perf_counter() - began
         return failures
 
     def score(self, split: Split, *, has_labels: bool, tell: Tell) -> Scored:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
@@ -12,6 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.files import npz_bytes
+
+
+class Cost(NamedTuple):
+    """What a detector's scores of some images cost beyond the shared pass."""
+
+    seconds: float = 0.0
+    """In `score`, with further passes. What detectors share counts for the first."""
+    forward: int = 0
+    """Images times further forward passes."""
+    backward: int = 0
+    """Images times backward passes."""
+
+    def plus(self, other: Cost) -> Cost:
+        """Returns the cost of both."""
+        return Cost(
+            self.seconds + other.seconds,
+            self.forward + other.forward,
+            self.backward + other.backward,
+        )
 
 
 class Scored(NamedTuple):
@@ -23,6 +44,8 @@ class Scored(NamedTuple):
     """By detector, `[N]`."""
     failures: dict[str, str]
     """The reason for each detector without scores."""
+    costs: Mapping[str, Cost] = MappingProxyType({})
+    """By detector with scores."""
 
 
 def merge(parts: Sequence[Scored]) -> Scored:
@@ -42,6 +65,11 @@ def merge(parts: Sequence[Scored]) -> Scored:
             if label not in failures
         },
         failures,
+        {
+            label: reduce(Cost.plus, [part.costs[label] for part in parts])
+            for label in first.costs
+            if label not in failures
+        },
     )
 
 
@@ -53,13 +81,13 @@ def without_bad_scores(scored: Scored) -> Scored:
         if (fault := _not_finite(values))
     }
     good = {label: v for label, v in scored.scores.items() if label not in bad}
-    return Scored(scored.predictions, good, {**scored.failures, **bad})
+    return scored._replace(scores=good, failures={**scored.failures, **bad})
 
 
 def to_bytes(scored: Scored) -> bytes:
     """Returns the content of an `.npz` file of predictions, scores and failures."""
     names = {"predictions": list(scored.predictions), "scores": list(scored.scores)}
-    about = {**names, "failures": scored.failures}
+    about = {**names, "failures": scored.failures, "costs": dict(scored.costs)}
     # Arrays are numbered, since the label of a detector can be any text.
     arrays = [*scored.predictions.values(), *scored.scores.values()]
     numbered = {f"arr_{index}": array for index, array in enumerate(arrays)}
@@ -74,8 +102,17 @@ def from_bytes(content: bytes) -> Scored | None:
             arrays = iter([stored[f"arr_{i}"] for i in range(len(stored.files) - 1)])
             predictions = {name: next(arrays) for name in about["predictions"]}
             scores = {label: next(arrays) for label in about["scores"]}
-            return Scored(predictions, scores, dict(about["failures"]))
-    except (OSError, EOFError, ValueError, KeyError, StopIteration, BadZipFile):
+            costs = {label: Cost(*cost) for label, cost in about["costs"].items()}
+            return Scored(predictions, scores, dict(about["failures"]), costs)
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        StopIteration,
+        BadZipFile,
+    ):
         return None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from functools import reduce
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from oodbench.scoring.forward import run_network
 from oodbench.scoring.gather import all_needs, all_objectives
 from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.predictions import predict
-from oodbench.scoring.scored import Scored
+from oodbench.scoring.scored import Cost, Scored
 
 
 class Scorer:
@@ -65,15 +67,17 @@ class Scorer:
         together = [d for k, d in working.items() if k not in self._own_batches]
         batch = self._run(pixels, numbers, together)
         scores: dict[str, NDArray[np.float64]] = {}
+        costs: dict[str, Cost] = {}
         for label in working:
             try:
-                scores[label] = self._scores(label, batch)
+                scores[label], costs[label] = self._scores(label, batch)
             except InputError as error:
                 self._failures[label] = str(error)
             except Exception as error:  # noqa: BLE001 - one plug-in must not stop others
                 self._failures[label] = reason(error)
         assert batch.logits is not None
-        return Scored(predict(batch.logits, labels), scores, dict(self._failures))
+        predictions = predict(batch.logits, labels)
+        return Scored(predictions, scores, dict(self._failures), costs)
 
     def _run(self, pixels: Tensor, numbers: Tensor, detectors: list[Detector]) -> Batch:
         return run_network(
@@ -85,7 +89,7 @@ class Scorer:
             with_maps=Need.BLOCKS in all_needs(detectors),
         )
 
-    def _scores(self, label: str, batch: Batch) -> NDArray[np.float64]:
+    def _scores(self, label: str, batch: Batch) -> tuple[NDArray[np.float64], Cost]:
         """Returns the scores by one detector, in smaller batches if memory runs out."""
         if label not in self._own_batches:
             try:
@@ -97,17 +101,19 @@ class Scorer:
             half = max(1, len(batch.inputs) // 2)
             self._own_batches[label] = Batches(half, self._free, f" in {label}")
 
-        def score(start: int, stop: int) -> NDArray[np.float64]:
+        def score(start: int, stop: int) -> tuple[NDArray[np.float64], Cost]:
             assert batch.numbers is not None
             pixels, numbers = batch.inputs[start:stop], batch.numbers[start:stop]
             part = self._run(pixels, numbers, [self._detectors[label]])
             return self._score(label, part)
 
         parts = self._own_batches[label].run(score, len(batch.inputs))
-        return np.concatenate(parts)
+        scores, costs = zip(*parts, strict=True)
+        return np.concatenate(scores), reduce(Cost.plus, costs)
 
-    def _score(self, label: str, batch: Batch) -> NDArray[np.float64]:
+    def _score(self, label: str, batch: Batch) -> tuple[NDArray[np.float64], Cost]:
         detector = self._detectors[label]
+        began = time.perf_counter()
         view = Outputs(batch, detector)
         with self._contained.watch(type(detector).__name__, label):
             scores = detector.score(view)
@@ -119,4 +125,8 @@ class Scorer:
                 f"score returned shape {list(scores.shape)} for {len(view)} images, "
                 "not [N]"
             )
-        return scores.double().cpu().numpy()
+        found = scores.double().cpu().numpy()  # waits for a GPU
+        backward = len(detector.objectives) + view.passes.backward
+        seconds = time.perf_counter() - began
+        cost = Cost(seconds, len(view) * view.passes.forward, len(view) * backward)
+        return found, cost

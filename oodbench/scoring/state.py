@@ -44,6 +44,15 @@ def state_of(detector: Detector) -> State:
     return State(parts, tensors)
 
 
+def size_of(detector: Detector) -> int | None:
+    """Returns the bytes that a fitted detector holds; None if they are not known."""
+    try:
+        tensors = {id(one): one for one in state_of(detector).tensors}
+    except TypeError:
+        return None
+    return sum(one.nbytes for one in tensors.values())
+
+
 def restore(detector: Detector, state: State) -> None:
     """Gives a detector what an equal one has learnt.
 
