@@ -23,7 +23,7 @@ from oodbench.scoring.batch import Batch, Need
 from oodbench.scoring.batches import Batches, cut
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.gather import gatherer, join
+from oodbench.scoring.gather import Gathered, gatherer
 from oodbench.scoring.known import Known
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 from oodbench.scoring.scorer import Scorer
@@ -162,14 +162,16 @@ class Engine:
         def work(pixels: Tensor, first: int, start: int, stop: int) -> Batch:
             return gather(pixels[start:stop], numbers[first + start : first + stop])
 
-        parts: list[Batch] = []
+        gathered = Gathered(self.network, split)
         whole = list(cut(0, len(split.images), self.batch_size))
         for (start, stop), fed in zip(
             whole, self._feed(split, whole, key), strict=True
         ):
-            parts += self.batches.run(partial(work, fed.pixels, start), stop - start)
+            work_on = partial(work, fed.pixels, start)
+            for part in self.batches.run(work_on, stop - start):
+                gathered.add(part)
             tell(stop - start)
-        return join(parts, self.network, split)
+        return gathered.whole()
 
     def _feed(
         self,

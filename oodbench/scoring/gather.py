@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import or_
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +18,12 @@ from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.forward import run_network
 from oodbench.scoring.outputs import summarise
+from oodbench.scoring.rows import Rows
+
+K = TypeVar("K", bound=Hashable)
 
 Part = Callable[[Tensor, Tensor], Batch]
-"""Maps pixels `[N, C, H, W]` and the images' numbers `[N]` to outputs on the host."""
+"""Maps pixels `[N, C, H, W]` and the images' numbers `[N]` to outputs."""
 
 
 def all_objectives(detectors: Iterable[Detector]) -> list[Objective]:
@@ -40,7 +45,7 @@ def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
 
     def part(pixels: Tensor, numbers: Tensor) -> Batch:
         if not runs_network:
-            return _on_host(Batch(pixels), needs)
+            return _needed(Batch(pixels), needs)
         with_maps = Need.BLOCKS in needs
         batch = run_network(
             network, pixels, objectives, numbers, contained, with_maps=with_maps
@@ -49,60 +54,78 @@ def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
             for summary in own.summaries:
                 with contained.watch(f"a summary of {type(own).__name__}", summary):
                     summarise(batch, own, summary)
-        return _on_host(batch, needs)
+        return _needed(batch, needs)
 
     return part
 
 
-def join(parts: Sequence[Batch], network: Network, split: Split) -> Batch:
-    """Returns the outputs on a whole split from those on its batches in order."""
-    faults = {key: why for part in parts for key, why in part.faults.items()}
-    return Batch(
-        inputs=torch.cat([part.inputs for part in parts]),
-        logits=_cat([part.logits for part in parts]),
-        log_px=_cat([part.log_px for part in parts]),
-        features=_cat([part.features for part in parts]),
-        labels=None if split.labels is None else torch.as_tensor(split.labels),
-        head=network.head,
-        gradients={
-            key: torch.cat([part.gradients[key] for part in parts])
-            for key in parts[0].gradients
-            if key not in faults
-        },
-        faults=faults,
-        numbers=torch.as_tensor(split.places),
-        summaries={key: _joined(parts, key) for key in parts[0].summaries},
-    )
-
-
-def _on_host(batch: Batch, needs: Need) -> Batch:
+def _needed(batch: Batch, needs: Need) -> Batch:
     """Returns the part of a batch that detectors need to be fitted."""
-    inputs = batch.inputs if Need.INPUTS in needs else batch.inputs[:, :0]
-    features = batch.features if Need.FEATURES in needs else None
-    return Batch(
-        inputs=inputs.cpu(),
-        logits=None if batch.logits is None else batch.logits.cpu(),
-        log_px=None if batch.log_px is None else batch.log_px.cpu(),
-        features=None if features is None else features.cpu(),
-        gradients={key: value.cpu() for key, value in batch.gradients.items()},
-        faults=batch.faults,
-        summaries={
-            key: one._replace(value=one.value.cpu())
-            if isinstance(one.value, Tensor)
-            else one
-            for key, one in batch.summaries.items()
-        },
+    return replace(
+        batch,
+        inputs=batch.inputs if Need.INPUTS in needs else batch.inputs[:, :0],
+        features=batch.features if Need.FEATURES in needs else None,
+        maps={},
+        map_gradients={},
+        rerun=None,
     )
 
 
-def _joined(parts: Sequence[Batch], key: Hashable) -> Made[Tensor | Exception]:
-    """Returns the rows of a summary of all parts, or why one failed."""
-    found = [part.summaries[key] for part in parts]
-    rows = [one.value for one in found if isinstance(one.value, Tensor)]
-    faults = [one for one in found if not isinstance(one.value, Tensor)]
-    return faults[0] if faults else Made(torch.cat(rows), found[0].passes)
+class Gathered:
+    """Collects the outputs on the batches of a split, in order, on the CPU."""
 
+    def __init__(self, network: Network, split: Split) -> None:
+        self._network = network
+        self._split = split
+        self._outputs: dict[str, Rows] = {}
+        self._gradients: dict[Objective, Rows] = {}
+        self._faults: dict[Objective, Exception] = {}
+        self._summaries: dict[Hashable, Rows] = {}
+        self._last: dict[Hashable, Made[Tensor | Exception]] = {}
+        """The summaries of the last batch, or of the first one that failed."""
 
-def _cat(parts: list[Tensor | None]) -> Tensor | None:
-    present = [part for part in parts if part is not None]
-    return torch.cat(present) if present else None
+    def add(self, part: Batch) -> None:
+        """Adds the outputs on the next images."""
+        self._faults |= part.faults
+        for name in ("inputs", "logits", "log_px", "features"):
+            if (value := getattr(part, name)) is not None:
+                self._add(self._outputs, name, value)
+        for objective, gradient in part.gradients.items():
+            self._add(self._gradients, objective, gradient)
+        for key, made in part.summaries.items():
+            if isinstance(self._last.get(key, made).value, Tensor):
+                self._last[key] = made
+            if isinstance(made.value, Tensor):
+                self._add(self._summaries, key, made.value)
+
+    def whole(self) -> Batch:
+        """Returns the outputs on the whole split."""
+        outputs = {name: rows.whole for name, rows in self._outputs.items()}
+        labels = self._split.labels
+        return Batch(
+            inputs=outputs["inputs"],
+            logits=outputs.get("logits"),
+            log_px=outputs.get("log_px"),
+            features=outputs.get("features"),
+            labels=None if labels is None else torch.as_tensor(labels),
+            head=self._network.head,
+            gradients={
+                objective: rows.whole
+                for objective, rows in self._gradients.items()
+                if objective not in self._faults
+            },
+            faults=self._faults,
+            numbers=torch.as_tensor(self._split.places),
+            summaries={
+                key: made._replace(value=self._summaries[key].whole)
+                if isinstance(made.value, Tensor)
+                else made
+                for key, made in self._last.items()
+            },
+        )
+
+    def _add(self, into: dict[K, Rows], key: K, rows: Tensor) -> None:
+        if key not in into:
+            like = rows.new_empty(0, *rows.shape[1:], device="cpu")
+            into[key] = Rows(len(self._split.images), like)
+        into[key].add(rows)

@@ -22,6 +22,7 @@ from oodbench.scoring.batch import (
     Passes,
     Summary,
 )
+from oodbench.scoring.rows import own_copy
 
 T = TypeVar("T")
 
@@ -281,7 +282,7 @@ class Outputs:
         if value is None:
             raise LookupError(f"there are no {name} here for {self._who}")
         if name not in self._copies:
-            self._copies[name] = value.clone()
+            self._copies[name] = own_copy(value)
         return self._copies[name]
 
 
