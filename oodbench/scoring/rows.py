@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from typing import IO
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor
 LIMIT = 2 * 2**30
 """Bytes up to which rows are kept in memory; more are mapped from a temporary file."""
 
-_FILES: WeakKeyDictionary[Tensor, IO[bytes]] = WeakKeyDictionary()
-"""The files of tensors that are mapped from one."""
+_FILES: dict[int, IO[bytes]] = {}
+"""The files of tensors that are mapped from one, by the tensor's `id`."""
 
 
 class Rows:
@@ -42,7 +42,7 @@ def own_copy(tensor: Tensor) -> Tensor:
     The copy of a tensor in a file is a private mapping, which takes memory only for
     what is written.
     """
-    file = _FILES.get(tensor)
+    file = _FILES.get(id(tensor))
     if file is None:
         return tensor.clone()
     dtype = torch.empty(0, dtype=tensor.dtype).numpy().dtype
@@ -55,5 +55,10 @@ def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype)
     file = tempfile.TemporaryFile(prefix="oodbench-")  # noqa: SIM115 - kept by _FILES
     whole = torch.from_numpy(np.memmap(file, like.numpy().dtype, "w+", shape=shape))
-    _FILES[whole] = file
+    _FILES[id(whole)] = file
+    weakref.finalize(whole, _close, id(whole))
     return whole
+
+
+def _close(key: int) -> None:
+    _FILES.pop(key).close()
