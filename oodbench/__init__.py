@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from oodbench.jem.samples.run import sample as sample
     from oodbench.jem.training.run import train as train
     from oodbench.networks.load import load_network as load_network
-    from oodbench.networks.network import Joint as Joint
     from oodbench.networks.network import Network as Network
-    from oodbench.networks.network import Result as Result
+    from oodbench.networks.result import Joint as Joint
+    from oodbench.networks.result import Result as Result
     from oodbench.output.comparison import compare as compare
     from oodbench.output.plots.draw import plot as plot
     from oodbench.output.report.page import report as report
@@ -55,12 +55,12 @@ _HOMES = {
     "Dataset": "oodbench.data.dataset",
     "Detector": "oodbench.scoring.detector",
     "InputError": "oodbench.base.errors",
-    "Joint": "oodbench.networks.network",
+    "Joint": "oodbench.networks.result",
     "Known": "oodbench.scoring.known",
     "Need": "oodbench.scoring.batch",
     "Network": "oodbench.networks.network",
     "Outputs": "oodbench.scoring.outputs",
-    "Result": "oodbench.networks.network",
+    "Result": "oodbench.networks.result",
     "Role": "oodbench.data.dataset",
     "Shape": "oodbench.data.dataset",
     "Shaping": "oodbench.scoring.shaping",

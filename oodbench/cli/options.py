@@ -66,7 +66,8 @@ models_option = click.option(
     default=[",".join(MODELS)],
     show_default=True,
     metavar="[NAME=]MODEL,…",
-    help="Files or bundled names; NAME replaces a file's name in tables.",
+    help="Files or bundled names; NAME replaces a file's name in tables, and + joins "
+    "the members of an ensemble.",
 )
 inside_option = click.option(
     "--in",

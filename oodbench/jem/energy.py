@@ -16,7 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from oodbench.networks.network import Joint, Network
+from oodbench.networks.network import Network
+from oodbench.networks.result import Joint
 
 Density = Callable[[Tensor], Tensor]
 """Maps images `[N, …]` to one number each, `[N]`, such as log p(x)."""

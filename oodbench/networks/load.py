@@ -21,6 +21,7 @@ from oodbench.base.errors import InputError
 from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
 from oodbench.networks import weights_file
+from oodbench.networks.ensemble import ensemble
 from oodbench.networks.matching import fill
 from oodbench.networks.network import Network
 from oodbench.networks.plan import plan_network
@@ -29,7 +30,7 @@ from oodbench.networks.state_dict import find_state_dict, some
 logger = logging.getLogger(__name__)
 
 Model: TypeAlias = str | Path | Network | nn.Module
-"""A bundled name, a file, `NAME=FILE`, or a network."""
+"""A bundled name, a file, `NAME=FILE`, `FILE+FILE` for an ensemble, or a network."""
 
 
 def as_network(
@@ -38,7 +39,8 @@ def as_network(
     """Returns the network that the user means by a name, a file or an object.
 
     Args:
-        model: A `Network`, what `load_network` takes, or `NAME=FILE` to name it.
+        model: A `Network`, what `load_network` takes, or `NAME=FILE` to name it;
+            `FILE+FILE` is the ensemble of several.
         head: The layer whose input is the features; empty for the network's own choice.
         blocks: The modules whose feature maps detectors read; likewise.
         options: The keywords of `load_network`.
@@ -71,9 +73,19 @@ def _opened(model: Model, options: Mapping[str, Any]) -> Network:
             f"{type(model).__name__}."
         )
     name, file = named_file(model) if isinstance(model, str) else ("", model)
+    parts = _members(str(file))
+    if len(parts) > 1:
+        members = [load_network(part, **options) for part in parts]
+        return ensemble(members, name or "+".join(one.name for one in members))
     network = load_network(file, **options)
     network.name = name or network.name
     return network
+
+
+def _members(text: str) -> list[str]:
+    """Returns the models of an ensemble, `a.pt+b.pt`; a file's name may have a +."""
+    # os.path, since pathlib's raises for texts that no file may be called.
+    return [text] if os.path.exists(text) else text.split("+")  # noqa: PTH110
 
 
 def load_network(

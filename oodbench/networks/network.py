@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,48 +27,10 @@ from oodbench.networks.inner import (
     watched,
 )
 from oodbench.networks.output import Place, find_logits
+from oodbench.networks.result import Joint, Result
 
 Precision = Literal["fp32", "bf16"]
 _USUAL_SIDES = (28, 32, 64, 96, 224, 299)
-
-
-class Joint(NamedTuple):
-    """Logits and log p(x): the output of an unconditional JEM's two heads."""
-
-    logits: Tensor
-    """`[N, K]`."""
-    log_px: Tensor
-    """`[N]`, unnormalised."""
-
-    @classmethod
-    def of(cls, output: Tensor | Joint) -> Joint:
-        """Returns a module's output in float32 or float64.
-
-        For logits alone, log p(x) is their LogSumExp.
-        """
-        if isinstance(output, Joint):
-            return cls(_at_least_float32(output.logits), _at_least_float32(output[1]))
-        logits = _at_least_float32(output)
-        return cls(logits, logits.logsumexp(1))
-
-
-class Result(NamedTuple):
-    """The output of one forward pass."""
-
-    logits: Tensor
-    """`[N, K]`, float32."""
-    log_px: Tensor
-    """`[N]`, float32, unnormalised log p(x)."""
-    features: Tensor | None
-    """`[N, D]`, the input of the head; None where there is no linear head."""
-    maps: Mapping[str, Tensor] = MappingProxyType({})
-    """`[N, C, H, W]`, the feature maps of the blocks that were asked for, by name."""
-
-    def copy(self) -> Result:
-        """Returns the same in tensors that others may write into."""
-        features = None if self.features is None else self.features.clone()
-        maps = {name: one.clone() for name, one in self.maps.items()}
-        return Result(self.logits.clone(), self.log_px.clone(), features, maps)
 
 
 @dataclass(eq=False)
@@ -108,6 +70,8 @@ class Network:
     classes: int = field(init=False)
     has_density_head: bool = field(init=False)
     """Whether log p(x) has its own head (an unconditional JEM)."""
+    has_members: bool = field(init=False)
+    """Whether it is an ensemble."""
     _logits: Place = field(init=False)
     _is_binary: bool = field(init=False)
     _reads: nn.Module | None = field(init=False, default=None)
@@ -172,12 +136,13 @@ class Network:
         names = (*(self.block_names if with_maps else ()), *given)
         with self._watched(names, given) as inner:
             output = self._run(pixels)
-        logits, log_px = self._joint(output, len(pixels))
+        logits, log_px, members = self._joint(output, len(pixels))
         return Result(
             logits.float(),
             log_px.float(),
             None if inner.features is None else inner.features.float(),
             {name: one.float() for name, one in inner.maps.items()},
+            None if members is None else members.float(),
         )
 
     def _watched(
@@ -288,9 +253,10 @@ class Network:
     def _accept(self, output: object, heads: list[Tensor]) -> Tensor:
         """Returns the logits in an output for two images; notes where they are."""
         wanted = f"The network {self.name!r} must return logits [N, classes]"
-        self.has_density_head = isinstance(output, Joint)
+        whole = isinstance(output, Joint)
+        self.has_members = isinstance(output, Joint) and output.members is not None
+        self.has_density_head = whole and not self.has_members
         try:
-            whole = isinstance(output, Joint)
             self._logits = Place() if whole else find_logits(output, 2, heads)
         except InputError as error:
             raise InputError(f"{wanted}; for 2 images {error}.") from error
@@ -298,7 +264,7 @@ class Network:
         logits = found.logits if isinstance(found, Joint) else found
         assert isinstance(logits, Tensor)
         size = tuple(logits.shape)
-        self._is_binary = size in ((2,), (2, 1)) and not self.has_density_head
+        self._is_binary = size in ((2,), (2, 1)) and not whole
         if not self._is_binary and (len(size) != 2 or size[0] != 2 or size[1] < 1):
             raise InputError(f"{wanted}; for 2 images it returned shape {size}.")
         if self._logits.kind:
@@ -380,7 +346,3 @@ def _values(name: str, values: float | Iterable[float]) -> tuple[float, ...]:
         raise InputError(
             f"The {name} of the normalisation must be numbers, not {values!r}."
         ) from None
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))

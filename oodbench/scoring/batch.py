@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from oodbench.networks.network import Result
+from oodbench.networks.result import Result
 
 if TYPE_CHECKING:
     from oodbench.scoring.outputs import Outputs
@@ -60,6 +60,8 @@ class Need(Flag):
     BLOCKS = auto()
     """`map` and `map_gradient`, the feature maps of the network's blocks; in `score`,
     or in a summary."""
+    MEMBERS = auto()
+    """`members` `[N, M, K]`, the logits of an ensemble's members."""
     LABELS = auto()
     """`labels` `[N]`, of the fitting split only (in `fit`)."""
 
@@ -92,6 +94,7 @@ class Batch:
     logits: Tensor | None = None
     log_px: Tensor | None = None
     features: Tensor | None = None
+    members: Tensor | None = None
     labels: Tensor | None = None
     head: nn.Linear | None = None
     gradients: Mapping[Objective, Tensor] = field(default_factory=dict)

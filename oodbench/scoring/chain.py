@@ -15,7 +15,7 @@ from oodbench.scoring.shaping import Shaping
 
 T = TypeVar("T", bound=Outputs)
 
-_OF_THE_NETWORK = Need.GRADIENT | Need.NETWORK | Need.BLOCKS
+_OF_THE_NETWORK = Need.GRADIENT | Need.NETWORK | Need.BLOCKS | Need.MEMBERS
 
 
 @dataclass

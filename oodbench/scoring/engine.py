@@ -39,6 +39,8 @@ def lacks(network: Network, detector: Detector) -> str:
         return "the network has no linear layer whose output is the logits"
     if Need.FEATURES in needs and not network.has_features:
         return "the network has no linear layer whose input could be the features"
+    if Need.MEMBERS in needs and not network.has_members:
+        return "the network is no ensemble; name one with --model a.pt+b.pt"
     if Need.BLOCKS in needs and not network.block_names:
         return "the network has no feature maps [N, C, H, W]"
     return ""

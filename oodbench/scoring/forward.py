@@ -11,7 +11,8 @@ from torch import Tensor
 
 from oodbench.base.errors import InputError, reason
 from oodbench.networks.hardware import is_out_of_memory
-from oodbench.networks.network import Network, Result
+from oodbench.networks.network import Network
+from oodbench.networks.result import Result
 from oodbench.scoring.batch import Batch, Objective
 from oodbench.scoring.containment import Containment
 
@@ -74,6 +75,7 @@ def run_network(
         logits=take(result.logits),
         log_px=take(result.log_px),
         features=None if result.features is None else take(result.features),
+        members=None if result.members is None else take(result.members),
         head=network.head,
         gradients={o: own[0] for o, own in found.gradients.items()},
         faults=found.faults,

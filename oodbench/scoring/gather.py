@@ -87,7 +87,7 @@ class Gathered:
     def add(self, part: Batch) -> None:
         """Adds the outputs on the next images."""
         self._faults |= part.faults
-        for name in ("inputs", "logits", "log_px", "features"):
+        for name in ("inputs", "logits", "log_px", "features", "members"):
             if (value := getattr(part, name)) is not None:
                 self._add(self._outputs, name, value)
         for objective, gradient in part.gradients.items():
@@ -107,6 +107,7 @@ class Gathered:
             logits=outputs.get("logits"),
             log_px=outputs.get("log_px"),
             features=outputs.get("features"),
+            members=outputs.get("members"),
             labels=None if labels is None else torch.as_tensor(labels),
             head=self._network.head,
             gradients={

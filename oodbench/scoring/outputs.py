@@ -61,6 +61,11 @@ class Outputs:
         return self._copy_of("features", self._declared(Need.FEATURES).features)
 
     @property
+    def members(self) -> Tensor:
+        """`[N, M, K]`, float32, the logits of an ensemble's members."""
+        return self._copy_of("members", self._declared(Need.MEMBERS).members)
+
+    @property
     def inputs(self) -> Tensor:
         """`[N, C, H, W]`, float32 pixels in [0, 1]."""
         return self._copy_of("inputs", self._declared(Need.INPUTS).inputs)
@@ -163,6 +168,7 @@ class Outputs:
             head=head,
             logits=logits,
             log_px=None if logits is None else logits.logsumexp(1),
+            members=None,
             gradients={},
             maps={},
             map_gradients={},

@@ -20,7 +20,7 @@ from oodbench.attacks.suite import Suite
 from oodbench.attacks.targets import GRADIENTS, Classifier, Misclassify, Refined
 from oodbench.attacks.trial import Attempt, Trial
 from oodbench.jem.sampler import SGLD
-from oodbench.networks.network import Result
+from oodbench.networks.result import Result
 
 
 class Smooth:

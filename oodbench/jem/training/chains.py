@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from oodbench.base.errors import InputError
 from oodbench.jem.energy import log_p_x, log_p_xy, of_class
 from oodbench.jem.sampler import SGLD, shared_noise
-from oodbench.networks.network import Joint, Precision, autocast
+from oodbench.networks.network import Precision, autocast
+from oodbench.networks.result import Joint
 
 
 @dataclass

@@ -9,7 +9,7 @@ from torch import Tensor
 from oodbench.jem.energy import log_p_xy, log_p_y_given_x, of_class
 from oodbench.jem.training.chains import Ends
 from oodbench.jem.training.recipe import Recipe
-from oodbench.networks.network import Joint
+from oodbench.networks.result import Joint
 
 
 class Step(NamedTuple):

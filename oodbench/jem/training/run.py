@@ -32,7 +32,7 @@ from oodbench.jem.training.trainer import Trainer
 from oodbench.networks.build import build
 from oodbench.networks.card import check_place
 from oodbench.networks.hardware import is_out_of_memory, pick_device, threads_for
-from oodbench.networks.network import Joint
+from oodbench.networks.result import Joint
 from oodbench.scoring.batches import Batches
 
 ARCH = "mlp"

@@ -19,7 +19,8 @@ from oodbench.jem.training.chains import Chains, Ends, ReplayBuffer
 from oodbench.jem.training.guard import Guard, State
 from oodbench.jem.training.loss import Contrast, Loss, Step, loss_of
 from oodbench.jem.training.recipe import Recipe
-from oodbench.networks.network import Joint, autocast
+from oodbench.networks.network import autocast
+from oodbench.networks.result import Joint
 
 MOMENTUM = 0.9
 

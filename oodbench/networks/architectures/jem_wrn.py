@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
 from oodbench.networks.architectures._activations import activation as new_activation
-from oodbench.networks.network import Joint
+from oodbench.networks.result import Joint
 
 # Other Wide ResNets have no bias in their convolutions, and other names.
 _HALLMARKS = (
