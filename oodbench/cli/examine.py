@@ -16,9 +16,8 @@ from typing import Literal, NamedTuple
 from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.data.sources.folder import data_folder
-from oodbench.data.sources.presence import check_present, presence
+from oodbench.data.sources.presence import check_present, is_present, origins, presence
 from oodbench.data.sources.source import Origin
-from oodbench.data.spec import open_dataset
 from oodbench.runs.folder import writable_parent
 
 Level = Literal["ok", "warning", "fault"]
@@ -162,23 +161,19 @@ def _threads() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     fix = "name another folder in the environment variable OODBENCH_DATA"
     yield _folder("data", data_folder(), fix)
-    for name in registry.names("datasets"):
-        try:
-            origin = open_dataset(name).origin
-        except InputError:  # it needs an argument, or `_plugins` names its fault
-            continue
-        if origin and (state := presence(origin)) != "absent":
-            yield _files(name, state, origin)
+    for name, origin in origins():
+        if any(map(is_present, origin.sources)):
+            yield _files(name, origin)
 
 
-def _files(name: str, state: str, origin: Origin) -> Finding:
+def _files(name: str, origin: Origin) -> Finding:
     for source in origin.sources:
         try:
             check_present(source)
         except InputError as error:
             fix = "remove the file; the next use downloads it"
             return Finding(name, "warning", str(error).rstrip("."), fix)
-    return Finding(name, "ok", f"{state}, checksums right")
+    return Finding(name, "ok", f"{presence(origin)}, checksums right")
 
 
 def _plugins() -> Iterator[Finding]:

@@ -25,12 +25,9 @@ def put(home, monkeypatch):
 
     def put(module, files):
         found = importlib.import_module(f"oodbench.datasets.{module}")
-        for name, value in vars(found).items():
-            if isinstance(value, Source):
+        for name, value in list(vars(found).items()):
+            if name.isupper():
                 monkeypatch.setattr(found, name, without_checks(value))
-            elif isinstance(value, Origin):
-                sources = tuple(map(without_checks, value.sources))
-                monkeypatch.setattr(found, name, replace(value, sources=sources))
         for name, content in files.items():
             path = home / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,8 +36,17 @@ def put(home, monkeypatch):
     return put
 
 
-def without_checks(source):
-    return replace(source, checksum="", size=None)
+def without_checks(value):
+    """Returns a source without checksum and size; other values as they are."""
+    if isinstance(value, Source):
+        return replace(value, checksum="", size=None)
+    if isinstance(value, Origin):
+        return replace(value, sources=without_checks(value.sources))
+    if type(value) is tuple:
+        return tuple(map(without_checks, value))
+    if type(value) is dict:
+        return {without_checks(k): without_checks(v) for k, v in value.items()}
+    return value
 
 
 @pytest.fixture
@@ -57,6 +63,7 @@ def packed():
         mode = "w" if name.endswith(".tar") else "w:gz"
         with tarfile.open(fileobj=buffer, mode=mode) as archive:
             for file, content in files.items():
+                content = content.encode() if isinstance(content, str) else content
                 member = tarfile.TarInfo(file)
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))

@@ -55,7 +55,7 @@ def fetch(
         dataset = open_dataset(each)
         while dataset.origin is None and dataset.made_from is not None:
             dataset = dataset.made_from
-        if dataset.origin is None:
+        if dataset.origin is None or not dataset.origin.sources:
             raise InputError(f"{dataset.name} has no files to fetch.")
         for source in dataset.origin.needed(split):
             try:

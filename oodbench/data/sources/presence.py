@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from oodbench.base import registry
+from oodbench.base.errors import InputError
 from oodbench.data.sources.checksum import check, recorded
 from oodbench.data.sources.folder import data_folder
 from oodbench.data.sources.source import Origin, Source
+from oodbench.data.spec import open_dataset
+
+
+def origins() -> Iterator[tuple[str, Origin]]:
+    """Yields the names of the installed sets that come from files, with their origin.
+
+    Sets that need an argument, and those that do not work, are left out.
+    """
+    for name in registry.names("datasets"):
+        try:
+            origin = open_dataset(name).origin
+        except InputError:
+            continue
+        if origin is not None:
+            yield name, origin
 
 
 def presence(origin: Origin) -> str:
-    """Returns "present", "absent", or which files are there."""
+    """Returns "present", "absent", which files are there, or that there are none."""
+    if not origin.sources:
+        return "in a folder of yours"
     there = [source.name for source in origin.sources if is_present(source)]
     if len(there) == len(origin.sources):
         return "present"
