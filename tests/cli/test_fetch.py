@@ -56,6 +56,11 @@ def test_a_set_without_files_is_refused(oodbench):
     assert (code, err) == (3, "Error: digits: digits has no files to fetch.\n")
 
 
+def test_a_set_that_may_not_be_downloaded_says_so():
+    with pytest.raises(InputError, match=r"imagenet: It may not be passed on"):
+        face.fetch(["imagenet"])
+
+
 def test_the_list_shows_licence_and_presence(oodbench, home):
     _, out, _ = oodbench("list", "datasets")
     lines = {line.split()[0]: line for line in out.splitlines()}

@@ -59,6 +59,7 @@ class Download:
             DownloadError: The address is wrong, or the connection breaks too often.
         """
         from requests import RequestException
+        from urllib3.exceptions import NameResolutionError
 
         most, tries = self._length, 0
         while True:
@@ -66,7 +67,10 @@ class Download:
                 self._continue()
                 return
             except RequestException as error:
-                why = _why(error)
+                fault = _innermost(error)
+                why = str(fault).partition("\n")[0]
+                if isinstance(fault, NameResolutionError):  # no network, mostly
+                    raise DownloadError(why) from error
             tries = 0 if self._length > most else tries + 1
             most = max(most, self._length)
             if tries == TRIES:
@@ -168,11 +172,11 @@ class _Meter:
         self._tell(self._done // MEGABYTE - before, f"{rate:.1f} MB/s")
 
 
-def _why(error: BaseException) -> str:
-    """Returns the first line of the innermost error, which says what happened."""
+def _innermost(error: Exception) -> Exception:
+    """Returns the error that caused all others, which says what happened."""
     parts = (*error.args, getattr(error, "reason", None))
     inner = next((part for part in parts if isinstance(part, Exception)), None)
-    return _why(inner) if inner else str(error).partition("\n")[0]
+    return _innermost(inner) if inner else error
 
 
 def _state(response: Response) -> str:

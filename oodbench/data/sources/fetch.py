@@ -55,8 +55,10 @@ def fetch(
         dataset = open_dataset(each)
         while dataset.origin is None and dataset.made_from is not None:
             dataset = dataset.made_from
-        if dataset.origin is None or not dataset.origin.sources:
+        if dataset.origin is None:
             raise InputError(f"{dataset.name} has no files to fetch.")
+        if not dataset.origin.sources:
+            raise InputError(f"{dataset.name}: {dataset.origin.trouble}")
         for source in dataset.origin.needed(split):
             try:
                 found.append(fetched(source, offline=offline))
