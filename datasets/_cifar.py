@@ -12,6 +12,7 @@ from oodbench import InputError
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Source
 from oodbench.datasets._labelled import Labelled
+from oodbench.datasets._pickled import ArraysAlone
 
 CITATION = (
     "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical "
@@ -44,21 +45,9 @@ def read_batches(source: Source, names: list[str], labels: str) -> Labelled:
     return Labelled(images, numbers.astype(np.int64))
 
 
-class _Arrays(pickle.Unpickler):
-    """Reads arrays and plain values alone."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns what makes an array."""
-        if module.startswith("numpy.") and name == "_reconstruct":
-            return lambda kind, shape, dtype: np.ndarray(shape, dtype)
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        raise pickle.UnpicklingError(f"it holds {module}.{name}")
-
-
 def _read(archive: tarfile.TarFile, name: str) -> dict[str, Any]:
     file = archive.extractfile(name)
     if file is None:
         raise KeyError(name)
-    found: dict[str, Any] = _Arrays(file, encoding="latin1").load()
+    found: dict[str, Any] = ArraysAlone(file, encoding="latin1").load()
     return found

@@ -301,3 +301,18 @@ def test_two_versions_of_cifar10_1(put):
     assert (load("cifar10_1:v4").images == 4).all()
     assert load("cifar10_1").labels.tolist() == [1, 2]
     assert open_dataset("cifar10_1").name != open_dataset("cifar10_1:v4").name
+
+
+def test_icons_are_read_without_running_code(put):
+    images = TEST_IMAGES.transpose(0, 3, 1, 2)
+    content = {"image": images, "class": TEST_LABELS, "style": ["apple"] * TEST}
+    put("icons50", {"icons50/Icons-50.npy": npy(np.array(content, object))})
+    found = load("icons50")
+    assert np.array_equal(found.images, TEST_IMAGES)
+    assert found.labels.tolist() == TEST_LABELS.tolist()
+
+
+def test_code_among_icons_is_not_run(put):
+    put("icons50", {"icons50/Icons-50.npy": npy(np.array({"image": print}, object))})
+    with pytest.raises(InputError, match=r"Icons-50.npy .*it holds builtins.print"):
+        load("icons50")
