@@ -10,8 +10,8 @@ import numpy as np
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.base.errors import reason
-from oodbench.data.image_files import ImageFiles
 from oodbench.data.sources.source import Origin
+from oodbench.data.sources.unpacked import UnpackedFiles
 from oodbench.datasets.folder import SUFFIXES
 
 
@@ -125,7 +125,7 @@ def images_in(root: Path) -> list[Path]:
 
 def loose(root: Path) -> Split:
     """Returns the images of a folder without labels."""
-    return Split(ImageFiles(images_in(root)))
+    return Split(UnpackedFiles(images_in(root)))
 
 
 def class_folders(root: Path) -> Split:
@@ -138,7 +138,9 @@ def labelled(paths: Sequence[Path], classes: Sequence[str]) -> Split:
     """Returns images, each with the name of its class; numbered by sorted names."""
     names, numbers = np.unique(np.array(classes), return_inverse=True)
     return Split(
-        ImageFiles(paths), numbers.astype(np.int64), class_names=tuple(names.tolist())
+        UnpackedFiles(paths),
+        numbers.astype(np.int64),
+        class_names=tuple(names.tolist()),
     )
 
 

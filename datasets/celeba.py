@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from oodbench import Dataset, Shape, Split, SplitName
-from oodbench.data.image_files import ImageFiles
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import DRIVE, Origin, Source
+from oodbench.data.sources.unpacked import UnpackedFiles
 from oodbench.datasets._files import several_splits
 
 ARCHIVE = Source(
@@ -54,4 +54,4 @@ def _load(split: SplitName) -> Split:
     folder = fetched(ARCHIVE) / "img_align_celeba"
     rows = [line.split() for line in fetched(PARTS).read_text("ascii").splitlines()]
     names = [name for name, number in rows if number == NUMBERS[split]]
-    return Split(ImageFiles([folder / name for name in names]))
+    return Split(UnpackedFiles([folder / name for name in names]))

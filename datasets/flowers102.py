@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from oodbench import Dataset, Split, SplitName
-from oodbench.data.image_files import ImageFiles
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin, Source
+from oodbench.data.sources.unpacked import UnpackedFiles
 from oodbench.datasets._files import several_splits
 
 FOLDER = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
@@ -57,4 +57,4 @@ def _load(split: SplitName) -> Split:
     labels = loadmat(fetched(LABELS))["labels"].reshape(-1).astype(np.int64)
     folder = fetched(ARCHIVE) / "jpg"
     paths = [folder / f"image_{number:05d}.jpg" for number in numbers]
-    return Split(ImageFiles(paths), labels[numbers.astype(np.int64) - 1] - 1)
+    return Split(UnpackedFiles(paths), labels[numbers.astype(np.int64) - 1] - 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from oodbench import Dataset, Split
-from oodbench.data.image_files import ImageFiles
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import DRIVE, Origin, Source
+from oodbench.data.sources.unpacked import UnpackedFiles
 from oodbench.datasets._files import images_in, one_split
 
 ARCHIVE = Source(
@@ -45,4 +45,4 @@ def _load() -> Split:
     paths = images_in(fetched(ARCHIVE))
     # The folders are called by number.
     labels = np.array([int(path.parent.name) for path in paths], np.int64)
-    return Split(ImageFiles(paths), labels)
+    return Split(UnpackedFiles(paths), labels)

@@ -163,7 +163,7 @@ class Dataset:
     family: str = ""
     """Sets of one family hold the same kind of thing, and are near one another."""
     label_space: str = ""
-    """Sets of one label space have the same classes, and shift each other's images."""
+    """Sets of one label space have the same classes: covariate shifts of each other."""
     made_from: Dataset | None = None
     """The set that this one changes, if any."""
     spec: str = ""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -394,6 +395,34 @@ def test_roles_are_relative_to_the_in_distribution_set(inside, outside):
 def test_a_stated_role_is_kept():
     dataset = open_dataset("far=cifar10c")
     assert dataset.relative_to(open_dataset("cifar10")).role == "far"
+
+
+def test_equal_archives_have_equal_manifests_on_every_machine(
+    put, packed, home, tmp_path, monkeypatch
+):
+    files = packed("tin_crop/Imagenet.tar.gz", {"Imagenet/test/1.png": image(1)})
+    put("tin_crop", files)
+    here = open_dataset("tin_crop").load("test", SHAPE).images
+    before = here.manifest()
+    shutil.copytree(home, tmp_path / "elsewhere")
+    monkeypatch.setenv("OODBENCH_DATA", str(tmp_path / "elsewhere"))
+    there = open_dataset("tin_crop").load("test", SHAPE).images
+    assert there.paths != here.paths
+    assert there.manifest() == before
+    there.paths[0].write_bytes(image(2))
+    assert there.manifest() != before
+
+
+def test_other_archives_have_other_manifests(put, packed, home, tmp_path, monkeypatch):
+    found = set()
+    for level in (1, 2):
+        monkeypatch.setenv("OODBENCH_DATA", str(tmp_path / str(level)))
+        files = packed(
+            "tin_crop/Imagenet.tar.gz", {"Imagenet/test/1.png": image(level)}
+        )
+        put("tin_crop", {f"../{level}/{name}": part for name, part in files.items()})
+        found.add(open_dataset("tin_crop").load("test", SHAPE).images.manifest())
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize("check", DATASET_CHECKS)

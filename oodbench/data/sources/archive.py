@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tarfile
@@ -22,6 +23,8 @@ SLACK = 2**24
 BYTES_PER_FILE = 64
 """The fewest bytes of an archive for each file in it, beyond the first thousand."""
 CHUNK = 2**20
+UNPACKED = 2**30 * 10**9
+"""The date of every file that was unpacked; one with another date has changed."""
 BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, BadGzipFile, zlib.error, LZMAError),
     *(EOFError, NotImplementedError, RuntimeError, ValueError),
@@ -130,4 +133,5 @@ def _copy(content: IO[bytes], target: Path, limit: int) -> int:
             if limit < 0:
                 return -1
             file.write(chunk)
+    os.utime(target, ns=(UNPACKED, UNPACKED))
     return limit
