@@ -114,7 +114,7 @@ def images_in(root: Path) -> list[Path]:
     """
     found = [
         Path(folder) / file
-        for folder, _, files in os.walk(root)
+        for folder, _, files in os.walk(root, followlinks=True)
         for file in files
         if not file.startswith(".") and file.lower().endswith(SUFFIXES)
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.data.sources.folder import data_folder
 from oodbench.data.sources.source import Origin
-from oodbench.datasets._files import class_folders
+from oodbench.datasets._files import images_in, labelled
 
 FOLDER = "OODBENCH_IMAGENET"
 """Environment variable with the folder."""
@@ -30,8 +30,9 @@ def imagenet(argument: str) -> Dataset:
     """Opens ImageNet-1k from a folder: `imagenet:PATH`, or $OODBENCH_IMAGENET.
 
     The folder has the folders `train` and `val`, each with one folder per class, named
-    as n01440764. The official validation images are the test split. Images have various
-    sizes; classes are numbered in the order of their folders' names, as is usual.
+    as n01440764. The official validation images are the test split, in the order of
+    their numbers. Images have various sizes; classes are numbered in the order of their
+    folders' names, as is usual.
     """
     named = argument or os.environ.get(FOLDER)
     root = Path(named).expanduser() if named else data_folder() / "imagenet"
@@ -43,7 +44,13 @@ def imagenet(argument: str) -> Dataset:
                 f"There is no folder {folder}; write imagenet:PATH, or name the folder "
                 f"with train and val in the environment variable {FOLDER}."
             )
-        found = class_folders(folder)
+        # By number in val, by class and number in train.
+        paths = images_in(folder)
+        ordered = (
+            sorted(paths, key=lambda path: path.name) if split == "test" else paths
+        )
+        classes = [path.relative_to(folder).parts[0] for path in ordered]
+        found = labelled(ordered, classes)
         if len(found.class_names) != CLASSES:
             raise InputError(
                 f"{folder} has {len(found.class_names)} folders of classes, and "

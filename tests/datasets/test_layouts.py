@@ -256,21 +256,22 @@ def test_the_validation_images_of_tiny_imagenet_are_in_the_order_of_numbers(
 
 def test_imagenet_is_a_folder_of_the_users(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["oodbench.datasets.imagenet"], "CLASSES", 3)
-    for number in range(3):
-        place = tmp_path / "val" / f"n0{number}"
-        place.mkdir(parents=True)
-        (place / "x.JPEG").write_bytes(image(number))
+    for number, label in enumerate([2, 0, 1, 0]):
+        place = tmp_path / "val" / f"n0{label}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"ILSVRC2012_val_{number:08d}.JPEG").write_bytes(image(number))
     found = open_dataset(f"imagenet:{tmp_path}").load("test", SHAPE)
-    assert found.labels.tolist() == seen(found) == [0, 1, 2]
+    assert seen(found) == [0, 1, 2, 3]  # the order of their numbers
+    assert found.labels.tolist() == [2, 0, 1, 0]
     monkeypatch.setenv("OODBENCH_IMAGENET", str(tmp_path))
-    assert seen(open_dataset("imagenet").load("test", SHAPE)) == [0, 1, 2]
-    (tmp_path / "val" / "n02" / "x.JPEG").unlink()
-    with pytest.raises(InputError, match=r"has 2 folders of classes, and ImageNet-1k"):
-        open_dataset("imagenet").load("test", SHAPE)
+    assert seen(open_dataset("imagenet").load("test", SHAPE)) == [0, 1, 2, 3]
     with pytest.raises(
         InputError, match=r"There is no folder .*/train; write imagenet:"
     ):
         open_dataset("imagenet").load("train", SHAPE)
+    shutil.rmtree(tmp_path / "val" / "n02")
+    with pytest.raises(InputError, match=r"has 2 folders of classes, and ImageNet-1k"):
+        open_dataset("imagenet").load("test", SHAPE)
 
 
 def test_imagenet_c_takes_corruptions_and_severities(put, packed):
