@@ -44,13 +44,10 @@ def imagenet(argument: str) -> Dataset:
                 f"There is no folder {folder}; write imagenet:PATH, or name the folder "
                 f"with train and val in the environment variable {FOLDER}."
             )
-        # By number in val, by class and number in train.
         paths = images_in(folder)
-        ordered = (
-            sorted(paths, key=lambda path: path.name) if split == "test" else paths
-        )
-        classes = [path.relative_to(folder).parts[0] for path in ordered]
-        found = labelled(ordered, classes)
+        if split == "test":  # lists of others name these images by number
+            paths.sort(key=lambda path: path.name)
+        found = labelled(paths, [path.relative_to(folder).parts[0] for path in paths])
         if len(found.class_names) != CLASSES:
             raise InputError(
                 f"{folder} has {len(found.class_names)} folders of classes, and "

@@ -1,5 +1,6 @@
 """Sets in image files: small archives in the layouts of the real ones."""
 
+import gzip
 import io
 import json
 import shutil
@@ -288,6 +289,32 @@ def test_imagenet_c_takes_corruptions_and_severities(put, packed):
     assert len(open_dataset("imagenet_c:fog").origin.sources) == 1
     with pytest.raises(InputError, match="imagenet_c:mist names no corruption"):
         open_dataset("imagenet_c:mist")
+
+
+def test_patches_of_pcam_are_read_from_tables(put, monkeypatch):
+    h5py = pytest.importorskip("h5py")
+
+    def table(key, values):
+        with h5py.File(file := io.BytesIO(), "w") as opened:
+            opened[key] = values
+        return gzip.compress(file.getvalue())
+
+    pixels = np.arange(3, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
+    name = "pcam/camelyonpatch_level_2_split_{0}_{1}.h5.gz".format
+    labels = np.uint8([1, 0, 1]).reshape(3, 1, 1, 1)
+    put(
+        "pcam",
+        {
+            name("valid", "x"): table("x", pixels),
+            name("valid", "y"): table("y", labels),
+        },
+    )
+    found = open_images(open_dataset("pcam"), "val", SHAPE).split
+    assert seen(found) == [0, 1, 2]
+    assert found.labels.tolist() == [1, 0, 1]
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(InputError, match=r"pcam needs the package h5py: pip install"):
+        open_dataset("pcam").load("val", SHAPE)
 
 
 def test_lists_of_openmibood_name_images_of_the_users(put, home):

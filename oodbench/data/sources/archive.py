@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import stat
@@ -9,10 +10,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from gzip import BadGzipFile
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from oodbench.base import progress
 
@@ -26,7 +26,7 @@ CHUNK = 2**20
 UNPACKED = 2**30 * 10**9
 """The date of every file that was unpacked; one with another date has changed."""
 BROKEN = (
-    *(tarfile.TarError, zipfile.BadZipFile, BadGzipFile, zlib.error, LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, LZMAError),
     *(EOFError, NotImplementedError, RuntimeError, ValueError),
 )
 """What the readers of archives raise."""
@@ -46,7 +46,7 @@ class _Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Writes the files of a tar or zip archive into a new folder.
+    """Writes the files of a tar or zip archive, or one gzipped file, into a new folder.
 
     Raises:
         ArchiveError: The archive is broken, or holds what no set of images needs: a
@@ -60,7 +60,7 @@ def unpack(archive: Path, folder: Path) -> None:
         with progress.current() as watch:
             name = archive.name.removesuffix(".part")
             tell, told = watch(f"unpack {name}, MB", size // 10**6), 0
-            for member in _members(archive):
+            for member in _members(archive, name):
                 target = folder / _inside(member)
                 if member.content is None:
                     target.mkdir(parents=True, exist_ok=True)
@@ -80,8 +80,14 @@ def unpack(archive: Path, folder: Path) -> None:
         raise ArchiveError(f"cannot be unpacked ({error})") from error
 
 
-def _members(archive: Path) -> Iterator[_Member]:
+def _members(archive: Path, name: str) -> Iterator[_Member]:
     with archive.open("rb") as raw:
+        if name.endswith(".gz") and not name.endswith(".tar.gz"):
+            with gzip.open(raw) as file:
+                yield _Member(
+                    name.removesuffix(".gz"), "file", cast(IO[bytes], file), 0
+                )
+            return
         if zipfile.is_zipfile(raw):
             yield from _of_zip(raw)
             return

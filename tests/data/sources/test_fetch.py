@@ -410,6 +410,12 @@ def test_an_archive_is_unpacked_once(kind, get, server, home):
     assert server.counts["served"] == 1
 
 
+def test_a_gzipped_file_is_unpacked(get, server):
+    server.content = gzip.compress(CONTENT)
+    folder = get("served", file="set/table.h5.gz", checksum="", unpack=True)
+    assert (folder / "table.h5").read_bytes() == CONTENT
+
+
 def test_an_archive_put_there_by_hand_is_unpacked(get, server, home):
     home.mkdir(parents=True)
     (home / "images").write_bytes(zipped(GOOD))
