@@ -6,7 +6,7 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        run, rows, costs, table, compare, plot, report
+Run:        fetch, run, rows, costs, table, compare, plot, report
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from oodbench.data.dataset import Shape as Shape
     from oodbench.data.dataset import Split as Split
     from oodbench.data.dataset import SplitName as SplitName
+    from oodbench.data.sources.fetch import fetch as fetch
     from oodbench.jem.samples.run import sample as sample
     from oodbench.jem.training.run import train as train
     from oodbench.networks.load import load_network as load_network
@@ -70,6 +71,7 @@ _HOMES = {
     "calibrate": "oodbench.runs.calibrate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
+    "fetch": "oodbench.data.sources.fetch",
     "load_network": "oodbench.networks.load",
     "plot": "oodbench.output.plots.draw",
     "report": "oodbench.output.report.page",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol
@@ -74,6 +75,8 @@ class Progress:
                 transient=True,
             )
             self._stack.enter_context(self._bars)
+        _SHOWN.append(self)
+        self._stack.callback(_SHOWN.remove, self)
         return self
 
     def __exit__(
@@ -102,6 +105,20 @@ class Progress:
         return tell
 
 
+_SHOWN: list[Progress] = []
+"""Those in their `with` blocks; two cannot draw bars at once."""
+
+
+@contextmanager
+def current() -> Iterator[Watch]:
+    """Yields the progress that is being shown; if there is none, a new one."""
+    if _SHOWN:
+        yield _SHOWN[-1]
+        return
+    with Progress() as progress:
+        yield progress
+
+
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
@@ -112,7 +129,8 @@ def _is_notebook() -> bool:
 
 
 def _lines(stage: str, total: int) -> Tell:
-    done, last = 0, time.monotonic()
+    done, start = 0, time.monotonic()
+    last = start
 
     def tell(steps: int, note: str = "", /) -> None:
         nonlocal done, last
@@ -120,6 +138,9 @@ def _lines(stage: str, total: int) -> Tell:
         if time.monotonic() - last > SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             words = f", {note}" if note else ""
+            if 0 < done < total:
+                left = (last - start) * (total - done) / done
+                words += f", {timedelta(seconds=round(left))} left"
             sys.stderr.write(f"{stage}: {done} of {total}{words}\n")
             sys.stderr.flush()
 

@@ -15,7 +15,9 @@ from typing import Literal, NamedTuple
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
-from oodbench.data.download import data_folder
+from oodbench.data.sources.folder import data_folder
+from oodbench.data.sources.presence import check_present, is_present, origins, presence
+from oodbench.data.sources.source import Origin
 from oodbench.runs.folder import writable_parent
 
 Level = Literal["ok", "warning", "fault"]
@@ -157,34 +159,21 @@ def _threads() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from torchvision import datasets
-
-    folder = data_folder()
     fix = "name another folder in the environment variable OODBENCH_DATA"
-    yield _folder("data", folder, fix)
-    for kind in (datasets.CIFAR10, datasets.CIFAR100):
-        inner = folder / kind.base_folder
-        files = {inner / name: md5 for name, md5 in kind.train_list + kind.test_list}
-        yield _files(kind.__name__.lower(), files)
-    parts = [datasets.SVHN.split_list[part] for part in ("train", "test")]
-    yield _files("svhn", {folder / name: md5 for _, name, md5 in parts})
+    yield _folder("data", data_folder(), fix)
+    for name, origin in origins():
+        if any(map(is_present, origin.sources)):
+            yield _files(name, origin)
 
 
-def _files(name: str, files: dict[Path, str]) -> Finding:
-    from torchvision.datasets.utils import check_integrity
-
-    there = [path for path in files if path.is_file()]
-    if not there:
-        return Finding(name, "ok", "absent; its first use downloads it")
-    broken = [path for path in there if not check_integrity(path, files[path])]
-    if broken:
-        text = f"{broken[0]} has a wrong checksum"
-        return Finding(
-            name, "warning", text, "remove the file; the next use downloads it"
-        )
-    if len(there) < len(files):
-        return Finding(name, "ok", "incomplete; its next use downloads the rest")
-    return Finding(name, "ok", f"present, checksums right: {there[0].parent}")
+def _files(name: str, origin: Origin) -> Finding:
+    for source in origin.sources:
+        try:
+            check_present(source)
+        except InputError as error:
+            fix = "remove the file; the next use downloads it"
+            return Finding(name, "warning", str(error).rstrip("."), fix)
+    return Finding(name, "ok", f"{presence(origin)}, checksums right")
 
 
 def _plugins() -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import key_of
+from oodbench.data.sources.source import Origin
 
 Role = Literal["near", "far", "covariate", "probe", "unstated"]
 """The relation of a set to the in-distribution set.
@@ -161,6 +162,8 @@ class Dataset:
     splits: tuple[SplitName, ...] = ("test",)
     family: str = ""
     """Sets of one family hold the same kind of thing, and are near one another."""
+    label_space: str = ""
+    """Sets of one label space have the same classes: covariate shifts of each other."""
     made_from: Dataset | None = None
     """The set that this one changes, if any."""
     spec: str = ""
@@ -171,12 +174,16 @@ class Dataset:
     """The full path of a set in files; its name is the end of that. Not recorded."""
     skip_unreadable: bool = False
     """Whether images in files that cannot be read are left out, not an error."""
+    origin: Origin | None = None
+    """Where its files come from; None for made sets and for the user's files."""
 
     def relative_to(self, inside: Dataset) -> Dataset:
         """Returns this set with the role that it has for the in-set `inside`."""
         if self.made_from is not None and not self.made_from.is_set(inside):
             # What is made from another set than the in-set is as far as that one.
             return replace(self, role=self.made_from.relative_to(inside).role)
+        if self.label_space and self.label_space == inside.label_space:
+            return replace(self, role="covariate")
         kin = self.family and self.family == inside.family
         return replace(self, role="near") if kin and self.role == "far" else self
 

@@ -51,10 +51,7 @@ class ImageSet:
     would have to be decoded twice.
     """
     images_key: str
-    """A hash of the images in order; of image files, of their paths, sizes and dates.
-
-    The paths are full ones, so that folders with equal names and dates differ.
-    """
+    """A hash of the images in order; of images in files, of their manifest."""
 
     @property
     def key(self) -> str:
@@ -141,7 +138,7 @@ class ImageSet:
             "name": self.dataset.name,
             "spec": self.dataset.spec,
             "key": self.key,
-            "key_of": "full paths, sizes and dates of files" if in_files else "pixels",
+            "key_of": "files" if in_files else "pixels",
             "split": self.stage,
             "images": self.count,
             "adaptation": self.adaptation,

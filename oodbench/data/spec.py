@@ -43,7 +43,9 @@ def open_dataset(spec: str | Dataset, *, skip_unreadable: bool = False) -> Datas
             dataset = replace(dataset, name=name)
         if role is not None:
             # Without kin no in-set changes the role that was stated.
-            dataset = replace(dataset, role=role, family="", made_from=None)
+            dataset = replace(
+                dataset, role=role, family="", label_space="", made_from=None
+            )
     if skip_unreadable:
         # The first image may be one that is left out.
         dataset = replace(dataset, skip_unreadable=True, shape=None)

@@ -12,4 +12,4 @@ def test_a_notebook_without_ipywidgets_gets_lines(monkeypatch, capsys):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", -1)
     with progress.Progress() as shown:
         shown("score digits", 363)(32, "fast")
-    assert capsys.readouterr() == ("", "score digits: 32 of 363, fast\n")
+    assert capsys.readouterr() == ("", "score digits: 32 of 363, fast, 0:00:00 left\n")

@@ -103,7 +103,7 @@ def test_pixels_decide_the_key_of_what_is_in_memory(tmp_path):
 def test_the_record_of_a_folder_says_what_the_key_is_of_and_gives_no_path(two):
     dataset = replace(open_dataset(f"folder:{two}/x/test"), spec="")
     record = open_images(dataset, "test", SHAPE).record()
-    assert record["key_of"] == "full paths, sizes and dates of files"
+    assert record["key_of"] == "files"
     assert str(two) not in str(record)
     assert record["adaptation"].startswith("upright by EXIF; transparency over white; ")
 

@@ -21,6 +21,7 @@ from oodbench.cli.options import results_option
 def list_(kind: registry.Kind | Literal["runs"] | None, results: Path) -> None:
     """Lists plug-ins; with a kind, loads each and shows what it is or its fault.
 
+    `datasets` also shows the licence of each set and whether its files are present.
     `runs` lists stored results: failed, damaged and stale scores with the reason.
     """
     if kind == "runs":
@@ -88,5 +89,19 @@ def _described(kind: registry.Kind, one: registry.Listing) -> str:
         text = inspect.getdoc(registry.load(kind, one.name)) or ""
     except InputError as error:
         return str(error)
-    owner = _owner(one)
-    return " ".join([text.partition("\n\n")[0].replace("\n", " "), owner]).strip()
+    words = [text.partition("\n\n")[0].replace("\n", " "), _owner(one)]
+    if kind == "datasets":
+        words.append(_files(one.name))
+    return " ".join(words).strip()
+
+
+def _files(name: str) -> str:
+    """Returns licence and presence of a data set that has files to fetch."""
+    from oodbench.data.sources.presence import presence
+    from oodbench.data.spec import open_dataset
+
+    try:
+        origin = open_dataset(name).origin
+    except InputError:  # it needs an argument
+        return ""
+    return f"[licence {origin.licence}; {presence(origin)}]" if origin else ""

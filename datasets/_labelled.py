@@ -1,24 +1,23 @@
-"""Labelled sets of 32x32 colour images that torchvision downloads and checks."""
+"""Labelled sets whose images are in one array per file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodbench import Dataset, Shape, Split, SplitName
 from oodbench.data.dataset import parse_classes, select_classes
-from oodbench.data.download import fetched
+from oodbench.data.sources.source import Origin
 
 
 class Labelled(NamedTuple):
     """All images of a file."""
 
     images: NDArray[np.uint8]
-    """`[N, 32, 32, 3]`."""
+    """`[N, H, W, C]`."""
     labels: NDArray[np.int64]
     """`[N]`."""
 
@@ -27,18 +26,26 @@ def labelled_set(
     name: str,
     argument: str,
     read: Callable[[bool], Labelled],
+    origin: Origin,
     *,
     classes: int,
     family: str,
+    shape: Shape,
+    label_space: str = "",
 ) -> Dataset:
     """Returns a set with the splits train, val and test, or some of its classes.
+
+    The last tenth of the training images is val.
 
     Args:
         name: Of the set.
         argument: Names classes, such as `0-7`; empty for all.
         read: Returns the training images for True, the test images for False.
+        origin: Where they come from.
         classes: The number of all classes.
         family: Of the data set.
+        shape: Of one image.
+        label_space: Of the whole set; some of its classes share it with no set.
     """
     chosen = parse_classes(argument, classes, dataset=name)
 
@@ -52,25 +59,10 @@ def labelled_set(
         role="far",
         splits=("train", "val", "test"),
         family=family,
-        shape=Shape(3, 32, 32),
+        label_space="" if argument else label_space,
+        shape=shape,
+        origin=origin,
     )
-
-
-def cifar(name: str, argument: str, kind: str, classes: int) -> Dataset:
-    """Returns CIFAR-10 or CIFAR-100, `kind` being the name of torchvision's class."""
-
-    def read(train: bool) -> Labelled:
-        from torchvision import datasets
-
-        made = getattr(datasets, kind)
-
-        def fetch(folder: Path) -> Any:
-            return made(folder, train=train, download=True)
-
-        found = fetched(name, made.filename, made.tgz_md5, fetch)
-        return Labelled(found.data, np.array(found.targets, np.int64))
-
-    return labelled_set(name, argument, read, classes=classes, family="cifar")
 
 
 def _cut(whole: Labelled, split: SplitName) -> Split:
