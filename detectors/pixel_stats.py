@@ -8,6 +8,21 @@ from torch import Tensor
 from oodbench import Detector, Known, Need, Outputs
 
 
+def statistics(outputs: Outputs) -> Tensor:
+    """Returns six low-level statistics of each image, `[N, 6]`, float64."""
+    pixels = outputs.inputs.double()
+    flat = pixels.flatten(1)
+    columns = [
+        flat.mean(1),
+        flat.std(1),
+        pixels.diff(dim=3).abs().flatten(1).mean(1),
+        pixels.diff(dim=2).abs().flatten(1).mean(1),
+        (flat < 0.05).double().mean(1),
+        (flat > 0.95).double().mean(1),
+    ]
+    return torch.stack(columns, 1)
+
+
 @dataclass
 class PixelStats(Detector):
     """Negative squared Mahalanobis distance of six statistics to the training images'.
@@ -19,6 +34,7 @@ class PixelStats(Detector):
     """
 
     needs = Need.INPUTS
+    summaries = (statistics,)
     fitted_on = "train"
     control = True
 
@@ -27,28 +43,13 @@ class PixelStats(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps mean and inverse covariance of the training images' statistics."""
-        values = statistics(known.inputs)
+        values = known.summary(statistics)
         self._mean = values.mean(0)
         # The pseudo-inverse leaves out statistics that never vary.
         self._precision = torch.linalg.pinv(values.T.cov(), hermitian=True)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative squared distance, `[N]`, at most 0."""
-        values = statistics(batch.inputs).cpu() - self._mean
+        values = batch.summary(statistics).cpu() - self._mean
         distance = torch.einsum("ni,ij,nj->n", values, self._precision, values)
         return -distance.to(batch.inputs.device)
-
-
-def statistics(pixels: Tensor) -> Tensor:
-    """Returns six low-level statistics of each image, `[N, 6]`, float64."""
-    pixels = pixels.double()
-    flat = pixels.flatten(1)
-    columns = [
-        flat.mean(1),
-        flat.std(1),
-        pixels.diff(dim=3).abs().flatten(1).mean(1),
-        pixels.diff(dim=2).abs().flatten(1).mean(1),
-        (flat < 0.05).double().mean(1),
-        (flat > 0.95).double().mean(1),
-    ]
-    return torch.stack(columns, 1)

@@ -17,6 +17,7 @@ from oodbench.networks.checks import MOST, check_network
 from oodbench.networks.hardware import fitting_threads
 from oodbench.results.store import PARTIAL
 from oodbench.runs.chunks import Partial, spans_of
+from oodbench.runs.controls import stored_elsewhere
 from oodbench.runs.execution import Execution
 from oodbench.runs.fitted import Fitted
 from oodbench.runs.plan import Plan, Setup
@@ -65,19 +66,29 @@ class Scorer:
 
     def score(self, plan: Plan) -> Scored | None:
         """Returns the missing scores; None in processes other than the first."""
+        execution = self.execution
+        found = execution.processes.agree(stored_elsewhere(plan, execution.store))
+        missing = [label for label in plan.missing if label not in found]
         with fitting_threads(self.setup.network):
-            self._fit(plan.missing)
+            self._fit(missing)
             failed = {
-                label: fault
-                for label in plan.missing
-                if (fault := self._fits.get(label, ""))
+                label: fault for label in missing if (fault := self._fits.get(label))
             }
-            usable = [label for label in plan.missing if label not in failed]
+            usable = [label for label in missing if label not in failed]
             scored = self._score_chunks(plan, usable)
         if scored is None:
             return None
         scored = without_bad_scores(scored)
-        return scored._replace(failures={**scored.failures, **failed})
+        costs = {label: cell.record["cost"] for label, cell in found.items()}
+        self.fit_seconds |= {
+            label: cost["fit_seconds"] for label, cost in costs.items()
+        }
+        return Scored(
+            scored.predictions,
+            scored.scores | {label: cell.scores for label, cell in found.items()},
+            {**scored.failures, **failed},
+            dict(scored.costs) | {label: _cost(costs[label], plan) for label in found},
+        )
 
     def _fit(self, labels: Iterable[str]) -> None:
         for stage, images in self.setup.fits.items():

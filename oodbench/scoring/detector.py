@@ -25,7 +25,8 @@ class Detector(ABC):
     """The functions whose gradients it reads, with `Need.GRADIENT`."""
     summaries: tuple[Summary, ...] = ()
     """The functions of single batches whose rows `fit` reads by `known.summary`. They
-    may read what a whole split has no memory for: feature maps and further passes."""
+    may read what a whole split has no memory for: feature maps and further passes. A
+    detector that lists some reads no pixels and gradients in `fit` itself."""
     fitted_on: Literal["train", "val"] | None = None
     """The split that `fit` receives; None for a detector without `fit`."""
     control: ClassVar[bool] = False

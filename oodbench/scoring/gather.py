@@ -38,37 +38,38 @@ def all_needs(detectors: Iterable[Detector]) -> Need:
 
 def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
     """Returns the function that computes for one batch what the detectors need."""
-    objectives, needs = all_objectives(detectors), all_needs(detectors)
+    parts = [part for detector in detectors for part in detector.parts]
+    whole = [part for part in parts if not part.summaries]
+    objectives, needs = all_objectives(parts), all_needs(parts)
+    # Pixels and gradients of a split are large; summaries take their place.
+    kept = set(all_objectives(whole))
+    keeps_inputs = Need.INPUTS in all_needs(whole)
     # Controls see pixels alone; for them the network need not run.
     runs_network = not all(detector.control for detector in detectors)
     contained = Containment()
 
-    def part(pixels: Tensor, numbers: Tensor) -> Batch:
-        if not runs_network:
-            return _needed(Batch(pixels), needs)
-        with_maps = Need.BLOCKS in needs
-        batch = run_network(
-            network, pixels, objectives, numbers, contained, with_maps=with_maps
-        )
-        for own in (part for detector in detectors for part in detector.parts):
+    def compute(pixels: Tensor, numbers: Tensor) -> Batch:
+        batch = Batch(pixels)
+        if runs_network:
+            with_maps = Need.BLOCKS in needs
+            batch = run_network(
+                network, pixels, objectives, numbers, contained, with_maps=with_maps
+            )
+        for own in parts:
             for summary in own.summaries:
                 with contained.watch(f"a summary of {type(own).__name__}", summary):
                     summarise(batch, own, summary)
-        return _needed(batch, needs)
+        return replace(
+            batch,
+            inputs=pixels if keeps_inputs else pixels[:, :0],
+            features=batch.features if Need.FEATURES in needs else None,
+            gradients={o: one for o, one in batch.gradients.items() if o in kept},
+            maps={},
+            map_gradients={},
+            rerun=None,
+        )
 
-    return part
-
-
-def _needed(batch: Batch, needs: Need) -> Batch:
-    """Returns the part of a batch that detectors need to be fitted."""
-    return replace(
-        batch,
-        inputs=batch.inputs if Need.INPUTS in needs else batch.inputs[:, :0],
-        features=batch.features if Need.FEATURES in needs else None,
-        maps={},
-        map_gradients={},
-        rerun=None,
-    )
+    return compute
 
 
 class Gathered:

@@ -68,7 +68,8 @@ class Outputs:
     @property
     def inputs(self) -> Tensor:
         """`[N, C, H, W]`, float32 pixels in [0, 1]."""
-        return self._copy_of("inputs", self._declared(Need.INPUTS).inputs)
+        inputs = self._declared(Need.INPUTS).inputs
+        return self._copy_of("inputs", inputs if inputs.shape[1] else None)
 
     @property
     def head(self) -> nn.Linear:

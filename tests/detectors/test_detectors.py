@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import InputError, Joint, Network, Split
+from oodbench import InputError, Joint, Need, Network, Split
 from oodbench.base import registry
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
 
 BUILT_IN = [
-    one.name for one in registry.listings("detectors") if one.package == "oodbench"
+    one.name
+    for one in registry.listings("detectors")
+    if one.package == "oodbench"
+    and not open_detector(one.name).detector.needs & (Need.BLOCKS | Need.MEMBERS)
 ]
+"""Those that a network of two layers serves."""
 CONTROLS = ["pixel_knn", "pixel_stats"]
 REFINING = ["jem_refine", "jem_refine_grad", "jem_refine_l2"]
 
