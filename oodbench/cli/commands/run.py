@@ -21,6 +21,7 @@ from oodbench.cli.options import (
     set_list,
     size_option,
 )
+from oodbench.cli.study import config_option, written
 
 if TYPE_CHECKING:
     from oodbench.runs.result import RunResult
@@ -29,6 +30,7 @@ SOME_CELLS_FAILED = 1
 
 
 @click.command()
+@config_option
 @models_option
 @inside_option
 @click.option(
@@ -99,8 +101,21 @@ SOME_CELLS_FAILED = 1
     show_default=True,
     help="Whether to draw pictures into `plots` next to the results.",
 )
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the study that these options are, for --config, and end.",
+)
+@click.pass_context
 def run(
-    out: list[str], detectors: list[str], results: Path, plots: bool, **options: Any
+    context: click.Context,
+    /,
+    out: list[str],
+    detectors: list[str],
+    results: Path,
+    plots: bool,
+    print_config: bool,
+    **options: Any,
 ) -> None:
     """Scores models on pairs of sets by detectors.
 
@@ -111,9 +126,16 @@ def run(
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
     oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \\
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
+    oodbench run --config study.toml --limit 100
     """
     from oodbench.runs import run as runs
 
+    if print_config:
+        others = runs.default_out(options["inside"])
+        click.echo(
+            written(context, {"out": others, "detectors": runs.DETECTORS}), nl=False
+        )
+        return
     # Absolute from the start, since code of a plug-in may change the current folder.
     pictures = results.absolute().parent / "plots" if plots else None
     with Progress() as progress:
