@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,20 +89,34 @@ def trapezoid(counts: Counts, start: float = 1.0) -> float:
     return float(np.trapezoid(np.append(start, precision), recall))
 
 
-THRESHOLDS: Mapping[str, Callable[[Counts], float]] = MappingProxyType(
+class Rule(NamedTuple):
+    """One way to compute a metric."""
+
+    value: Callable[[Counts], float]
+    words: str
+    """What stands in titles of tables."""
+
+
+THRESHOLDS: Mapping[str, Rule] = MappingProxyType(
     {
-        "first": first_fpr,
-        "corner": corner_fpr,
-        "nearest": nearest_fpr,
-        "above": above_fpr,
+        "first": Rule(first_fpr, "at the first threshold that finds 95 % of them"),
+        "corner": Rule(
+            corner_fpr, "at the first corner of the ROC curve that finds 95 % of them"
+        ),
+        "nearest": Rule(
+            nearest_fpr, "at the threshold that finds nearest to 95 % of them"
+        ),
+        "above": Rule(above_fpr, "strictly above the score at 5 % of them"),
     }
 )
 """The rules of FPR95 by name."""
-AREAS: Mapping[str, Callable[[Counts], float]] = MappingProxyType(
+AREAS: Mapping[str, Rule] = MappingProxyType(
     {
-        "average": average_precision,
-        "trapezoid": trapezoid,
-        "trapezoid-from-0": lambda counts: trapezoid(counts, 0.0),
+        "average": Rule(average_precision, "average precision"),
+        "trapezoid": Rule(trapezoid, "by trapezoids"),
+        "trapezoid-from-0": Rule(
+            lambda counts: trapezoid(counts, 0.0), "by trapezoids from precision 0"
+        ),
     }
 )
 """The rules of AUPR by name."""
@@ -131,6 +146,17 @@ class Rules:
             if name not in known:
                 raise InputError(unknown(noun, name, known))
 
+    def title(self, metric: str) -> str:
+        """Returns the words above a table of one of `FIGURES`."""
+        kinds = {"in": "in-distribution images", "out": "OOD images"}
+        if metric == "fpr95":
+            threshold = THRESHOLDS[self.threshold].words
+            return f"FPR95 in %, {kinds[self.positive]} positive, {threshold}"
+        if metric == "auroc":
+            return "AUROC in %"
+        positive = kinds[metric.removeprefix("aupr_")]
+        return f"AUPR in %, {positive} positive, {AREAS[self.area].words}"
+
     def figures(self, id_scores: ArrayLike, ood_scores: ArrayLike) -> dict[str, float]:
         """Returns each of `FIGURES` for `[N]` ID and `[M]` OOD scores, in [0, 1].
 
@@ -141,10 +167,10 @@ class Rules:
         counts = ranking.count(id_scores, ood_scores)
         mirrored = counts.mirrored()
         sought = counts if self.positive == "in" else mirrored
-        area = AREAS[self.area]
+        area = AREAS[self.area].value
         return {
             "auroc": ranking.area(counts),
-            "fpr95": THRESHOLDS[self.threshold](sought),
+            "fpr95": THRESHOLDS[self.threshold].value(sought),
             "aupr_in": area(counts),
             "aupr_out": area(mirrored),
         }
