@@ -6,7 +6,7 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        fetch, run, rows, costs, table, compare, plot, report
+Run:        fetch, run, rows, costs, table, compare, plot, report, verify
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from oodbench.output.plots.draw import plot as plot
     from oodbench.output.report.page import report as report
     from oodbench.output.tables import table as table
+    from oodbench.protocols.verify import verify as verify
     from oodbench.results.costs import costs as costs
     from oodbench.results.frame import rows as rows
     from oodbench.runs.accept import score as score
@@ -82,6 +83,7 @@ _HOMES = {
     "table": "oodbench.output.tables",
     "threshold": "oodbench.runs.threshold",
     "train": "oodbench.jem.training.run",
+    "verify": "oodbench.protocols.verify",
 }
 """Where each public name is defined; imported when it is first used."""
 

@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "networks": "base data",
     "results": "base metrics",
     "scoring": "base data networks",
+    "protocols": "base data metrics results output",
     "runs": "base data networks metrics results scoring",
     "output": "base data metrics results",
     "jem": "base data networks scoring",
@@ -20,7 +21,8 @@ MAY_IMPORT = {
     "testing": "base data networks scoring",
     "detectors": "base metrics scoring jem oodbench",
     "datasets": "base data oodbench",
-    "cli": "base data networks metrics results scoring runs output jem attacks testing",
+    "cli": "base data networks metrics results scoring runs output jem attacks testing "
+    "protocols",
 }
 
 

@@ -37,7 +37,7 @@ def open_dataset(spec: str | Dataset, *, skip_unreadable: bool = False) -> Datas
     if isinstance(spec, Dataset):
         dataset = spec
     else:
-        role, name, plain = _stated(spec)
+        role, name, plain = stated(spec)
         dataset = replace(_open(plain), spec=spec)
         if name is not None:
             dataset = replace(dataset, name=name)
@@ -94,10 +94,10 @@ def distinct(datasets: Sequence[Dataset]) -> list[Dataset]:
     for one in named:
         for other in named:
             if one.name == other.name and one.spec and other.spec:
-                (_, stated, first), (*_, second) = map(_stated, (one.spec, other.spec))
-                if stated is not None and first != second:
+                (_, name, first), (*_, second) = map(stated, (one.spec, other.spec))
+                if name is not None and first != second:
                     raise InputError(
-                        f"{first} and {second} are both called {stated!r}; state two "
+                        f"{first} and {second} are both called {name!r}; state two "
                         "names."
                     )
     return named
@@ -125,7 +125,8 @@ class Stated(NamedTuple):
     """The text without role and name."""
 
 
-def _stated(spec: str) -> Stated:
+def stated(spec: str) -> Stated:
+    """Returns the parts of a text such as `far=night=folder:x/test`."""
     role: Role | None = None
     name: str | None = None
     rest = spec

@@ -96,6 +96,7 @@ def load_network(
     weights: str | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
+    usual: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     shape: Shape | None = None,
     norm: str | None = None,
     unconditional: bool | None = None,
@@ -114,6 +115,7 @@ def load_network(
         mean: Of the normalisation; by default the recognised one, 0.5 for oodbench's
             own architectures, or 0 for a factory.
         std: Likewise; 1 for a factory.
+        usual: Mean and deviation in place of 0 and 1 for a factory.
         shape: Of the in-set's images. It is read with `arch` alone; a network that
             fails on its number of channels gets 1 or 3 channels, whichever it takes.
         norm: A JEM's normalisation, where its weights leave that open.
@@ -137,6 +139,8 @@ def load_network(
     try:
         found = find_state_dict(file.content, weights)
         plan = plan_network(file, found.tensors, arch, arch_args, shape, jem)
+        if plan.is_foreign and usual is not None:
+            plan.mean, plan.std = usual
         fit = fill(plan.module, found.tensors, name=plan.name, unused=plan.unused)
         mean, std = (
             plan.mean if mean is None else mean,

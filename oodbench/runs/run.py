@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -78,6 +78,7 @@ def run(
     precision: Precision = "fp32",
     input_noise: float = 0.0,
     skip_unreadable: bool = False,
+    skip_missing: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
@@ -105,6 +106,7 @@ def run(
         input_noise: Standard deviation of Gaussian noise on evaluated images, for
             pixels in [-1, 1]; 0.03 in the JEM paper's evaluation.
         skip_unreadable: Whether to leave out image files that cannot be read.
+        skip_missing: Whether to leave out sets that cannot be opened.
         batch_size: Images per pass of the network; None for a size that mostly fits.
             It is halved when memory runs out.
         workers: Processes that read images ahead; None for some where many files
@@ -128,7 +130,10 @@ def run(
     with exits_raise(), Progress(quiet=quiet or not processes.is_first) as progress:
         opened = partial(open_dataset, skip_unreadable=skip_unreadable)
         names = _sets(out) if out is not None else default_out(opened(inside).spec)
-        inset, *others = distinct([opened(name) for name in (inside, *names)])
+        found, missing = _opened(opened, [inside, *names])
+        if missing and (str(inside) in missing or not skip_missing):
+            raise InputError(" ".join(missing.values()))
+        inset, *others = distinct(found)
         task = Task(
             inside=inset,
             out=[other.relative_to(inset) for other in others],
@@ -137,6 +142,7 @@ def run(
             limit=limit,
             precision=precision,
             input_noise=input_noise,
+            skip_missing=skip_missing,
             device=place,
             execution=Execution(
                 store=store,
@@ -147,6 +153,7 @@ def run(
                 watch=watch or progress,
             ),
         )
+        task.result.skipped |= missing
         store.sweep()
         shape = native_shape(inset, size)
         _undo(settings, "Opening the sets and detectors", task.result)
@@ -161,6 +168,20 @@ def run(
 
 def _sets(given: str | Dataset | Iterable[str | Dataset]) -> list[str | Dataset]:
     return [*split_specs([given])] if isinstance(given, str) else listed(given)
+
+
+def _opened(
+    opened: Callable[[str | Dataset], Dataset], names: Iterable[str | Dataset]
+) -> tuple[list[Dataset], dict[str, str]]:
+    """Returns the sets that open, and why others do not, by their texts."""
+    found: list[Dataset] = []
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            found.append(opened(name))
+        except InputError as error:
+            missing[str(name)] = str(error)
+    return found, missing
 
 
 def _detectors(given: str | Detector | Iterable[str | Detector]) -> list[Any]:

@@ -43,6 +43,8 @@ class Task:
     """Take only this many images of every split, evenly spread."""
     precision: Precision = "fp32"
     input_noise: float = 0.0
+    skip_missing: bool = False
+    """Whether to leave out sets that cannot be opened, instead of an error."""
     device: str | torch.device = "cpu"
     result: RunResult = field(init=False)
     _open: Callable[[Dataset, SplitName, Shape], ImageSet] = field(init=False)
@@ -89,16 +91,26 @@ class Task:
         return True
 
     def _open_out(self, inside: ImageSet, network: Network) -> Iterator[ImageSet]:
-        """Yields the other sets; a broken plug-in does not stop the run."""
+        """Yields the other sets; a broken plug-in does not stop the run.
+
+        Raises:
+            InputError: Sets cannot be opened, and they are not to be left out.
+        """
+        missing: dict[str, str] = {}
         for dataset in self.out:
             try:
                 images = self._open(dataset, "test", inside.shape)
             except PluginError as error:
                 self.result.failed[dataset.name] = str(error)
+            except InputError as error:
+                missing[dataset.name] = str(error)
             else:
                 images.check_differs_from(inside)
                 is_shifted = dataset.role == "covariate"
                 yield images.numbered_by(network.class_names if is_shifted else ())
+        if missing and not self.skip_missing:
+            raise InputError(" ".join(missing.values()))
+        self.result.skipped |= missing
 
     def _entries(self, network: Network) -> Iterator[tuple[str, Entry]]:
         for spec in self.detectors:

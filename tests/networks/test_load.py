@@ -243,6 +243,25 @@ def test_mean_and_std_that_are_given_replace_the_recognised_ones(file):
     assert (network.mean, network.std) == ((0.4, 0.5, 0.6), (1.0,))
 
 
+def test_the_usual_normalisation_is_for_networks_whose_files_state_none(file, nets):
+    usual = ((0.1,), (0.2,))
+    jem = file(JEMWideResNet(depth=10, width=1).state_dict(), "jem.pt")
+    assert load_network(jem, usual=usual).mean == (0.5,)
+    path = file(torch.nn.Linear(4, 3).state_dict())
+    nets.write_text(
+        "from torch import nn\n"
+        "class Flat(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return super().forward(x.flatten(1))\n"
+        "def flat():\n"
+        "    return Flat(4, 3)\n"
+    )
+    options = {"arch": f"{nets}:flat", "shape": Shape(1, 2, 2), "usual": usual}
+    network = load_network(path, **options)
+    assert (network.mean, network.std) == usual
+    assert load_network(path, **options, mean=(0.3,)).mean == (0.3,)
+
+
 def test_a_card_rebuilds_its_network(tmp_path):
     module = MLP((1, 2, 2), classes=3, hidden=(5,))
     path = tmp_path / "digits.safetensors"

@@ -13,19 +13,27 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.text import printable
 from oodbench.cli.options import results_option
+from oodbench.protocols import protocol
+
+OTHERS = ("runs", "benchmarks")
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice([*registry.KINDS, "runs"]), required=False)
+@click.argument("kind", type=click.Choice([*registry.KINDS, *OTHERS]), required=False)
 @results_option
-def list_(kind: registry.Kind | Literal["runs"] | None, results: Path) -> None:
+def list_(
+    kind: registry.Kind | Literal["runs", "benchmarks"] | None, results: Path
+) -> None:
     """Lists plug-ins; with a kind, loads each and shows what it is or its fault.
 
     `datasets` also shows the licence of each set and whether its files are present.
     `runs` lists stored results: failed, damaged and stale scores with the reason.
+    `benchmarks` lists what --benchmark takes.
     """
     if kind == "runs":
         _list_runs(results)
+    elif kind == "benchmarks":
+        _print([(name, protocol.read(name).title) for name in protocol.names()])
     elif kind is None:
         for each in registry.KINDS:
             click.echo(f"{each}:")

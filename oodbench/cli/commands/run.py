@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oodbench.base.progress import Progress
+from oodbench.cli import benchmark as protocols
 from oodbench.cli import show
 from oodbench.cli.options import (
     batch_size_option,
@@ -21,14 +22,19 @@ from oodbench.cli.options import (
     set_list,
     size_option,
 )
+from oodbench.cli.study import config_option, written
 
 if TYPE_CHECKING:
+    from oodbench.protocols.protocol import Protocol
     from oodbench.runs.result import RunResult
 
 SOME_CELLS_FAILED = 1
 
 
 @click.command()
+@config_option
+@protocols.run_option
+@protocols.set_option
 @models_option
 @inside_option
 @click.option(
@@ -77,6 +83,11 @@ SOME_CELLS_FAILED = 1
     is_flag=True,
     help="Leave out image files that cannot be read, instead of an error.",
 )
+@click.option(
+    "--skip-missing",
+    is_flag=True,
+    help="Leave out sets that cannot be opened, instead of an error.",
+)
 @batch_size_option
 @click.option(
     "--workers",
@@ -99,8 +110,23 @@ SOME_CELLS_FAILED = 1
     show_default=True,
     help="Whether to draw pictures into `plots` next to the results.",
 )
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the study that these options are, for --config, and end.",
+)
+@click.pass_context
 def run(
-    out: list[str], detectors: list[str], results: Path, plots: bool, **options: Any
+    context: click.Context,
+    /,
+    out: list[str],
+    detectors: list[str],
+    results: Path,
+    plots: bool,
+    print_config: bool,
+    benchmark: str | None,
+    replaced: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Scores models on pairs of sets by detectors.
 
@@ -111,9 +137,22 @@ def run(
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
     oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \\
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
+    oodbench run --config study.toml --limit 100
+    oodbench run --benchmark oe-mnist --model net.pt --arch nets.py:net
     """
     from oodbench.runs import run as runs
 
+    protocol = protocols.chosen(context, benchmark, replaced)
+    if print_config:
+        others: dict[str, Any] = {"inside": None, "out": None}
+        if protocol is None:
+            others = {"out": runs.default_out(options["inside"])}
+        click.echo(written(context, {"detectors": runs.DETECTORS, **others}), nl=False)
+        return
+    if protocol is not None:
+        options["inside"] = protocol.inside.text
+        out = [member.text for member in protocol.outside]
+        options["checkpoint"]["usual"] = protocols.usual(protocol)
     # Absolute from the start, since code of a plug-in may change the current folder.
     pictures = results.absolute().parent / "plots" if plots else None
     with Progress() as progress:
@@ -126,14 +165,17 @@ def run(
             **options,
         )
     if result.is_first:
-        _show(result, pictures)
+        _show(result, pictures, protocol)
     if result.failed:
         raise SystemExit(SOME_CELLS_FAILED)
 
 
-def _show(result: RunResult, pictures: Path | None) -> None:
+def _show(result: RunResult, pictures: Path | None, protocol: Protocol | None) -> None:
     found = result.opened()
-    show.print_tables(found.measured, format_="terminal")
+    if protocol is None:
+        show.print_tables(found.measured, format_="terminal")
+    else:
+        protocols.print_tables(protocol, found, "terminal")
     for line in result.summary():
         click.echo(line, err=True)
     if pictures is not None and found.measured:

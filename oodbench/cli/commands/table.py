@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oodbench.cli import benchmark as protocols
 from oodbench.cli import show
 from oodbench.cli.options import results_argument, split_commas
 from oodbench.metrics.table import METRICS
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @results_argument
+@protocols.option
 @show.format_option
 @click.option(
     "--metric",
@@ -39,8 +41,12 @@ if TYPE_CHECKING:
     default=None,
     help="95 % intervals where a metric has them.  [default: in Markdown]",
 )
+@click.pass_context
 def table(
+    context: click.Context,
+    /,
     results: Path,
+    benchmark: str | None,
     format_: str | None,
     metrics: tuple[str, ...],
     convention: Convention,
@@ -52,10 +58,16 @@ def table(
     oodbench table > table.md
     oodbench table --metric fpr95 --convention openood
     oodbench table --format csv > table.csv
+    oodbench table --benchmark oe-mnist
     """
     from oodbench.output.tables import chosen
+    from oodbench.protocols.protocol import read
     from oodbench.results.opened import open_results
 
+    if benchmark is not None:
+        protocols.check_free(context, benchmark, "metrics", "convention", "intervals")
+        protocols.print_tables(read(benchmark), open_results(results), format_)
+        return
     names, found = split_commas(metrics), open_results(results)
     chosen(names)  # a wrong name is found before anything is computed
     show.print_tables(found.measured, names, convention, intervals, format_)

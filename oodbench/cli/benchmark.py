@@ -1,0 +1,113 @@
+"""The options of commands about benchmarks, and their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from oodbench.base.errors import InputError
+from oodbench.base.names import listed
+from oodbench.cli import show
+from oodbench.cli.study import defaults
+from oodbench.protocols.protocol import Protocol, read
+
+if TYPE_CHECKING:
+    from oodbench.results.opened import Results
+
+PREPROCESSING = ("mean", "std")
+"""Options for networks whose files do not say how they take pixels."""
+
+
+def _defaults(
+    context: click.Context, _: click.Parameter, name: str | None
+) -> str | None:
+    """Takes the other options of a benchmark where neither user nor study sets them."""
+    if name is not None:
+        options = read(name).options
+        others = {key: options[key] for key in options if key not in PREPROCESSING}
+        found = defaults(context.command, others, name)
+        context.default_map = {**found, **(context.default_map or {})}
+    return name
+
+
+def _benchmark(
+    callback: Callable[..., Any] | None = None, *, required: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--benchmark",
+        is_eager=True,
+        required=required,
+        callback=callback,
+        metavar="NAME or FILE.toml",
+        help="The sets and rules of a benchmark: a name of `oodbench list benchmarks`.",
+    )
+
+
+run_option = _benchmark(_defaults)
+option = _benchmark()
+required_option = _benchmark(required=True)
+set_option = click.option(
+    "--set",
+    "replaced",
+    multiple=True,
+    metavar="LABEL=SET",
+    help="Another set in place of one of the benchmark, as in svhn=npz:svhn.npz.",
+)
+
+
+def chosen(
+    context: click.Context, name: str | None, replaced: Sequence[str]
+) -> Protocol | None:
+    """Returns the benchmark of a run, whose sets the user must not name.
+
+    Raises:
+        InputError: There is no such benchmark, or options contradict each other.
+    """
+    if name is None:
+        if replaced:
+            raise InputError("--set is for a --benchmark, and there is none.")
+        return None
+    check_free(context, name, "inside", "out")
+    return read(name, replaced)
+
+
+def check_free(context: click.Context, name: str, *parameters: str) -> None:
+    """Checks that the user does not set what a benchmark fixes.
+
+    Raises:
+        InputError: An option of one of the parameters is given.
+    """
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in parameters and source != ParameterSource.DEFAULT:
+            raise InputError(
+                f"The benchmark {name} has its own sets and rules: leave "
+                f"{option.opts[0]} out; `oodbench run --set LABEL=SET` takes another "
+                "set in place of one."
+            )
+
+
+def usual(protocol: Protocol) -> tuple[tuple[float, ...], ...] | None:
+    """Returns mean and deviation of a benchmark's networks; None if it states none."""
+    found = [protocol.options.get(key) for key in PREPROCESSING]
+    if None in found:
+        return None
+    return tuple(tuple(map(float, listed(each))) for each in found)
+
+
+def print_tables(
+    protocol: Protocol, results: Results, format_: str | None = None
+) -> None:
+    """Prints a table of each metric of a benchmark, or in csv and json all figures."""
+    from oodbench.protocols.layout import all_figures, listings
+    from oodbench.protocols.stored import outcome
+
+    found = outcome(protocol, results.groups)
+    if show.is_for_reading(format_):
+        for one in listings(found):
+            show.print_listing(one.title, one.head, one.rows, one.notes, format_)
+    else:
+        show.print_listing("", *all_figures(found), found.notes(), format_)

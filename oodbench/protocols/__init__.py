@@ -1,0 +1,1 @@
+"""Benchmarks by name: their sets, their rules, and what was published with them."""

@@ -1,0 +1,138 @@
+"""The figures of a benchmark, from scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodbench.metrics.ranking import FloatArray
+from oodbench.protocols.protocol import Protocol
+
+IN = "in"
+ERRORS = "errors"
+FULL = " (full spectrum)"
+"""Behind a set's label where covariate-shifted images count as in-distribution."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one detector on one network."""
+
+    inside: FloatArray
+    """`[N]`."""
+    outside: Mapping[str, FloatArray]
+    """`[M]` each, by the label of the set; covariate-shifted sets, too."""
+    correct: NDArray[np.bool_] | None = None
+    """`[N]`, whether the prediction of each image is right; None if unknown."""
+
+
+class Place(NamedTuple):
+    """What a figure is about."""
+
+    set: str
+    """A set's label, a mean's name, `errors` or `in`."""
+    metric: str
+    """`auroc`, `fpr95`, `aupr_in`, `aupr_out`; `accuracy` of `in`."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of a benchmark, in [0, 1]."""
+
+    value: float
+    deviation: float | None
+    """Of the population of runs; None for one run."""
+    runs: int
+    """Networks or, of one network, draws."""
+
+
+@dataclass
+class _Runs:
+    """The values of one network by place, `[draws]` each."""
+
+    protocol: Protocol
+    scores: Scores
+    values: dict[Place, FloatArray] = field(default_factory=dict)
+
+    def fill(self) -> dict[Place, FloatArray]:
+        scores, shifted = self.scores, [each.label for each in self.protocol.shifted]
+        if scores.correct is not None:
+            self._add("in", [{"accuracy": float(scores.correct.mean())}])
+            if self.protocol.errors and 0 < scores.correct.mean() < 1:
+                right = scores.correct
+                self._measure(ERRORS, scores.inside[right], scores.inside[~right], 1)
+        self._fill_sets(scores.inside, "")
+        if shifted and scores.outside.keys() >= set(shifted):
+            more = [scores.outside[label] for label in shifted]
+            self._fill_sets(np.concatenate([scores.inside, *more]), FULL)
+        return self.values
+
+    def _fill_sets(self, inside: FloatArray, suffix: str) -> None:
+        for member in self.protocol.sought:
+            if (outside := self.scores.outside.get(member.label)) is not None:
+                draws = self.protocol.draws
+                self._measure(member.label + suffix, inside, outside, draws)
+        for mean in self.protocol.means:
+            for metric in self.protocol.figures:
+                places = [
+                    Place(label + suffix, metric) for label in self.protocol.group(mean)
+                ]
+                # A mean over fewer sets than the benchmark has is another figure.
+                if places and self.values.keys() >= set(places):
+                    values = [self.values[place] for place in places]
+                    self.values[Place(mean + suffix, metric)] = np.mean(values, axis=0)
+
+    def _measure(
+        self, label: str, inside: FloatArray, outside: FloatArray, draws: int
+    ) -> None:
+        rules, count = self.protocol.rules, self.protocol.images_per_draw
+        self._add(
+            label,
+            [
+                rules.figures(inside, outside[_drawn(outside.size, count, draw)])
+                for draw in range(draws)
+            ],
+        )
+
+    def _add(self, label: str, found: Sequence[Mapping[str, float]]) -> None:
+        for metric in found[0]:
+            if metric in ("accuracy", *self.protocol.figures):
+                values = np.array([each[metric] for each in found])
+                self.values[Place(label, metric)] = values
+
+
+def figures(protocol: Protocol, networks: Sequence[Scores]) -> dict[Place, Figure]:
+    """Returns the figures of one detector on networks that differ in the seed alone.
+
+    The deviation is over networks where there are several, else over draws. A mean is
+    left out where a set of its group is missing.
+
+    Args:
+        protocol: The benchmark.
+        networks: The scores on each network.
+    """
+    found = [_Runs(protocol, scores).fill() for scores in networks]
+    return dict(_summaries(found))
+
+
+def _summaries(
+    networks: Sequence[Mapping[Place, FloatArray]],
+) -> Iterator[tuple[Place, Figure]]:
+    for place in networks[0]:
+        if not all(place in each for each in networks):
+            continue  # a mean over fewer networks would not be comparable
+        runs = [each[place] for each in networks]
+        values = runs[0] if len(runs) == 1 else np.array([run.mean() for run in runs])
+        deviation = float(values.std()) if values.size > 1 else None
+        yield place, Figure(float(values.mean()), deviation, values.size)
+
+
+def _drawn(images: int, count: int, draw: int) -> NDArray[np.intp] | slice:
+    """Returns the places of the images of a draw, the same for every detector."""
+    if not 0 < count < images:
+        return slice(None)
+    return np.random.default_rng(draw).permutation(images)[:count]

@@ -1,0 +1,110 @@
+"""Lays the figures of a benchmark out as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from oodbench.output.numbers import percent
+from oodbench.protocols.figures import ERRORS, FULL, IN, Figure, Place
+from oodbench.protocols.stored import Outcome
+
+
+class Listing(NamedTuple):
+    """Rows under a head, for any format of tables."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def listings(found: Outcome) -> Iterator[Listing]:
+    """Yields a table of each metric; the notes are below the first one."""
+    protocol = found.protocol
+    notes = [*_rules(found), *found.notes(), *_accuracies(found)]
+    for suffix in ("", FULL) if protocol.shifted else ("",):
+        for metric in protocol.figures:
+            places = [Place(label + suffix, metric) for label in _columns(found)]
+            shown = [
+                one for one in places if any(one in e.figures for e in found.entries)
+            ]
+            if not shown:
+                continue
+            yield Listing(
+                f"Benchmark {protocol.name}: {protocol.title}. In-distribution: "
+                f"{protocol.inside.label}{suffix}. {protocol.rules.title(metric)}.",
+                ["model", "detector", *(_head(found, place.set) for place in shown)],
+                [
+                    [entry.model, _named(entry.detector, entry.control)]
+                    + [figure_text(entry.figures.get(place)) for place in shown]
+                    for entry in found.entries
+                ],
+                notes,
+            )
+            notes = []
+
+
+def all_figures(found: Outcome) -> tuple[list[str], list[list[object]]]:
+    """Returns head and rows of every figure, in [0, 1]."""
+    head = ["benchmark", "model", "detector", "set", "metric"]
+    return [*head, "value", "deviation", "runs"], [
+        [found.protocol.name, entry.model, entry.detector, *place, *_parts(figure)]
+        for entry in found.entries
+        for place, figure in entry.figures.items()
+    ]
+
+
+def _columns(found: Outcome) -> list[str]:
+    sets = [each.label for each in found.protocol.sought]
+    return [*sets, *found.protocol.means, *([ERRORS] if found.protocol.errors else [])]
+
+
+def _head(found: Outcome, label: str) -> str:
+    is_mean = label.removesuffix(FULL) in found.protocol.means
+    return f"mean {label}" if is_mean else label
+
+
+def _named(detector: str, control: bool) -> str:
+    return f"{detector} (control)" if control else detector
+
+
+def figure_text(figure: Figure | None) -> str:
+    """Returns a figure and its deviation in %; a dash for None."""
+    if figure is None:
+        return "–"
+    text = percent(figure.value)
+    if figure.deviation is None:
+        return text
+    return f"{text} ± {percent(figure.deviation)}"
+
+
+def _parts(figure: Figure) -> Sequence[object]:
+    return figure.value, figure.deviation, figure.runs
+
+
+def _rules(found: Outcome) -> list[str]:
+    protocol = found.protocol
+    notes = []
+    if protocol.draws > 1:
+        notes.append(
+            f"mean and population deviation over {protocol.draws} draws of "
+            f"{protocol.images_per_draw:,} OOD images each, or over networks"
+        )
+    elif any(each.deviation for e in found.entries for each in e.figures.values()):
+        notes.append("mean and population deviation over networks")
+    if protocol.validation:
+        sets = ", ".join(protocol.validation)
+        notes.append(f"settings may be chosen on the val split of {sets}")
+    return [*notes, f"source: {protocol.source}"]
+
+
+def _accuracies(found: Outcome) -> list[str]:
+    known = {
+        each.model: each.figures.get(Place(IN, "accuracy")) for each in found.entries
+    }
+    return [
+        f"accuracy of {model}: {figure_text(figure)} %"
+        for model, figure in known.items()
+        if figure
+    ]

@@ -1,0 +1,162 @@
+"""Finds the sets of a benchmark among stored results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from oodbench.base.errors import InputError
+from oodbench.data.spec import stated
+from oodbench.protocols.figures import Figure, Place, Scores, figures
+from oodbench.protocols.protocol import Member, Protocol
+from oodbench.results.groups import Group, StoredSet
+
+
+@dataclass
+class Entry:
+    """One detector on the networks of one model."""
+
+    model: str
+    """The name before `@`, behind which the seed stands."""
+    detector: str
+    control: bool
+    figures: dict[Place, Figure]
+
+
+@dataclass
+class Outcome:
+    """What a benchmark gives for some stored results."""
+
+    protocol: Protocol
+    entries: list[Entry] = field(default_factory=list)
+    doubts: dict[str, str] = field(default_factory=dict)
+    """Why figures of a set are not the benchmark's, by the set's label."""
+    substitutes: dict[str, str] = field(default_factory=dict)
+    """What was opened in place of a set, by its label."""
+    images: dict[str, int] = field(default_factory=dict)
+    """The stored images of each set."""
+    missing: list[str] = field(default_factory=list)
+    """Labels of sets that are not stored."""
+
+    def notes(self) -> list[str]:
+        """Returns what a reader must know, in sentences without a full stop."""
+        notes = [
+            f"{label}: {spec} in its place" for label, spec in self.substitutes.items()
+        ]
+        notes += [f"{label}: {why}" for label, why in self.doubts.items()]
+        if self.missing:
+            labels = ", ".join(self.missing)
+            notes.append(f"missing: {labels}; no mean over their groups")
+        return [*notes, *self.protocol.notes]
+
+
+def outcome(protocol: Protocol, groups: Iterable[Group]) -> Outcome:
+    """Returns the figures of all models and detectors that are stored.
+
+    Raises:
+        InputError: Nothing is stored of the in-distribution set.
+    """
+    own = [group for group in groups if _is_of(group.inside, protocol.inside)]
+    exact = [group for group in own if _is_exact(group.inside, protocol.inside)]
+    own = exact or own
+    if not own:
+        raise InputError(
+            f"Nothing is stored of the in-distribution set {protocol.inside.label} of "
+            f"{protocol.name}; run `oodbench run --benchmark {protocol.name}` first."
+        )
+    found = Outcome(protocol)
+    families: dict[str, list[_Network]] = {}
+    for group in own:
+        network = _Network(protocol, group)
+        families.setdefault(group.model.partition("@")[0], []).append(network)
+        _look_at(found, network)
+    for model, networks in sorted(families.items()):
+        found.entries += _entries(protocol, model, networks)
+    return found
+
+
+class _Network:
+    """What is stored of one network, by the labels of the benchmark."""
+
+    def __init__(self, protocol: Protocol, group: Group) -> None:
+        self.inside = group.inside
+        self.sets: dict[str, StoredSet] = {}
+        self.several: list[str] = []
+        for member in protocol.outside:
+            named = [each for each in group.outside if _is_of(each, member)]
+            exact = [each for each in named if _is_exact(each, member)]
+            chosen = exact or named
+            if len(chosen) == 1:
+                self.sets[member.label] = chosen[0]
+            elif chosen:
+                self.several.append(member.label)
+        known = self.inside.arrays
+        self.correct = (
+            known["predictions"] == known["labels"]
+            if known.keys() >= {"predictions", "labels", "nll"}
+            else None
+        )
+
+    def scores(self, detector: str) -> Scores | None:
+        """Returns a detector's scores; None where there are none on the in-set."""
+        inside = self.inside.cells.get(detector)
+        if inside is None or "failure" in inside.record:
+            return None
+        cells = {label: each.cells.get(detector) for label, each in self.sets.items()}
+        outside = {
+            label: cell.scores
+            for label, cell in cells.items()
+            if cell is not None and "failure" not in cell.record
+        }
+        return Scores(inside.scores, outside, self.correct)
+
+
+def _entries(
+    protocol: Protocol, model: str, networks: list[_Network]
+) -> Iterator[Entry]:
+    labels = {
+        label: cell for one in networks for label, cell in one.inside.cells.items()
+    }
+    for detector, cell in sorted(labels.items()):
+        scores = [found for one in networks if (found := one.scores(detector))]
+        if scores:
+            control = bool(cell.record["detector"]["control"])
+            yield Entry(model, detector, control, figures(protocol, scores))
+
+
+def _look_at(found: Outcome, network: _Network) -> None:
+    """Adds what a network's sets differ in from the benchmark's."""
+    protocol = found.protocol
+    sets = {protocol.inside.label: network.inside, **network.sets}
+    for member in (protocol.inside, *protocol.outside):
+        label = member.label
+        if label in network.several:
+            found.doubts[label] = (
+                "several stored sets have this name; use one folder of results each"
+            )
+        if label not in sets:
+            if label not in found.missing:
+                found.missing.append(label)
+            continue
+        about = sets[label].record["set"]
+        if not _is_exact(sets[label], member) or member.is_substitute:
+            found.substitutes[label] = stated(str(about.get("spec"))).plain
+        found.images[label] = about["images"]
+        expected = protocol.images.get(label)
+        if expected is not None and about["images"] != expected:
+            found.doubts[label] = (
+                f"{about['images']:,} images, and {expected:,} in the benchmark"
+            )
+        elif about["limit"] is not None:
+            found.doubts[label] = "cut by --limit"
+        elif about["images"] < protocol.images_per_draw:
+            found.doubts[label] = f"{about['images']:,} images, fewer than a draw"
+
+
+def _is_exact(one: StoredSet, member: Member) -> bool:
+    """Returns whether a stored set was opened as the benchmark opens it."""
+    return stated(str(one.record["set"].get("spec"))).plain == member.spec
+
+
+def _is_of(one: StoredSet, member: Member) -> bool:
+    return _is_exact(one, member) or one.record["set"]["name"] == member.label

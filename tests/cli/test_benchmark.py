@@ -1,0 +1,114 @@
+"""Benchmarks on the command line: run, table, list."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from oodbench.protocols.protocol import names
+
+OWN = """
+in = "digits=digits:0-7"
+detectors = ["msp"]
+limit = 40
+
+[out]
+near = ["rest=digits:8-9"]
+far = ["noise=noise:gaussian", "street=streets"]
+
+[protocol]
+title = "Digits"
+source = "nobody"
+positive = "in"
+threshold = "first"
+area = "trapezoid"
+figures = ["auroc", "fpr95"]
+means = ["near", "far"]
+draws = 3
+images-per-draw = 10
+
+[protocol.images]
+digits = 40
+rest = 41
+"""
+
+
+@pytest.fixture
+def own():
+    Path("own.toml").write_text(OWN)
+    return "own.toml"
+
+
+def test_every_missing_set_is_a_sentence(oodbench, own):
+    code, _, errors = oodbench("run", "--benchmark", own, "--set", "rest=nowhere")
+    assert code == 3
+    assert "There is no data set 'nowhere'" in errors
+    assert "There is no data set 'streets'" in errors
+
+
+def test_a_run_without_missing_sets_prints_the_table_of_the_benchmark(oodbench, own):
+    words = ("--benchmark", own, "--skip-missing", "--no-plots")
+    code, printed, errors = oodbench("run", *words, "--model", "a@0=ce-digits")
+    assert code == 0
+    assert "Skipped: far=street=streets" in errors
+    assert "Benchmark own: Digits" in printed
+    assert "in-distribution images positive" in printed
+    assert "missing: street; no mean over their groups" in printed
+    assert "rest: 40 images, and 41 in the benchmark" in printed
+    assert "3 draws of 10 OOD images" in printed
+    code, table, _ = oodbench("table", "--benchmark", own, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert {row["set"] for row in rows} == {"in", "rest", "near", "noise"}
+    assert {row["model"] for row in rows} == {"a"}
+    assert {row["runs"] for row in rows if row["set"] == "rest"} == {"3"}
+
+
+def test_seeds_of_one_model_are_averaged(oodbench, own):
+    models = "net@0=ce-digits,net@1=jem-digits"
+    words = ("--benchmark", own, "--set", "street=photos", "--no-plots")
+    code, printed, _ = oodbench("run", *words, "--model", models)
+    assert code == 0
+    assert "street: photos in its place" in printed
+    _, table, _ = oodbench("table", "--benchmark", own, "--format", "json")
+    rows = [row for row in json.loads(table) if row["metric"] == "auroc"]
+    assert {row["runs"] for row in rows} == {2}
+    far = {row["set"]: row["value"] for row in rows}
+    assert far["far"] == pytest.approx((far["noise"] + far["street"]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--benchmark", "own.toml", "--in", "digits"), "leave --in out"),
+        (("run", "--benchmark", "own.toml", "--out", "photos"), "leave --out out"),
+        (
+            ("table", "--benchmark", "own.toml", "--metric", "aurc"),
+            "leave --metric out",
+        ),
+        (("run", "--set", "a=photos"), "there is none"),
+        (("run", "--benchmark", "own.toml", "--set", "a=photos"), "no set 'a'"),
+        (("run", "--benchmark", "oe-mnst"), "did you mean 'oe-mnist'"),
+    ],
+)
+def test_what_contradicts_is_refused(oodbench, own, words, message):
+    code, _, errors = oodbench(*words)
+    assert code == 3
+    assert message in errors
+
+
+def test_a_study_may_name_a_benchmark_and_its_sets(oodbench, own):
+    text = 'benchmark = "own.toml"\nlimit = 9\n[set]\nstreet = "photos"\n'
+    Path("study.toml").write_text(text)
+    code, printed, _ = oodbench("run", "--config", "study.toml", "--print-config")
+    assert code == 0
+    assert 'benchmark = "own.toml"' in printed
+    assert "limit = 9" in printed
+    assert '"street=photos"' in printed
+    assert "in = " not in printed
+
+
+def test_list_names_every_benchmark(oodbench):
+    _, printed, _ = oodbench("list", "benchmarks")
+    assert [line.split()[0] for line in printed.splitlines()] == names()
