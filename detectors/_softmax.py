@@ -51,4 +51,4 @@ def check_variant(variant: str, known: tuple[str, ...]) -> None:
 def check_temperature(temperature: float) -> None:
     """Raises ValueError unless a temperature is positive and finite."""
     if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature must be positive, got {temperature}")
+        raise ValueError(f"temperature must be positive and finite, got {temperature}")
