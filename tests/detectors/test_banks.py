@@ -5,35 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from made_outputs import batch_of, fitted, scores_of
 
-from oodbench import Known, Outputs
-from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 SPECS = ["knn:k=5", "nnguide:k=5", "relation", "cf_ood"]
 
 
-def batch_of(features, logits=None):
-    features = torch.as_tensor(np.asarray(features), dtype=torch.float32)
-    if logits is None:
-        logits = torch.zeros(len(features), 2)
-    logits = torch.as_tensor(np.asarray(logits), dtype=torch.float32)
-    return Batch(torch.zeros(len(features), 0), logits, features=features)
-
-
-def fitted(spec, bank):
-    detector = open_detector(spec).detector
-    known = Known(bank, detector)
-    detector.fit(known)
-    known.check_untouched()
-    return detector
-
-
 def scores(spec, bank, images):
-    detector = fitted(spec, bank)
-    found = detector.score(Outputs(images, detector))
-    assert found.dtype == torch.float64
-    return found.numpy()
+    return scores_of(fitted(spec, bank), images)
 
 
 def sample(seed, count=60, size=8, classes=4):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from made_outputs import batch_of, fitted, scores_of
 from torch import nn
 
 from oodbench import InputError, Outputs
@@ -19,15 +20,7 @@ SIZE = (2, 4, 4)
 
 def of_features(spec, features, logits):
     """Returns the scores of features and logits."""
-    detector = open_detector(spec).detector
-    batch = Batch(
-        torch.zeros(len(features), 0),
-        torch.as_tensor(logits, dtype=torch.float32),
-        features=torch.as_tensor(features, dtype=torch.float32),
-    )
-    scores = detector.score(Outputs(batch, detector))
-    assert scores.dtype == torch.float64
-    return scores.numpy()
+    return scores_of(fitted(spec, None), batch_of(features, logits))
 
 
 def linear_network(weight, size=SIZE, scale=1.0):

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
+from made_outputs import batch_of, fitted, scores_of
 from scipy.special import log_softmax, logsumexp, softmax
 
-from oodbench import Known, Outputs
-from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 A = [[0.0, float(np.log(3))]]  # p = 1/4, 3/4
@@ -24,28 +22,12 @@ FITTED = ["kl_matching", "igeood", "openmax:tail=5"]
 SHIFT_CHANGES = ["joint_energy", "openmax:tail=5"]
 
 
-def batch_of(logits, labels=None):
-    logits = torch.as_tensor(logits, dtype=torch.float32)
-    labels = None if labels is None else torch.as_tensor(labels)
-    return Batch(torch.zeros(len(logits), 0), logits, labels=labels)
+def opened(spec, logits=None, labels=None):
+    return fitted(spec, None if logits is None else batch_of(None, logits, labels))
 
 
 def scored(detector, logits):
-    """Returns the scores as an array of float64."""
-    outputs = Outputs(batch_of(logits), detector)
-    found = detector.score(outputs)
-    outputs.check_untouched()
-    assert found.dtype == torch.float64
-    return found.numpy()
-
-
-def opened(spec, logits=None, labels=None):
-    detector = open_detector(spec).detector
-    if detector.fitted_on is not None:
-        known = Known(batch_of(logits, labels), detector)
-        detector.fit(known)
-        known.check_untouched()
-    return detector
+    return scores_of(detector, batch_of(None, logits))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from made_outputs import batch_of, fitted
 
 from oodbench import Detector, InputError, Known, Need, Outputs
 from oodbench.scoring.batch import Batch
@@ -14,33 +14,18 @@ from oodbench.scoring.spec import open_detector
 from oodbench.scoring.statistics import feature_mean
 
 
-def batch_of(features, weight, bias=None):
-    head = nn.Linear(len(weight[0]), len(weight)).eval()
-    head.weight.data = torch.tensor(weight, dtype=torch.float32)
-    head.bias.data = torch.tensor(bias or [0.0] * len(weight), dtype=torch.float32)
-    features = torch.as_tensor(features, dtype=torch.float32)
-    logits = head(features).detach()
-    return Batch(
-        torch.zeros(len(features), 0),
-        logits,
-        log_px=logits.logsumexp(1),
-        features=features,
-        head=head.requires_grad_(False),
-    )
-
-
 def shaped(spec, features, known=None, weight=((1.0, 0, 0, 0), (0, 1.0, 0, 0))):
     """Returns the shaped outputs of features, after a fit on others."""
-    detector = open_detector(spec).detector
-    if detector.fitted_on:
-        detector.fit(Known(batch_of(known, weight), detector))
-    return detector.shape(Outputs(batch_of(features, weight), detector))
+    detector = fitted(spec, None if known is None else batch_of(known, weight=weight))
+    return detector.shape(Outputs(batch_of(features, weight=weight), detector))
 
 
 def random_batch(rng=None):
     rng = rng or np.random.default_rng(0)
     weight = rng.normal(size=(3, 20)).tolist()
-    return batch_of(rng.exponential(size=(40, 20)), weight, [0.5, -1.0, 2.0])
+    return batch_of(
+        rng.exponential(size=(40, 20)), weight=weight, bias=[0.5, -1.0, 2.0]
+    )
 
 
 D = [[1.0, 2, 3, 4]]
@@ -60,7 +45,7 @@ def test_features_by_hand(spec, expected):
 
 
 def test_lts_scales_the_finished_logits():
-    one = batch_of(D, [[1.0, 0, 0, 0], [0, 1, 0, 0]], [1.0, 1.0])
+    one = batch_of(D, weight=[[1.0, 0, 0, 0], [0, 1, 0, 0]], bias=[1.0, 1.0])
     detector = open_detector("lts:percentile=50").detector
     found = detector.shape(Outputs(one, detector)).logits[0]
     assert found.tolist() == pytest.approx([2 * 2.040816, 3 * 2.040816], rel=1e-6)
@@ -190,7 +175,7 @@ def test_a_shaping_before_the_energy_is_the_shaping_alone():
 
 
 def test_shapings_work_from_left_to_right():
-    one = batch_of(D, [[1.0, 1, 1, 1], [0, 0, 0, 0]])
+    one = batch_of(D, weight=[[1.0, 1, 1, 1], [0, 0, 0, 0]])
     found = {}
     for spec in ("react:percentile=50+ash:variant=P:percentile=50", "ash+react"):
         spec = spec.replace(
