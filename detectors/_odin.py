@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs, Result
-from oodbench.detectors._softmax import check_temperature
+from oodbench.detectors._checks import check_temperature
 from oodbench.scoring.probabilities import log_odds
 
 

@@ -11,7 +11,6 @@ from torch import nn
 from oodbench import InputError, Outputs
 from oodbench.data.dataset import Shape
 from oodbench.networks.network import Network
-from oodbench.scoring.batch import Batch
 from oodbench.scoring.forward import run_network
 from oodbench.scoring.spec import open_detector
 
