@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from made_outputs import batch_of, fitted
+from made_outputs import batch_of, fitted, scores_of
 
 from oodbench import Detector, InputError, Known, Need, Outputs
 from oodbench.scoring.batch import Batch
@@ -23,9 +23,8 @@ def shaped(spec, features, known=None, weight=((1.0, 0, 0, 0), (0, 1.0, 0, 0))):
 def random_batch(rng=None):
     rng = rng or np.random.default_rng(0)
     weight = rng.normal(size=(3, 20)).tolist()
-    return batch_of(
-        rng.exponential(size=(40, 20)), weight=weight, bias=[0.5, -1.0, 2.0]
-    )
+    features, labels = rng.exponential(size=(40, 20)), np.arange(40) % 3
+    return batch_of(features, None, labels, weight=weight, bias=[0.5, -1.0, 2.0])
 
 
 D = [[1.0, 2, 3, 4]]
@@ -98,6 +97,34 @@ def test_dice_keeps_weights_above_the_percentile():
     assert found.logits[0].tolist() == [0, 7]
 
 
+@pytest.mark.parametrize(("weights", "features"), [(90, 90), (10, 10), (50, 0)])
+def test_line_against_numpy(weights, features):
+    known, images = random_batch(), random_batch(np.random.default_rng(1))
+    images = batch_of(images.features, weight=known.head.weight, bias=[0.5, -1, 2])
+    weight, bias = (each.double().numpy() for each in known.head.parameters())
+    train, z = (each.features.double().numpy() for each in (known, images))
+    means = [train[known.labels.numpy() == k].mean(0) for k in range(3)]
+    gains = weight * np.array(means)
+    expected = []
+    for row, logits in zip(z, z @ weight.T + bias, strict=True):
+        of_top = gains[logits.argmax()]
+        products = np.abs(of_top) * weight
+        kept = weight * (products > np.percentile(products, weights))
+        stays = (of_top > np.percentile(of_top, features)) | (features == 0)
+        expected.append(
+            np.logaddexp.reduce(kept @ (np.minimum(row, 1.2) * stays) + bias)
+        )
+    spec = f"line:weight_percentile={weights}:feature_percentile={features}:clip=1.2"
+    found = scores_of(fitted(spec, known), images)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_line_of_a_class_without_images_takes_the_mean_of_all():
+    one = random_batch()
+    few = batch_of(one.features[:20], None, [0, 1] * 10, weight=one.head.weight)
+    assert np.isfinite(scores_of(fitted("line", few), one)).all()
+
+
 def test_bats_clips_at_mean_and_deviation():
     known = [[0.0, 0, 0, 0], [2, 2, 2, 2]]  # mean 1, deviation 1
     found = shaped("bats:width=2", [[-5.0, 0, 3, 9]], known)
@@ -113,6 +140,7 @@ def test_bats_clips_at_mean_and_deviation():
         "bats:width=1e9",
         "vra:low=0:high=1",
         "dice:percentile=0",
+        "line:weight_percentile=0:feature_percentile=0:clip=inf",
     ],
 )
 def test_settings_that_change_nothing_give_the_energy(spec):
@@ -129,7 +157,7 @@ def test_settings_that_change_nothing_give_the_energy(spec):
 def test_nothing_is_written_into_features_or_head():
     one = random_batch()
     before = one.features.clone(), one.head.weight.clone()
-    for spec in ("ash", "scale", "lts", "react", "vra", "ras", "bats", "dice"):
+    for spec in ("ash", "scale", "lts", "react", "vra", "ras", "bats", "dice", "line"):
         detector = open_detector(spec).detector
         if detector.fitted_on:
             detector.fit(Known(one, detector))
@@ -156,6 +184,9 @@ def test_an_image_without_positive_features_has_a_finite_score(spec):
         "vra:variant=lift",
         "bats:width=-1",
         "dice:percentile=nan",
+        "line:weight_percentile=101",
+        "line:feature_percentile=-1",
+        "line:clip=0",
     ],
 )
 def test_impossible_parameters_are_refused(spec):
