@@ -4,6 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+CHUNK = 64
+"""Images that are compared with a bank at once."""
+SPARE = 8
+"""Further candidates that are compared again in float64."""
+
 
 def check_share(share: float, seed: int) -> None:
     """Raises ValueError if the share or its seed is impossible."""
@@ -17,6 +22,27 @@ def check_k(k: int, bank: Tensor) -> None:
     """Raises ValueError if the bank has fewer images than k."""
     if k > len(bank):
         raise ValueError(f"k is {k}, the training images in the bank {len(bank)}")
+
+
+def mean_of_largest(rows: Tensor, bank: Tensor, k: int, weights: Tensor) -> Tensor:
+    """Returns the mean of the k largest weighted cosines with a bank, `[N]`, float64.
+
+    Args:
+        rows: `[N, D]`, of length 1.
+        bank: `[M, D]`, of length 1, on the same device.
+        k: At most M.
+        weights: `[M]`, float64, the factor of each cosine.
+    """
+    found = [_mean_of_largest(one, bank, k, weights) for one in rows.split(CHUNK)]
+    return torch.cat(found)
+
+
+def _mean_of_largest(rows: Tensor, bank: Tensor, k: int, weights: Tensor) -> Tensor:
+    weighted = (rows.to(bank.dtype) @ bank.T) * weights.to(bank.dtype)
+    places = weighted.topk(min(k + SPARE, len(bank))).indices
+    candidates = bank[places].double()
+    cosines = torch.einsum("nd,nkd->nk", rows.double(), candidates)
+    return (cosines * weights[places]).topk(k).values.mean(1)
 
 
 def part(rows: Tensor, share: float, seed: int, most: int | None = None) -> Tensor:

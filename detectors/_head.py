@@ -15,6 +15,12 @@ def weights(head: nn.Linear) -> Tensor:
     return head.weight.detach().double()
 
 
+def logits_of(head: nn.Linear, features: Tensor) -> Tensor:
+    """Returns head(features), `[…, K]`, float64."""
+    found = features.double() @ weights(head).T
+    return found if head.bias is None else found + head.bias.detach().double()
+
+
 def gaps(batch: Outputs) -> tuple[Tensor, Tensor]:
     """Returns f_ĉ − f_c and ‖w_ĉ − w_c‖₂ for every class c, `[N, K]`, float64.
 

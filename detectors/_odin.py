@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs, Result
+from oodbench.detectors._checks import check_temperature
 from oodbench.scoring.probabilities import log_odds
 
 
@@ -36,8 +37,7 @@ class OneStepDetector(Detector):
     """The step of a pixel in [0, 1], at least 0; 0 for none."""
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_temperature(self.temperature)
         if not self.epsilon >= 0:
             raise ValueError(f"epsilon must be at least 0, got {self.epsilon}")
         self._objective = LogOdds(self.temperature)

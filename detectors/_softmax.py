@@ -40,15 +40,3 @@ def log_gen_terms(logits: Tensor, gamma: float, top: int) -> Tensor:
     known, rest = log_p_and_rest(logits)
     largest, places = known.topk(min(top, known.shape[1]))
     return gamma * (largest + rest.gather(1, places))
-
-
-def check_variant(variant: str, known: tuple[str, ...]) -> None:
-    """Raises ValueError if a variant is not a known one."""
-    if variant not in known:
-        raise ValueError(f"variant must be {' or '.join(known)}, got {variant!r}")
-
-
-def check_temperature(temperature: float) -> None:
-    """Raises ValueError unless a temperature is positive and finite."""
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature must be positive, got {temperature}")

@@ -36,7 +36,7 @@ class CADRef(Detector):
     negative; here a mean ḡ ≤ 0 is refused, and g counts as at least 1e-6 ḡ.
 
     Ling et al., CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled
-    Relative Feature Leveraging, CVPR 2025.
+    Relative Feature Leveraging, CVPR 2025, arXiv 2503.00325.
     """
 
     needs = Need.FEATURES | Need.HEAD | Need.LABELS

@@ -18,7 +18,7 @@ class CARef(Detector):
     mean of all images. There are no parameters.
 
     Ling et al., CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled
-    Relative Feature Leveraging, CVPR 2025.
+    Relative Feature Leveraging, CVPR 2025, arXiv 2503.00325.
     """
 
     needs = Need.FEATURES | Need.LABELS

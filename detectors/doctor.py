@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Outputs
-from oodbench.detectors._softmax import (
-    check_temperature,
-    check_variant,
-    log_p_and_rest,
-)
+from oodbench.detectors._checks import check_temperature, check_variant
+from oodbench.detectors._softmax import log_p_and_rest
 from oodbench.scoring.probabilities import CERTAIN, log_odds
 
 

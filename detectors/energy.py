@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Outputs
+from oodbench.detectors._checks import check_temperature
 from oodbench.jem import energy
 
 
@@ -22,8 +23,7 @@ class Energy(Detector):
     """T > 0; towards 0 the score becomes the maximum logit."""
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_temperature(self.temperature)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns −E(x; T), `[N]`."""

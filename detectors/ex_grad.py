@@ -17,7 +17,8 @@ class ExGrad(Detector):
     network is uncertain has a large gradient. The sign is ours: the paper's code turns
     an AUROC below 0.5 round, so that its sign cannot be read from it.
 
-    Igoe, Chung, Char and Schneider, How Useful are Gradients for OOD Detection?, 2022.
+    Igoe, Chung, Char and Schneider, How Useful are Gradients for OOD Detection Really?,
+    2022, arXiv 2205.10439.
     """
 
     needs = Need.FEATURES

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs
+from oodbench.detectors._checks import check_temperature
 
 
 @dataclass
@@ -27,8 +28,7 @@ class GradNorm(Detector):
     """T > 0."""
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_temperature(self.temperature)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the norm, `[N]`, at least 0; 0 for a single class."""

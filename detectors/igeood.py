@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._softmax import check_temperature
+from oodbench.detectors._checks import check_temperature
 from oodbench.scoring.statistics import class_numbers, classes, group_means
 
 

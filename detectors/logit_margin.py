@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Outputs
-from oodbench.detectors._softmax import check_variant, log_p_and_rest
+from oodbench.detectors._checks import check_variant
+from oodbench.detectors._softmax import log_p_and_rest
 from oodbench.scoring.probabilities import CERTAIN
 
 

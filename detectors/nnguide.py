@@ -2,17 +2,11 @@
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import check_k, check_share, part
+from oodbench.detectors._bank import check_k, check_share, mean_of_largest, part
 from oodbench.scoring import statistics
-
-CHUNK = 64
-"""Images that are compared with the bank at once."""
-SPARE = 8
-"""Further candidates that are compared again in float64."""
 
 
 @dataclass
@@ -58,13 +52,5 @@ class NNGuide(Detector):
         features = statistics.unit(batch.features)
         self._bank = self._bank.to(features.device)
         self._energies = self._energies.to(features.device)
-        guidance = torch.cat([self._guidance(one) for one in features.split(CHUNK)])
+        guidance = mean_of_largest(features, self._bank, self.k, self._energies)
         return batch.logits.double().logsumexp(1) * guidance
-
-    def _guidance(self, features: Tensor) -> Tensor:
-        guided = (features @ self._bank.T) * self._energies.float()
-        places = guided.topk(min(self.k + SPARE, len(self._bank))).indices
-        cosines = torch.einsum(
-            "nd,nkd->nk", features.double(), self._bank[places].double()
-        )
-        return (cosines * self._energies[places]).topk(self.k).values.mean(1)

@@ -24,7 +24,7 @@ class ORA(Detector):
     There are no parameters.
 
     Demirel, Fumero and Locatello, Out-of-Distribution Detection with Relative Angles,
-    NeurIPS 2025.
+    NeurIPS 2025, arXiv 2410.04525.
     """
 
     needs = Need.FEATURES | Need.HEAD | Need.LABELS

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs, Result
+from oodbench.detectors._checks import check_temperature
 from oodbench.scoring.probabilities import log_odds, neg_log_entropy
 
 
@@ -57,8 +58,7 @@ class PRO(Detector):
     def __post_init__(self) -> None:
         if self.base not in Confidence.FORMS:
             raise ValueError(f"base must be msp or entropy, got {self.base!r}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_temperature(self.temperature)
         if not self.epsilon >= 0:
             raise ValueError(f"epsilon must be at least 0, got {self.epsilon}")
         if self.steps < 0:

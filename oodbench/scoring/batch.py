@@ -51,7 +51,7 @@ class Need(Flag):
     HEAD = auto()
     """`head`, a linear layer with head(features) = logits."""
     INPUTS = auto()
-    """`inputs` `[N, C, H, W]`, pixels in [0, 1]."""
+    """`inputs` `[N, C, H, W]`, pixels in [0, 1]; with NETWORK only in `score`."""
     GRADIENT = auto()
     """`gradient(objective)` `[N, C, H, W]` of the objectives that it lists."""
     NETWORK = auto()

@@ -39,11 +39,14 @@ def all_needs(detectors: Iterable[Detector]) -> Need:
 def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
     """Returns the function that computes for one batch what the detectors need."""
     parts = [part for detector in detectors for part in detector.parts]
-    whole = [part for part in parts if not part.summaries]
-    objectives, needs = all_objectives(parts), all_needs(parts)
-    # Pixels and gradients of a split are large; summaries take their place.
-    kept = set(all_objectives(whole))
-    keeps_inputs = Need.INPUTS in all_needs(whole)
+    # Pixels and gradients of a split are large. Summaries take their place, and what
+    # runs the network on pixels does so in `score` alone.
+    summarised = [part for part in parts if part.summaries]
+    others = [part for part in parts if not part.summaries]
+    reading = [part for part in others if Need.NETWORK not in part.needs]
+    kept = set(all_objectives(reading))
+    keeps_inputs = Need.INPUTS in all_needs(reading)
+    objectives, needs = all_objectives([*summarised, *reading]), all_needs(parts)
     # Controls see pixels alone; for them the network need not run.
     runs_network = not all(detector.control for detector in detectors)
     contained = Containment()

@@ -5,35 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from made_outputs import batch_of, fitted, scores_of
 
-from oodbench import Known, Outputs
-from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 SPECS = ["knn:k=5", "nnguide:k=5", "relation", "cf_ood"]
 
 
-def batch_of(features, logits=None):
-    features = torch.as_tensor(np.asarray(features), dtype=torch.float32)
-    if logits is None:
-        logits = torch.zeros(len(features), 2)
-    logits = torch.as_tensor(np.asarray(logits), dtype=torch.float32)
-    return Batch(torch.zeros(len(features), 0), logits, features=features)
-
-
-def fitted(spec, bank):
-    detector = open_detector(spec).detector
-    known = Known(bank, detector)
-    detector.fit(known)
-    known.check_untouched()
-    return detector
-
-
 def scores(spec, bank, images):
-    detector = fitted(spec, bank)
-    found = detector.score(Outputs(images, detector))
-    assert found.dtype == torch.float64
-    return found.numpy()
+    return scores_of(fitted(spec, bank), images)
 
 
 def sample(seed, count=60, size=8, classes=4):
@@ -256,8 +236,82 @@ def test_no_training_images_are_refused(spec):
         ("knn:share=0", "share must be above 0 and at most 1, got 0"),
         ("knn:share=1.5", "share must be above 0 and at most 1, got 1.5"),
         ("knn:seed=-1", "seed must be at least 0, got -1"),
+        ("actsub:power=-1", "power must be at least 0, got -1"),
+        ("actsub:percentile=101", "percentile must be from 0 to 100, got 101"),
     ],
 )
 def test_impossible_parameters_are_refused(spec, reason):
     with pytest.raises(Exception, match=reason):
         open_detector(spec)
+
+
+# ActSub.
+
+
+@pytest.fixture
+def heads():
+    rng = np.random.default_rng(2)
+    head = {"weight": rng.normal(size=(4, 8)), "bias": rng.normal(size=4)}
+    known, images = rng.exponential(size=(60, 8)), rng.exponential(size=(20, 8))
+    return batch_of(known, **head), batch_of(images, **head)
+
+
+def split_of(train, turned):
+    """Returns where the mean lengths of both parts differ least."""
+    y = train @ turned.T
+    gaps = [
+        np.linalg.norm(y[:, :c], axis=1).mean()
+        - np.linalg.norm(y[:, c:], axis=1).mean()
+        for c in range(8)
+    ]
+    return np.abs(gaps).argmin()
+
+
+@pytest.mark.parametrize(("power", "percentile"), [(2, 95), (0.5, 50), (0, 50)])
+def test_actsub_against_numpy(heads, power, percentile):
+    weight, bias = (each.double().numpy() for each in heads[0].head.parameters())
+    train, z = (one.features.double().numpy() for one in heads)
+    turned = np.linalg.svd(weight)[2]
+    split = split_of(train, turned)
+    assert 0 < split < 8
+    first, rest = turned[:split], turned[split:]
+    decisive = z @ first.T @ first
+    positive = np.sort(np.maximum(decisive, 0))[:, ::-1]
+    kept = 8 - round(8 * percentile / 100)
+    r = positive.sum(1) / positive[:, :kept].sum(1) if kept else np.ones(20)
+    scaled = decisive * np.exp(r)[:, None]
+    inner = [each @ rest.T @ rest for each in (z, train)]
+    cosines = np.sort(inner_cosines(*inner))[:, -10:].mean(1)
+    likeness = -np.log(1 - np.maximum(cosines, 0))
+    expected = np.log(np.exp(scaled @ weight.T + bias).sum(1)) * likeness**power
+    found = scores(f"actsub:power={power}:percentile={percentile}", *heads)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def inner_cosines(rows, others):
+    lengths = [np.linalg.norm(each, axis=1) for each in (rows, others)]
+    return rows @ others.T / np.outer(*lengths)
+
+
+def test_actsub_of_ten_equal_images_is_finite(heads):
+    same = batch_of(
+        np.repeat(heads[1].features[:1].numpy(), 12, 0), weight=heads[0].head.weight
+    )
+    assert np.isfinite(scores("actsub", same, same)).all()
+
+
+def test_actsub_of_opposite_images_counts_no_likeness():
+    known = batch_of([[1.0, 5]] * 10, weight=[[1.0, 0]])
+    found = scores("actsub:power=0.5", known, batch_of([[1.0, -5]], weight=[[1.0, 0]]))
+    assert found == [0]
+
+
+def test_actsub_needs_ten_training_images():
+    few = batch_of(np.eye(3), weight=np.eye(3))
+    with pytest.raises(ValueError, match="k is 10, the training images in the bank 3"):
+        fitted("actsub", few)
+
+
+@pytest.mark.parametrize("other", ["power=1", "percentile=50", "share=0.5"])
+def test_each_parameter_of_actsub_changes_the_score(heads, other):
+    assert (scores("actsub", *heads) != scores(f"actsub:{other}", *heads)).any()

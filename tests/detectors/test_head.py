@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from made_outputs import batch_of, fitted, scores_of
 
-from oodbench import Known, Outputs
+from oodbench import Known
 from oodbench.detectors.cadref import CADRef
 from oodbench.detectors.caref import CARef
 from oodbench.detectors.fdbd import FDBD
@@ -16,7 +15,6 @@ from oodbench.detectors.ora import ORA
 from oodbench.detectors.pnml import PNML
 from oodbench.detectors.residual import Residual
 from oodbench.detectors.vim import ViM
-from oodbench.scoring.batch import Batch
 
 ALL = [FDBD, NCI, ORA, ViM, Residual, NECO, KPCA, PNML, CADRef, CARef]
 SQUARE = [[1, 0], [-1, 0], [0, 1], [0, -1]]  # mean 0
@@ -24,34 +22,12 @@ PLANE = np.eye(3)[:2]
 
 
 def batch(features, weight, bias=None, labels=None, logits=None):
-    features = torch.as_tensor(np.array(features), dtype=torch.float32)
-    weight = torch.as_tensor(np.array(weight), dtype=torch.float32)
-    bias = np.zeros(len(weight)) if bias is None else bias
-    head = nn.Linear(weight.shape[1], len(weight)).eval()
-    with torch.no_grad():
-        head.weight.copy_(weight)
-        head.bias.copy_(torch.as_tensor(np.array(bias)))
-        logits = head(features) if logits is None else torch.as_tensor(logits)
-    labels = torch.zeros(len(features)) if labels is None else torch.as_tensor(labels)
-    return Batch(
-        torch.zeros(len(features), 0),
-        logits,
-        logits.logsumexp(1),
-        features,
-        labels.long(),
-        head,
-    )
+    labels = np.zeros(len(features)) if labels is None else labels
+    return batch_of(features, logits, labels, weight=weight, bias=bias)
 
 
 def scores(detector, known, images):
-    view = Known(known, detector)
-    detector.fit(view)
-    view.check_untouched()
-    outputs = Outputs(images, detector)
-    found = detector.score(outputs)
-    outputs.check_untouched()
-    assert found.dtype == torch.float64
-    return found.numpy()
+    return scores_of(fitted(detector, known), images)
 
 
 def refuses(detector, known, match):

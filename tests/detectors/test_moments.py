@@ -4,13 +4,12 @@ import logging
 
 import numpy as np
 import pytest
-import torch
+from made_outputs import batch_of, fitted, scores_of
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from oodbench import InputError, Known, Outputs
+from oodbench import InputError
 from oodbench.detectors import _class_covariances
-from oodbench.scoring.batch import Batch
 from oodbench.scoring.spec import open_detector
 
 B = [[1.0, 0], [3, 0], [0, 1], [0, 3]], [0, 0, 1, 1]
@@ -20,33 +19,19 @@ UNIT = ["mahalanobis_pp", "relative_mahalanobis_pp", "max_cosine", "ctm", "ssd"]
 FITTED = [*LABELLED, *UNIT, "she", "ssd:clusters=3"]
 
 
-def batch_of(features, labels=None, logits=None):
-    features = torch.as_tensor(np.asarray(features), dtype=torch.float32)
-    if labels is not None:
-        labels = torch.as_tensor(labels)
+def outputs(features, labels=None, logits=None):
     if logits is None:
-        some = torch.zeros(len(features), dtype=int) if labels is None else labels
-        logits = torch.nn.functional.one_hot(some, max(3, int(some.max()) + 1))
-    logits = torch.as_tensor(logits, dtype=torch.float32)
-    empty = torch.zeros(len(features), 0)
-    return Batch(empty, logits, logits.logsumexp(1), features, labels)
+        some = np.zeros(len(features), int) if labels is None else np.asarray(labels)
+        logits = np.eye(max(3, some.max() + 1))[some]
+    return batch_of(features, logits, labels)
 
 
-def fitted(spec, features, labels, logits=None):
-    detector = open_detector(spec).detector
-    if detector.fitted_on:
-        known = Known(batch_of(features, labels, logits), detector)
-        detector.fit(known)
-        known.check_untouched()
-    return detector
+def fit(spec, features, labels, logits=None):
+    return fitted(spec, outputs(features, labels, logits))
 
 
 def scores(detector, features, logits=None):
-    batch = Outputs(batch_of(features, logits=logits), detector)
-    found = detector.score(batch)
-    batch.check_untouched()
-    assert found.dtype == torch.float64
-    return found.numpy()
+    return scores_of(detector, outputs(features, logits=logits))
 
 
 @pytest.fixture
@@ -131,7 +116,7 @@ def naive(name, sample):
 )
 def test_scores_equal_numpy(name, sample):
     train, labels, logits, test, test_logits = sample
-    found = scores(fitted(name, train, labels, logits), test, test_logits)
+    found = scores(fit(name, train, labels, logits), test, test_logits)
     rel = 1e-5 if name.endswith("_pp") or name == "ssd" else 1e-9
     assert found == pytest.approx(naive(name, sample), rel=rel)
 
@@ -153,33 +138,33 @@ def test_scores_equal_numpy(name, sample):
     ],
 )
 def test_scores_by_hand(spec, image, expected):
-    found = scores(fitted(spec, *B), [image])
+    found = scores(fit(spec, *B), [image])
     assert found == pytest.approx([expected], abs=1e-12)
 
 
 def test_she_by_hand():
-    one = fitted("she", [[0.0, 1], [2, 3], [9, 9]], [0, 0, 1], np.eye(3)[[0, 0, 1]])
+    one = fit("she", [[0.0, 1], [2, 3], [9, 9]], [0, 0, 1], np.eye(3)[[0, 0, 1]])
     assert scores(one, [[3.0, 4]], [[1.0, 0, 0]]).tolist() == [11]
 
 
 def test_gmm_of_one_class_is_its_log_density():
     root = np.sqrt(2)
     train = [[root, 0], [-root, 0], [0, root], [0, -root]]
-    found = scores(fitted("gmm:ridge=0", train, [0] * 4), [[1.0, 2]])
+    found = scores(fit("gmm:ridge=0", train, [0] * 4), [[1.0, 2]])
     assert found == pytest.approx([-2.5 - np.log(2 * np.pi)], rel=1e-6)
 
 
 def test_gmm_with_a_tied_covariance(sample):
     train, labels, _, test, _ = sample
     squares = to_classes(train.astype(float), labels, test.astype(float))
-    found = scores(fitted("gmm:covariance=tied:ridge=0", train, labels), test)
+    found = scores(fit("gmm:covariance=tied:ridge=0", train, labels), test)
     differences = found - logsumexp(-squares / 2, 0)
     assert differences == pytest.approx(np.full(20, differences[0]), rel=1e-9)
 
 
 def test_gmm_does_not_tie_far_images(sample):
     train, labels, *_ = sample
-    found = scores(fitted("gmm", train, labels), [[1e4] * 4, [2e4] * 4, [4e4] * 4])
+    found = scores(fit("gmm", train, labels), [[1e4] * 4, [2e4] * 4, [4e4] * 4])
     assert np.isfinite(found).all()
     assert (np.diff(found) < 0).all()
 
@@ -188,15 +173,15 @@ def test_gmm_does_not_tie_far_images(sample):
 def test_mahalanobis_is_invariant_to_affine_maps(name, sample):
     train, labels, _, test, _ = sample
     matrix = np.diag([1, 1e-2, 10, 1]) + np.triu(np.ones((4, 4)), 1)
-    usual = scores(fitted(name, train, labels), test)
-    moved = scores(fitted(name, train @ matrix + 1, labels), test @ matrix + 1)
+    usual = scores(fit(name, train, labels), test)
+    moved = scores(fit(name, train @ matrix + 1, labels), test @ matrix + 1)
     assert moved == pytest.approx(usual, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", UNIT)
 def test_the_length_of_features_does_not_matter(name, sample):
     train, labels, logits, test, test_logits = sample
-    one = fitted(name, train, labels, logits)
+    one = fit(name, train, labels, logits)
     longer = test * np.linspace(0.1, 1000, 20, dtype=np.float32)[:, None]
     assert scores(one, longer, test_logits) == pytest.approx(
         scores(one, test, test_logits), rel=1e-4
@@ -206,15 +191,15 @@ def test_the_length_of_features_does_not_matter(name, sample):
 @pytest.mark.parametrize("name", ["mahalanobis", "relative_mahalanobis"])
 def test_pp_is_the_plain_distance_of_features_of_length_1(name, sample):
     train, labels, _, test, _ = sample
-    plain = scores(fitted(name, unit(train), labels), unit(test))
-    found = scores(fitted(f"{name}_pp", train, labels), test)
+    plain = scores(fit(name, unit(train), labels), unit(test))
+    found = scores(fit(f"{name}_pp", train, labels), test)
     assert found == pytest.approx(plain, rel=1e-4)
 
 
 def test_ssd_of_one_cluster_is_the_background_of_relative_mahalanobis_pp(sample):
     train, labels, _, test, _ = sample
     names = ["mahalanobis_pp", "relative_mahalanobis_pp", "ssd"]
-    plain, relative, ssd = (scores(fitted(n, train, labels), test) for n in names)
+    plain, relative, ssd = (scores(fit(n, train, labels), test) for n in names)
     assert -ssd == pytest.approx(relative - plain, rel=1e-9)
 
 
@@ -222,29 +207,29 @@ def test_ssd_finds_clusters():
     rng = np.random.default_rng(0)
     around = np.eye(3)[np.arange(90) % 3] * 5
     train = around + rng.normal(0, 0.1, (90, 3))
-    one = fitted("ssd:clusters=3", train, None, np.zeros((90, 3)))
+    one = fit("ssd:clusters=3", train, None, np.zeros((90, 3)))
     found = scores(one, [[5.0, 0, 0], [0, 5, 0], [0, 0, 5], [1, 1, 1]])
     assert (found[:3] > -30).all()
     assert found[3] < -100
-    again = fitted("ssd:clusters=3", train, None, np.zeros((90, 3)))
+    again = fit("ssd:clusters=3", train, None, np.zeros((90, 3)))
     assert (scores(again, [[1.0, 2, 3]]) == scores(one, [[1.0, 2, 3]])).all()
 
 
 def test_ssd_drops_features_that_do_not_vary(sample):
     train, labels, _, test, _ = sample
     padded = np.pad(train, ((0, 0), (0, 1)))
-    found = scores(fitted("ssd", padded, labels), np.pad(test, ((0, 0), (0, 1))))
-    assert found == pytest.approx(scores(fitted("ssd", train, labels), test))
+    found = scores(fit("ssd", padded, labels), np.pad(test, ((0, 0), (0, 1))))
+    assert found == pytest.approx(scores(fit("ssd", train, labels), test))
 
 
 def test_a_singular_covariance_warns_and_ignores_other_directions(sample, caplog):
     train, labels, _, test, _ = sample
     padded = np.pad(train, ((0, 0), (0, 1)))
     with caplog.at_level(logging.WARNING):
-        one = fitted("mahalanobis", padded, labels)
+        one = fit("mahalanobis", padded, labels)
     assert "rank 4 of 5" in caplog.text
     away = np.pad(test, ((0, 0), (0, 1)), constant_values=9)
-    usual = scores(fitted("mahalanobis", train, labels), test)
+    usual = scores(fit("mahalanobis", train, labels), test)
     assert scores(one, away) == pytest.approx(usual, rel=1e-9)
 
 
@@ -252,16 +237,16 @@ def test_a_direction_of_small_variance_counts():
     rng = np.random.default_rng(0)
     train = rng.normal(size=(500, 2)) * [1000, 0.1]
     images = [[0.0, 0], [0, 5]]
-    near, far = scores(fitted("mahalanobis", train, [0] * 500), images)
+    near, far = scores(fit("mahalanobis", train, [0] * 500), images)
     assert far < near - 1000
-    dropped = scores(fitted("mahalanobis:cutoff=1e-3", train, [0] * 500), images)
+    dropped = scores(fit("mahalanobis:cutoff=1e-3", train, [0] * 500), images)
     assert dropped == pytest.approx([dropped[0]] * 2, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", [*FITTED, "feature_norm"])
 def test_an_image_does_not_depend_on_its_batch(name, sample):
     train, labels, logits, test, test_logits = sample
-    one = fitted(name, train, labels, logits)
+    one = fit(name, train, labels, logits)
     parts = [scores(one, test[k : k + 1], test_logits[k : k + 1])[0] for k in range(20)]
     assert parts == pytest.approx(scores(one, test, test_logits), rel=1e-12)
 
@@ -269,14 +254,14 @@ def test_an_image_does_not_depend_on_its_batch(name, sample):
 @pytest.mark.parametrize("name", [*LABELLED, "mahalanobis_pp", "max_cosine"])
 def test_a_class_without_images_changes_nothing(name, sample):
     train, labels, _, test, _ = sample
-    usual = scores(fitted(name, train, labels, np.zeros((120, 3))), test)
-    more = scores(fitted(name, train, labels, np.zeros((120, 5))), test)
+    usual = scores(fit(name, train, labels, np.zeros((120, 3))), test)
+    more = scores(fit(name, train, labels, np.zeros((120, 5))), test)
     assert (more == usual).all()
 
 
 @pytest.mark.parametrize("name", ["ctm", "she"])
 def test_a_predicted_class_without_images_has_the_mean_of_all(name):
-    one = fitted(name, *B, np.eye(3)[B[1]])
+    one = fit(name, *B, np.eye(3)[B[1]])
     found = scores(one, [[3.0, 1]], [[0.0, 0, 1]])
     expected = {"ctm": 4 / np.sqrt(20), "she": 4}[name]
     assert found == pytest.approx([expected])
@@ -284,7 +269,7 @@ def test_a_predicted_class_without_images_has_the_mean_of_all(name):
 
 def test_she_forgets_images_that_are_classified_wrongly():
     logits = np.eye(3)[[0, 1, 1, 1]]
-    one = fitted("she", *B, logits)
+    one = fit("she", *B, logits)
     assert scores(one, [[1.0, 0]], [[1.0, 0, 0]]).tolist() == [1]
 
 
@@ -301,19 +286,19 @@ def test_she_forgets_images_that_are_classified_wrongly():
 )
 def test_undefined_cases_are_refused(spec, features, labels, reason):
     with pytest.raises(ValueError, match=reason):
-        fitted(spec, features, labels)
+        fit(spec, features, labels)
 
 
 def test_she_without_a_correct_image_is_refused():
     with pytest.raises(ValueError, match="no training image correctly"):
-        fitted("she", *B, np.eye(3)[[1, 1, 0, 0]])
+        fit("she", *B, np.eye(3)[[1, 1, 0, 0]])
 
 
 def test_gmm_refuses_more_memory_than_there_should_be(monkeypatch, sample):
     monkeypatch.setattr(_class_covariances, "LIMIT", 100)
     with pytest.raises(ValueError, match=r"3 classes and 4 features take 0\.0 GiB"):
-        fitted("gmm", *sample[:2])
-    fitted("gmm:covariance=tied", *sample[:2])
+        fit("gmm", *sample[:2])
+    fit("gmm:covariance=tied", *sample[:2])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from made_outputs import batch_of, fitted, scores_of
 
 from oodbench import Detector, InputError, Known, Need, Outputs
 from oodbench.scoring.batch import Batch
@@ -14,33 +14,17 @@ from oodbench.scoring.spec import open_detector
 from oodbench.scoring.statistics import feature_mean
 
 
-def batch_of(features, weight, bias=None):
-    head = nn.Linear(len(weight[0]), len(weight)).eval()
-    head.weight.data = torch.tensor(weight, dtype=torch.float32)
-    head.bias.data = torch.tensor(bias or [0.0] * len(weight), dtype=torch.float32)
-    features = torch.as_tensor(features, dtype=torch.float32)
-    logits = head(features).detach()
-    return Batch(
-        torch.zeros(len(features), 0),
-        logits,
-        log_px=logits.logsumexp(1),
-        features=features,
-        head=head.requires_grad_(False),
-    )
-
-
 def shaped(spec, features, known=None, weight=((1.0, 0, 0, 0), (0, 1.0, 0, 0))):
     """Returns the shaped outputs of features, after a fit on others."""
-    detector = open_detector(spec).detector
-    if detector.fitted_on:
-        detector.fit(Known(batch_of(known, weight), detector))
-    return detector.shape(Outputs(batch_of(features, weight), detector))
+    detector = fitted(spec, None if known is None else batch_of(known, weight=weight))
+    return detector.shape(Outputs(batch_of(features, weight=weight), detector))
 
 
 def random_batch(rng=None):
     rng = rng or np.random.default_rng(0)
     weight = rng.normal(size=(3, 20)).tolist()
-    return batch_of(rng.exponential(size=(40, 20)), weight, [0.5, -1.0, 2.0])
+    features, labels = rng.exponential(size=(40, 20)), np.arange(40) % 3
+    return batch_of(features, None, labels, weight=weight, bias=[0.5, -1.0, 2.0])
 
 
 D = [[1.0, 2, 3, 4]]
@@ -60,7 +44,7 @@ def test_features_by_hand(spec, expected):
 
 
 def test_lts_scales_the_finished_logits():
-    one = batch_of(D, [[1.0, 0, 0, 0], [0, 1, 0, 0]], [1.0, 1.0])
+    one = batch_of(D, weight=[[1.0, 0, 0, 0], [0, 1, 0, 0]], bias=[1.0, 1.0])
     detector = open_detector("lts:percentile=50").detector
     found = detector.shape(Outputs(one, detector)).logits[0]
     assert found.tolist() == pytest.approx([2 * 2.040816, 3 * 2.040816], rel=1e-6)
@@ -113,6 +97,34 @@ def test_dice_keeps_weights_above_the_percentile():
     assert found.logits[0].tolist() == [0, 7]
 
 
+@pytest.mark.parametrize(("weights", "features"), [(90, 90), (10, 10), (50, 0)])
+def test_line_against_numpy(weights, features):
+    known, images = random_batch(), random_batch(np.random.default_rng(1))
+    images = batch_of(images.features, weight=known.head.weight, bias=[0.5, -1, 2])
+    weight, bias = (each.double().numpy() for each in known.head.parameters())
+    train, z = (each.features.double().numpy() for each in (known, images))
+    means = [train[known.labels.numpy() == k].mean(0) for k in range(3)]
+    gains = weight * np.array(means)
+    expected = []
+    for row, logits in zip(z, z @ weight.T + bias, strict=True):
+        of_top = gains[logits.argmax()]
+        products = np.abs(of_top) * weight
+        kept = weight * (products > np.percentile(products, weights))
+        stays = (of_top > np.percentile(of_top, features)) | (features == 0)
+        expected.append(
+            np.logaddexp.reduce(kept @ (np.minimum(row, 1.2) * stays) + bias)
+        )
+    spec = f"line:weight_percentile={weights}:feature_percentile={features}:clip=1.2"
+    found = scores_of(fitted(spec, known), images)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_line_of_a_class_without_images_takes_the_mean_of_all():
+    one = random_batch()
+    few = batch_of(one.features[:20], None, [0, 1] * 10, weight=one.head.weight)
+    assert np.isfinite(scores_of(fitted("line", few), one)).all()
+
+
 def test_bats_clips_at_mean_and_deviation():
     known = [[0.0, 0, 0, 0], [2, 2, 2, 2]]  # mean 1, deviation 1
     found = shaped("bats:width=2", [[-5.0, 0, 3, 9]], known)
@@ -128,6 +140,7 @@ def test_bats_clips_at_mean_and_deviation():
         "bats:width=1e9",
         "vra:low=0:high=1",
         "dice:percentile=0",
+        "line:weight_percentile=0:feature_percentile=0:clip=inf",
     ],
 )
 def test_settings_that_change_nothing_give_the_energy(spec):
@@ -144,7 +157,7 @@ def test_settings_that_change_nothing_give_the_energy(spec):
 def test_nothing_is_written_into_features_or_head():
     one = random_batch()
     before = one.features.clone(), one.head.weight.clone()
-    for spec in ("ash", "scale", "lts", "react", "vra", "ras", "bats", "dice"):
+    for spec in ("ash", "scale", "lts", "react", "vra", "ras", "bats", "dice", "line"):
         detector = open_detector(spec).detector
         if detector.fitted_on:
             detector.fit(Known(one, detector))
@@ -171,6 +184,9 @@ def test_an_image_without_positive_features_has_a_finite_score(spec):
         "vra:variant=lift",
         "bats:width=-1",
         "dice:percentile=nan",
+        "line:weight_percentile=101",
+        "line:feature_percentile=-1",
+        "line:clip=0",
     ],
 )
 def test_impossible_parameters_are_refused(spec):
@@ -190,7 +206,7 @@ def test_a_shaping_before_the_energy_is_the_shaping_alone():
 
 
 def test_shapings_work_from_left_to_right():
-    one = batch_of(D, [[1.0, 1, 1, 1], [0, 0, 0, 0]])
+    one = batch_of(D, weight=[[1.0, 1, 1, 1], [0, 0, 0, 0]])
     found = {}
     for spec in ("react:percentile=50+ash:variant=P:percentile=50", "ash+react"):
         spec = spec.replace(

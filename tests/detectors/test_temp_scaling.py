@@ -2,24 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
+from made_outputs import batch_of, fitted, scores_of
 
-from oodbench import Known, Outputs
 from oodbench.metrics.temperature import fit_temperature
-from oodbench.scoring.batch import Batch
-from oodbench.scoring.spec import open_detector
-
-
-def batch(logits, labels=None):
-    logits = torch.as_tensor(logits, dtype=torch.float32)
-    labels = None if labels is None else torch.as_tensor(labels)
-    return Batch(torch.zeros(len(logits), 0), logits, labels=labels)
 
 
 def scores(logits, fitted_logits, labels):
-    detector = open_detector("temp_scaling").detector
-    detector.fit(Known(batch(fitted_logits, labels), detector))
-    return detector.score(Outputs(batch(logits), detector)).numpy()
+    detector = fitted("temp_scaling", batch_of(None, fitted_logits, labels))
+    return scores_of(detector, batch_of(None, logits))
 
 
 def test_a_temperature_by_hand():

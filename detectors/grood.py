@@ -1,0 +1,70 @@
+"""Distance in the gradients of a prototype of unknown images."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from oodbench import Detector, Known, Need, Outputs
+from oodbench.detectors._checks import check_at_least
+from oodbench.detectors._uniform_noise import OnNoise
+from oodbench.scoring.nearest import nearest
+from oodbench.scoring.statistics import correct_means
+
+
+@dataclass
+class GROOD(Detector):
+    """−‖g − nearest g of the training images‖², g the gradient of a prototype o.
+
+    The prototypes of the classes are the mean features of the training images that are
+    classified correctly; o is the mean feature of images of uniform noise. With the
+    probabilities π = softmax of minus the distances of z to all of them, the gradient
+    of the cross-entropy by o is g = π_o (z − o) / ‖z − o‖₂, and 0 at o. The nearest is
+    that of an image classified correctly. A class without any has no prototype.
+
+    The authors' code also has prototypes of mixed images and of OOD validation images,
+    and it blurs the noise and keeps the images of least energy.
+
+    ElAraby, Sahoo, Pequignot, Novello and Paull, GROOD: GRadient-aware
+    Out-Of-Distribution detection, TMLR 2025, arXiv 2312.14427.
+    """
+
+    needs = Need.FEATURES | Need.LABELS | Need.NETWORK | Need.INPUTS
+    fitted_on = "train"
+
+    images: int = 1000
+    """The number of images of noise, at most that of the training images."""
+    seed: int = 0
+    """Of the noise."""
+    _prototypes: Tensor = field(init=False, repr=False)
+    _bank: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_at_least(self, images=1, seed=0)
+        self._noise = OnNoise(self.seed, self.images)
+        self.summaries = (self._noise,)
+
+    def fit(self, known: Known) -> None:
+        """Keeps the prototypes and the gradients of correctly classified images."""
+        right = known.logits.argmax(1) == known.labels
+        if not right.any():
+            raise ValueError("the network classifies no training image correctly")
+        found = known.shared(correct_means)
+        is_noise = known.numbers < self.images
+        noise = known.summary(self._noise)[is_noise].double().mean(0)
+        self._prototypes = torch.cat([found.means[found.counts > 0], noise[None]])
+        self._bank = self._gradients(known.features[right])
+
+    def score(self, batch: Outputs) -> Tensor:
+        """Returns minus the squared distance, `[N]`, ≤ 0."""
+        gradients = self._gradients(batch.features)
+        self._bank = self._bank.to(gradients.device)
+        return -nearest(gradients, self._bank).distances.square()
+
+    def _gradients(self, features: Tensor) -> Tensor:
+        prototypes = self._prototypes.to(features.device)
+        away = features.double() - prototypes[-1]
+        exact = "donot_use_mm_for_euclid_dist"
+        distances = torch.cdist(features.double(), prototypes, compute_mode=exact)
+        unknown = (-distances).softmax(1)[:, -1:]
+        return unknown * away / away.norm(dim=1, keepdim=True).clamp(min=1e-12)
