@@ -20,6 +20,7 @@ from oodbench.scoring.batch import (
     Need,
     Objective,
     Passes,
+    Rerun,
     Summary,
 )
 from oodbench.scoring.rows import own_copy
@@ -195,6 +196,7 @@ class Outputs:
             LookupError: There is no network, as in `fit`.
             ValueError: The pixels have another shape than `inputs`.
         """
+        self._network()
         if pixels.shape != self._batch.inputs.shape:
             raise ValueError(
                 f"{self._who} runs the network on {list(pixels.shape)}, not on "
@@ -219,12 +221,15 @@ class Outputs:
         objectives: Sequence[Objective],
         given: Mapping[str, Tensor],
     ) -> Outputs:
+        batch = self._network()(pixels, objectives, given)
+        self.passes.add(Passes(1, len(objectives)))
+        return Outputs(batch, self._detector, self.passes)
+
+    def _network(self) -> Rerun:
         rerun = self._network_output(self._declared(Need.NETWORK).rerun)
         if rerun is None:
             raise LookupError(f"there is no network here for {self._who}")
-        self.passes.add(Passes(1, len(objectives)))
-        batch = rerun(pixels, objectives, given)
-        return Outputs(batch, self._detector, self.passes)
+        return rerun
 
     def after(self, change: Change) -> Outputs:
         """Returns the network's outputs for these images after a change.

@@ -271,7 +271,7 @@ class Fitting(Detector):
 
     def fit(self, known):
         self.numbers = known.numbers.tolist()
-        known.run(known.inputs)
+        known.run(torch.zeros(len(known), 1, 4, 4))
 
     def score(self, batch):
         return batch.log_px
