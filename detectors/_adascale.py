@@ -86,8 +86,8 @@ class AdaScale(Shaping):
     def percentiles(self, batch: Outputs) -> Tensor:
         """Returns the percentile of each image, `[N, 1]`, from `low` to `high`."""
         shifts = batch.summary(self._shift)
-        known = self._shifts.to(shifts.device)
-        rank = torch.searchsorted(known, shifts, right=True).double() / len(known)
+        places = torch.searchsorted(self._shifts, shifts, right=True)
+        rank = places.double() / len(self._shifts)
         return (self.low + (1 - rank) * (self.high - self.low))[:, None]
 
 

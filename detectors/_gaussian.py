@@ -27,11 +27,10 @@ class Gaussians(NamedTuple):
 
     def squared(self, features: Tensor) -> Tensor:
         """Returns squared Mahalanobis distances of `[N, D]` features, `[N, C]`."""
-        root, centre, means = (part.to(features.device) for part in self)
-        white = (features.double() - centre) @ root.T
+        white = (features.double() - self.centre) @ self.root.T
         # By differences: the matrix product would lose digits near the means.
         mode = "donot_use_mm_for_euclid_dist"
-        return torch.cdist(white, means, compute_mode=mode).square()
+        return torch.cdist(white, self.means, compute_mode=mode).square()
 
 
 def gaussians(means: Tensor, covariance: Tensor, cutoff: float = 0.0) -> Gaussians:

@@ -30,7 +30,7 @@ class Histograms(NamedTuple):
         before, after = (window - 1) // 2, window // 2
         padded = pad(shares[:, None], (before, after), mode="replicate")
         q = avg_pool1d(padded, window, stride=1)[:, 0] + floor
-        p = self.mean.to(values.device) + floor
+        p = self.mean + floor
         p, q = p / p.sum(), q / q.sum(1, keepdim=True)
         return ((p - q) * (p.log() - q.log())).sum(1)
 

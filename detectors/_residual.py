@@ -24,8 +24,8 @@ class Space(NamedTuple):
 
     def residuals(self, features: Tensor) -> Tensor:
         """Returns the length of each feature's part in this space, `[N]`, float64."""
-        away = features.double() - self.origin.to(features.device)
-        return (away @ self.basis.to(features.device)).norm(dim=1)
+        away = features.double() - self.origin
+        return (away @ self.basis).norm(dim=1)
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,7 @@ class ActSub(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the score, `[N]`."""
         features = batch.features.double()
-        self._bank = self._bank.to(features.device)
-        first = self._basis[: self._split].to(features.device)
+        first = self._basis[: self._split]
         decisive = features @ first.T @ first
         scaled = decisive * ratio(decisive, self.percentile).exp()
         ones = features.new_ones(len(self._bank))
@@ -77,4 +76,4 @@ class ActSub(Detector):
 
     def _rest(self, features: Tensor) -> Tensor:
         """Returns the direction of the insignificant part, `[N, D − split]`."""
-        return unit(features @ self._basis[self._split :].T.to(features.device))
+        return unit(features @ self._basis[self._split :].T)

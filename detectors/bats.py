@@ -46,5 +46,4 @@ class BATS(Shaping):
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of clipped features."""
         features = batch.features.double()
-        low, high = self._low.to(features.device), self._high.to(features.device)
-        return batch.shaped(features.clamp(low, high))
+        return batch.shaped(features.clamp(self._low, self._high))

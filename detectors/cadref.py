@@ -68,7 +68,7 @@ class CADRef(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative weighted distance, `[N]`, at most 0."""
         features, top = batch.features.double(), batch.logits.argmax(1)
-        away = features - self._means.to(features.device)[top]
+        away = features - self._means[top]
         signed = away * weights(batch.head)[top].sign()
         logit_score = _SCORES[self.logit_score](batch.logits)
         raising = signed.clamp(min=0).sum(1) / logit_score.clamp(min=1e-6 * self._usual)

@@ -33,5 +33,5 @@ class CARef(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative relative distance, `[N]`, at most 0."""
         features = batch.features.double()
-        away = features - self._means.to(features.device)[batch.logits.argmax(1)]
+        away = features - self._means[batch.logits.argmax(1)]
         return -away.abs().sum(1) / features.abs().sum(1).clamp(min=LEAST)

@@ -68,8 +68,6 @@ class CFOOD(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns −κ, `[N]`, from −1 to −0.001."""
         features = statistics.unit(batch.features).double()
-        self._bank = self._bank.to(features.device)
-        self._reach = self._reach.to(features.device)
         needed = max(1, int(self.hosts * len(self._bank)))
         needed += needed / len(self._bank) < self.hosts
         away = (_distances(self._bank, one) for one in features.split(CHUNK))

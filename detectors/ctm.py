@@ -38,7 +38,6 @@ class CTM(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the cosine, `[N]`, from −1 to 1."""
-        directions = self._directions.to(batch.features.device)
-        chosen = directions[batch.logits.argmax(1)]
+        chosen = self._directions[batch.logits.argmax(1)]
         features = statistics.unit(batch.features.double())
         return (features * chosen).sum(1).clamp(-1, 1)

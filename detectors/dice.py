@@ -43,5 +43,5 @@ class DICE(Shaping):
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of the sparse head."""
         head = copy.deepcopy(batch.head)
-        head.weight.data *= self._mask.to(head.weight.device)
+        head.weight.data *= self._mask
         return batch.shaped(head=head)

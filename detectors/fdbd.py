@@ -42,6 +42,6 @@ class FDBD(Detector):
         drops, lengths = gaps(batch)
         has_boundary = lengths > 0
         terms = torch.where(has_boundary, drops / lengths.clamp(min=1e-300), 0.0)
-        away = batch.features.double() - self._mean.to(drops.device)
+        away = batch.features.double() - self._mean
         mean = terms.sum(1) / has_boundary.sum(1).clamp(min=1)
         return mean / away.norm(dim=1).clamp(min=LEAST)

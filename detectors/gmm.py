@@ -65,7 +65,7 @@ class GMM(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the log density, `[N]`."""
         squares = torch.cat([part.squared(batch.features) for part in self._parts], 1)
-        return (self._constants.to(squares.device) - squares / 2).logsumexp(1)
+        return (self._constants - squares / 2).logsumexp(1)
 
     def _class(self, known: Known, number: int, mean: Tensor) -> Gaussians:
         features = known.features[statistics.class_numbers(known) == number]

@@ -58,13 +58,11 @@ class GROOD(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns minus the squared distance, `[N]`, ≤ 0."""
         gradients = self._gradients(batch.features)
-        self._bank = self._bank.to(gradients.device)
         return -nearest(gradients, self._bank).distances.square()
 
     def _gradients(self, features: Tensor) -> Tensor:
-        prototypes = self._prototypes.to(features.device)
-        away = features.double() - prototypes[-1]
+        away = features.double() - self._prototypes[-1]
         exact = "donot_use_mm_for_euclid_dist"
-        distances = torch.cdist(features.double(), prototypes, compute_mode=exact)
+        distances = torch.cdist(features.double(), self._prototypes, compute_mode=exact)
         unknown = (-distances).softmax(1)[:, -1:]
         return unknown * away / away.norm(dim=1, keepdim=True).clamp(min=1e-12)

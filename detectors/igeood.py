@@ -53,7 +53,7 @@ class Igeood(Detector):
         roots = self._root(batch.logits)
         apart = torch.cdist(
             roots,
-            self._roots.to(roots.device),
+            self._roots,
             compute_mode="donot_use_mm_for_euclid_dist",
         )
         # The same as the arccos, and exact near 0.

@@ -44,11 +44,10 @@ class KLMatching(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative divergence in nats, `[N]`, at most 0."""
         p = batch.logits.double().softmax(1)
-        templates = self._templates.to(p.device)
-        crossed = -p @ templates.log().clamp(min=_LOWEST).T
+        crossed = -p @ self._templates.log().clamp(min=_LOWEST).T
         divergences = crossed - torch.special.entr(p).sum(1, keepdim=True)
         # A template without a class that the image may have is infinitely far; where
         # all are, which takes underflow, its share counts as the smallest number.
-        is_far = (p > 0).double() @ (templates == 0).double().T > 0
+        is_far = (p > 0).double() @ (self._templates == 0).double().T > 0
         is_far &= ~is_far.all(1, keepdim=True)
         return -divergences.masked_fill(is_far, torch.inf).amin(1).clamp(min=0)

@@ -56,7 +56,6 @@ class KNN(Detector):
         features = batch.features
         if self.normalize:
             features = statistics.unit(features)
-        self._bank = self._bank.to(features.device)
         return -nearest(features, self._bank, self._k).distances
 
 

@@ -68,12 +68,12 @@ class KPCA(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative reconstruction error, `[N]`, at most 0."""
-        phi, to = self._map(batch.features.double()), batch.features.device
-        return -((phi - self._mean.to(to)) @ self._rest.to(to)).norm(dim=1)
+        phi = self._map(batch.features.double())
+        return -((phi - self._mean) @ self._rest).norm(dim=1)
 
     def _map(self, features: Tensor) -> Tensor:
-        units, to = unit(features), features.device
+        units = unit(features)
         if not self.gamma:
             return units
-        phases = (units @ self._turns.to(to) + self._shifts.to(to)).cos()
+        phases = (units @ self._turns + self._shifts).cos()
         return math.sqrt(2 / self.components_random) * phases

@@ -63,11 +63,11 @@ class LINe(Shaping):
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of what stays."""
         top, weight = batch.logits.argmax(1), weights(batch.head)
-        stays = self._stays.to(weight.device)[top]
+        stays = self._stays[top]
         features = batch.features.double().clamp(max=self.clip) * stays
         logits = torch.zeros_like(batch.logits, dtype=torch.float64)
         for c in top.unique().tolist():
-            gains = self._contributions[c].abs().to(weight.device) * weight
+            gains = self._contributions[c].abs() * weight
             kept = weight * (gains > self._limits[c].item())
             logits[top == c] = features[top == c] @ kept.T
         if batch.head.bias is not None:

@@ -39,6 +39,5 @@ class MaxCosine(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the largest cosine, `[N]`, from −1 to 1."""
-        directions = self._directions.to(batch.features.device)
-        cosines = statistics.unit(batch.features.double()) @ directions.T
+        cosines = statistics.unit(batch.features.double()) @ self._directions.T
         return torch.clamp(cosines.amax(1), -1, 1)

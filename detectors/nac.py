@@ -66,7 +66,7 @@ class NAC(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the mean coverage, `[N]`, in [0, 1]."""
         places = self._places(batch.features, batch.logits, batch.head)
-        return self._coverage.to(places.device)[places].mean(1)
+        return self._coverage[places].mean(1)
 
     def _places(self, features: Tensor, logits: Tensor, head: nn.Linear) -> Tensor:
         """Returns the place of each state's bin among those of all features."""

@@ -43,7 +43,7 @@ class NCI(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the closeness plus α times the size, `[N]`."""
         features = batch.features.double()
-        away = features - self._mean.to(features.device)
+        away = features - self._mean
         nearest = weights(batch.head)[batch.logits.argmax(1)]
         closeness = (nearest * away).sum(1) / away.norm(dim=1).clamp(min=LEAST)
         return closeness + self.alpha * features.abs().sum(1)

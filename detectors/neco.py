@@ -64,11 +64,7 @@ class NECO(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the share of z̃ in the principal space times the logit, `[N]`."""
         features = batch.features.double()
-        mean, std, kept, basis = (
-            one.to(features.device)
-            for one in (self._mean, self._std, self._kept, self._basis)
-        )
-        scaled = (features[:, kept] - mean) / std
+        scaled = (features[:, self._kept] - self._mean) / self._std
         length = scaled.norm(dim=1).clamp(min=1e-12)
-        share = (scaled @ basis).norm(dim=1) / length
+        share = (scaled @ self._basis).norm(dim=1) / length
         return share * batch.logits.double().amax(1) if self.times_max_logit else share

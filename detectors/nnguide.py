@@ -50,7 +50,5 @@ class NNGuide(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the product, `[N]`."""
         features = statistics.unit(batch.features)
-        self._bank = self._bank.to(features.device)
-        self._energies = self._energies.to(features.device)
         guidance = mean_of_largest(features, self._bank, self.k, self._energies)
         return batch.logits.double().logsumexp(1) * guidance

@@ -59,9 +59,9 @@ class OpenMax(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the log odds of a known class, `[N]`."""
         logits = batch.logits.double()
-        start, shape, place = self._laws.to(logits.device)
+        start, shape, place = self._laws
         exact = "donot_use_mm_for_euclid_dist"
-        away = torch.cdist(logits, self._means.to(logits.device), compute_mode=exact)
+        away = torch.cdist(logits, self._means, compute_mode=exact)
         x = ((away - start) / SHIFT).clamp(min=-1).log1p()
         w = -(-(shape * (x - place)).exp()).expm1()
         largest = logits.sort(dim=1, descending=True, stable=True).indices

@@ -63,8 +63,7 @@ class OptFS(Shaping):
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of weighted features."""
         features = batch.features.double()
-        factors = self._factors.to(features.device)
-        return batch.shaped(features * factors[self._bins(features)])
+        return batch.shaped(features * self._factors[self._bins(features)])
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the logit of the predicted class, or the energy, `[N]`."""

@@ -41,7 +41,7 @@ class ORA(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns the largest angle in units of π, `[N]`, 0 … 1."""
         drops, lengths = gaps(batch)
-        away = batch.features.double() - self._mean.to(drops.device)
+        away = batch.features.double() - self._mean
         length = away.norm(dim=1, keepdim=True)
         inner = (away / length.clamp(min=LEAST)) @ weights(batch.head).T
         # The step to the boundary has this part along z − μ, the rest across it.

@@ -40,5 +40,4 @@ class PixelKNN(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns −‖x − its k-th nearest training image‖₂, `[N]`, at most 0."""
         images = batch.inputs.flatten(1)
-        self._bank = self._bank.to(images.device)
         return -nearest(images, self._bank, self.k).distances

@@ -50,6 +50,5 @@ class PixelStats(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative squared distance, `[N]`, at most 0."""
-        values = batch.summary(statistics).cpu() - self._mean
-        distance = torch.einsum("ni,ij,nj->n", values, self._precision, values)
-        return -distance.to(batch.inputs.device)
+        values = batch.summary(statistics) - self._mean
+        return -torch.einsum("ni,ij,nj->n", values, self._precision, values)

@@ -49,7 +49,7 @@ class PNML(Detector):
         units, head = unit(batch.features.double()), batch.head
         bias = None if head.bias is None else head.bias.detach().double()
         ln_p = log_p(linear(units, weights(head), bias))
-        far = (units @ self._root.to(units.device).T).square().sum(1, keepdim=True)
+        far = (units @ self._root.T).square().sum(1, keepdim=True)
         missing = -ln_p.expm1()  # 1 − p
         q = (ln_p / (1 + far) - missing.log()).sigmoid()
         # Σ q − 1 as the sum of q − p, none of which is negative.

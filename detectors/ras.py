@@ -36,5 +36,5 @@ class RAS(Shaping):
         """Returns the outputs of replaced features."""
         features = batch.features.double()
         order = features.sort(dim=1, descending=True, stable=True).indices
-        means = self._means.to(features.device).expand_as(features)
+        means = self._means.expand_as(features)
         return batch.shaped(torch.empty_like(features).scatter(1, order, means))

@@ -53,8 +53,6 @@ class Relation(Detector):
         """Returns the sum, `[N]`, at least 0."""
         features = statistics.unit(batch.features).double()
         probabilities = batch.logits.double().softmax(1)
-        self._bank = self._bank.to(features.device)
-        self._logits = self._logits.to(features.device)
         found = features.new_zeros(len(features))
         for start, block in statistics.in_blocks(self._bank):
             logits = self._logits[start : start + len(block)].double()

@@ -38,5 +38,5 @@ class SHE(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns z · S_ĉ, `[N]`."""
-        patterns = self._patterns.to(batch.features.device)
-        return (batch.features.double() * patterns[batch.logits.argmax(1)]).sum(1)
+        patterns = self._patterns[batch.logits.argmax(1)]
+        return (batch.features.double() * patterns).sum(1)

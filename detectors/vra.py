@@ -49,7 +49,7 @@ class VRA(Shaping):
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of rectified features."""
         features = batch.features.double()
-        low, high = self._low.to(features.device), self._high.to(features.device)
+        low, high = self._low, self._high
         small = low if self.variant == "clamp" else torch.zeros_like(low)
         raised = torch.where(features < low, small, features)
         return batch.shaped(torch.where(features > high, high, raised))

@@ -63,7 +63,6 @@ class WeiPer(Detector):
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the score, `[N]`."""
-        self._weight = self._weight.to(batch.features.device)
         found = []
         for z, f in self._parts(batch):
             of_features = self._features.divergence(z, *OF_FEATURES)

@@ -17,6 +17,8 @@ class Detector(ABC):
 
     A detector is a dataclass; its fields are its parameters. An instance serves one
     network. If `fitted_on` names a split, `fit` is called once, before any `score`.
+    What it learns it keeps in fields with `init=False`, as tensors, numbers, and tuples
+    of them: then they are stored, and moved to the device of the inputs.
     """
 
     needs: Need = Need.NOTHING

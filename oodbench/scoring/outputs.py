@@ -79,7 +79,9 @@ class Outputs:
         if head is None:
             raise LookupError("the network has no linear head")
         if self._copied_head is None:
-            self._copied_head = copy.deepcopy(head).to(self._batch.inputs.device)
+            self._copied_head = copy.deepcopy(head)
+            if head.weight.device != self._batch.inputs.device:
+                self._copied_head.to(self._batch.inputs.device)
         return self._copied_head
 
     @property
