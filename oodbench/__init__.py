@@ -7,6 +7,7 @@
     oodbench.rows("results/runs")     # the same of all stored runs
 
 Run:        fetch, run, rows, costs, table, compare, plot, report, verify
+Exchange:   import_scores
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from oodbench.output.tables import table as table
     from oodbench.protocols.verify import verify as verify
     from oodbench.results.costs import costs as costs
+    from oodbench.results.exchange.imports import import_scores as import_scores
     from oodbench.results.frame import rows as rows
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
@@ -73,6 +75,7 @@ _HOMES = {
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
     "fetch": "oodbench.data.sources.fetch",
+    "import_scores": "oodbench.results.exchange.imports",
     "load_network": "oodbench.networks.load",
     "plot": "oodbench.output.plots.draw",
     "report": "oodbench.output.report.page",

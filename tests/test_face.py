@@ -13,7 +13,8 @@ import pytest
 import oodbench
 
 FUNCTIONS = {
-    "attack", "calibrate", "compare", "costs", "plot", "report", "rows", "run",
+    "attack", "calibrate", "compare", "costs", "import_scores", "plot", "report",
+    "rows", "run",
     "sample", "score", "table", "threshold", "train",
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oodbench.base.files import Record
 from oodbench.results.pair import DistrustedError
-from oodbench.results.schema import CELL, SET, fits, is_text
+from oodbench.results.schema import CELL, IMPORTED, SET, fits, is_text
 from oodbench.results.store import Cell, CellFile, SetFile
 
 
@@ -39,6 +39,11 @@ class Group:
     outside: list[StoredSet]
     notes: list[str] = field(default_factory=list)
     """What makes numbers doubtful, and what is left out, each with the reason."""
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether another program computed the scores."""
+        return fits(self.inside.record, IMPORTED)
 
 
 def find(
@@ -73,7 +78,17 @@ def find(
         remarks = group.inside.record["model"].get("remarks", [])
         group.notes += [f"Warning: {each}" for each in remarks if is_text(each)]
         _read_cells(group, methods)
+        group.notes += _imports(group)
     return sorted(groups, key=_order), notes
+
+
+def _imports(group: Group) -> list[str]:
+    """Returns a note where another program computed the scores."""
+    cells = group.inside.cells.values()
+    records = [cell.record for cell in cells if fits(cell.record, IMPORTED)]
+    files = sorted({record["imported"]["file"] for record in records})
+    what = f"scores of {group.model} are imported from {', '.join(files)}"
+    return [f"{what}; which images they are of is not checked"] if files else []
 
 
 def _order(group: Group) -> tuple[str, str, str]:
