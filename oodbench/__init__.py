@@ -7,7 +7,7 @@
     oodbench.rows("results/runs")     # the same of all stored runs
 
 Run:        fetch, run, rows, costs, table, compare, plot, report, verify
-Exchange:   import_scores
+Exchange:   import_scores, export, samples
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from oodbench.networks.result import Joint as Joint
     from oodbench.networks.result import Result as Result
     from oodbench.output.comparison import compare as compare
+    from oodbench.output.export import export as export
     from oodbench.output.plots.draw import plot as plot
     from oodbench.output.report.page import report as report
+    from oodbench.output.samples import samples as samples
     from oodbench.output.tables import table as table
     from oodbench.protocols.verify import verify as verify
     from oodbench.results.costs import costs as costs
@@ -74,6 +76,7 @@ _HOMES = {
     "calibrate": "oodbench.runs.calibrate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
+    "export": "oodbench.output.export",
     "fetch": "oodbench.data.sources.fetch",
     "import_scores": "oodbench.results.exchange.imports",
     "load_network": "oodbench.networks.load",
@@ -81,6 +84,7 @@ _HOMES = {
     "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",
     "run": "oodbench.runs.run",
+    "samples": "oodbench.output.samples",
     "sample": "oodbench.jem.samples.run",
     "score": "oodbench.runs.accept",
     "table": "oodbench.output.tables",

@@ -63,9 +63,7 @@ def import_scores(
     source = {"file": path.name, "sha256": digest}
     known = {one.name for given in found for one in given.outside}
     if absent := [name for name in (*near, *far) if name not in known]:
-        raise InputError(
-            f"{path} has no set {absent[0]}; it has {', '.join(sorted(known))}."
-        )
+        raise InputError(f"{path} has no set {absent[0]}; it has {', '.join(known)}.")
     imported = Imported(0, [])
     for given in found:
         label = detector or given.detector

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 33
 """Bytes that the arrays of a file may unpack to."""
-COLUMNS = ("model", "seed", "detector", "set", "role", "score", "label", "prediction")
+NAMES = ("model", "seed", "detector")
+COLUMNS = (*NAMES, "in", "set", "role", "score", "label", "prediction")
 """What a CSV file may hold; other columns are ignored."""
 ARRAYS = {"scores": "score", "labels": "label", "predictions": "prediction"}
 """Arrays of a set, and the columns of a CSV file that hold them."""
@@ -99,7 +100,7 @@ def read(
 def _of_npz(path: Path, inside: str, roles: Mapping[str, str]) -> Iterator[Given]:
     """Yields what an .npz file holds."""
     arrays = _load(path)
-    named = {key: str(arrays.pop(key)) for key in COLUMNS[:3] if key in arrays}
+    named = {key: str(arrays.pop(key)) for key in NAMES if key in arrays}
     sets: dict[tuple[str, str], dict[str, NDArray[Any]]] = {}
     for key, values in arrays.items():
         place, _, what = key.rpartition(".")
@@ -137,10 +138,10 @@ def _of_csv(path: Path, inside: str, roles: Mapping[str, str]) -> Iterator[Given
             f"there is no column {missing[0]}; the columns are {', '.join(COLUMNS)}, "
             "of which set, role and score are needed."
         )
-    own = [name for name in COLUMNS[:3] if name in table]
-    keys = dict.fromkeys(table[own].itertuples(index=False, name=None))
-    for key in keys:
-        part = table[(table[own] == list(key)).all(axis=1)]
+    own = [name for name in NAMES if name in table]
+    apart = own + ["in"] * ("in" in table)
+    for key in dict.fromkeys(table[apart].itertuples(index=False, name=None)):
+        part = table[(table[apart] == list(key)).all(axis=1)]
         sets = []
         for place, rows in part.groupby(["set", "role"], sort=False):
             name, role = map(str, place)
@@ -151,7 +152,7 @@ def _of_csv(path: Path, inside: str, roles: Mapping[str, str]) -> Iterator[Given
             }
             name = inside or name if role == "in" else name
             sets.append(_set(name, role, found, roles))
-        yield _given(sets, **dict(zip(own, key, strict=True)))
+        yield _given(sets, **dict(zip(own, key, strict=False)))
 
 
 def _numbers(texts: pd.Series[str], column: str) -> NDArray[np.float64]:

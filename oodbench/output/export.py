@@ -1,0 +1,63 @@
+"""Writes results for other programs: one archive, or one row per image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oodbench.base.defaults import RESULTS
+from oodbench.base.errors import InputError
+from oodbench.base.files import writing
+from oodbench.output.formats.csv import escape
+from oodbench.output.samples import NAMES, samples
+from oodbench.output.tables import table
+from oodbench.results.exchange import archive
+from oodbench.results.opened import Source, folder_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def export(results: Source = RESULTS, *, to: str | Path) -> Path:
+    """Writes results to one file; its suffix decides what the file holds.
+
+    Args:
+        results: The folder, its archive, or what `run` returned.
+        to: `.zip` for all stored scores, which `table`, `report` and `compare` read;
+            `.csv` or `.parquet` for the rows of `samples`.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: Another suffix, no finished results, or the file cannot be written.
+    """
+    place = Path(to)
+    if place.suffix == ".zip":
+        with archive.unpacked(folder_of(results)) as folder:
+            archive.pack(folder, place, table(folder, format="csv"))
+    elif place.suffix == ".csv":
+        _write_csv(samples(results), place)
+    elif place.suffix == ".parquet":
+        _write_parquet(samples(results), place)
+    else:
+        raise InputError(f"{place} must end in .zip, .csv or .parquet.")
+    return place
+
+
+def _write_csv(found: pd.DataFrame, place: Path) -> None:
+    # A spreadsheet would run a name that begins like a formula.
+    safe = {name: found[name].cat.rename_categories(escape) for name in NAMES}
+    with writing(place) as file:
+        found.assign(**safe).to_csv(file, index=False)
+
+
+def _write_parquet(found: pd.DataFrame, place: Path) -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "Parquet needs pyarrow: pip install 'oodbench[parquet]'."
+        ) from None
+    with writing(place) as file:
+        found.to_parquet(file, index=False)
