@@ -7,7 +7,7 @@
     oodbench.rows("results/runs")     # the same of all stored runs
 
 Run:        fetch, run, rows, costs, table, compare, plot, report, verify
-Exchange:   import_scores, export, samples
+Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from oodbench.networks.network import Network as Network
     from oodbench.networks.result import Joint as Joint
     from oodbench.networks.result import Result as Result
+    from oodbench.output.board import board as board
     from oodbench.output.comparison import compare as compare
     from oodbench.output.export import export as export
     from oodbench.output.plots.draw import plot as plot
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from oodbench.protocols.verify import verify as verify
     from oodbench.results.costs import costs as costs
     from oodbench.results.exchange.imports import import_scores as import_scores
+    from oodbench.results.exchange.validate import check_results as check_results
     from oodbench.results.frame import rows as rows
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
@@ -73,7 +75,9 @@ _HOMES = {
     "Split": "oodbench.data.dataset",
     "SplitName": "oodbench.data.dataset",
     "attack": "oodbench.attacks.attack",
+    "board": "oodbench.output.board",
     "calibrate": "oodbench.runs.calibrate",
+    "check_results": "oodbench.results.exchange.validate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
     "export": "oodbench.output.export",

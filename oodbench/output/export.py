@@ -10,9 +10,8 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import writing
 from oodbench.output.formats.csv import escape
 from oodbench.output.samples import NAMES, samples
-from oodbench.output.tables import table
-from oodbench.results.exchange import archive
-from oodbench.results.opened import Source, folder_of
+from oodbench.results.exchange import archive, claims
+from oodbench.results.opened import Source, folder_of, open_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +34,7 @@ def export(results: Source = RESULTS, *, to: str | Path) -> Path:
     place = Path(to)
     if place.suffix == ".zip":
         with archive.unpacked(folder_of(results)) as folder:
-            archive.pack(folder, place, table(folder, format="csv"))
+            archive.pack(folder, place, claims.to_json(open_results(folder).measured))
     elif place.suffix == ".csv":
         _write_csv(samples(results), place)
     elif place.suffix == ".parquet":

@@ -59,7 +59,7 @@ def find(
     folders: dict[Path, list[StoredSet]] = {}
     notes: list[str] = []
     for file in sets:
-        if (found := _read_set(file, notes)) is not None:
+        if (found := read_set(file, notes)) is not None:
             folders.setdefault(file.path.parent, []).append(found)
     groups = []
     for folder, members in folders.items():
@@ -96,7 +96,8 @@ def _order(group: Group) -> tuple[str, str, str]:
     return group.inside.name, group.inside.record["set"]["key"], group.model
 
 
-def _read_set(file: SetFile, notes: list[str]) -> StoredSet | None:
+def read_set(file: SetFile, notes: list[str]) -> StoredSet | None:
+    """Returns a stored set; None where a note is added that says what is wrong."""
     try:
         found = file.load()
         if found is None:  # another process has removed it
@@ -121,7 +122,7 @@ def _read_cells(group: Group, methods: Collection[str] | None) -> None:
     """Reads the in-set's cells, and of the others those of the same detectors."""
     latest: dict[str, tuple[str, Cell]] = {}
     for file in group.inside.file.cells():
-        cell = _read_cell(file, group.inside, group.notes)
+        cell = read_cell(file, group.inside, group.notes)
         if cell is None:
             continue
         label, when = cell.record["detector"]["label"], cell.record["run"]["finished"]
@@ -133,7 +134,7 @@ def _read_cells(group: Group, methods: Collection[str] | None) -> None:
     for one in group.outside:
         for label, inside in group.inside.cells.items():
             file = one.file.cell(label, inside.record["detector"]["key"])
-            if (cell := _read_cell(file, one, group.notes)) is not None:
+            if (cell := read_cell(file, one, group.notes)) is not None:
                 one.cells[label] = cell
         group.notes += [
             f"Left out: {file.path} has no counterpart on the in-distribution set."
@@ -147,7 +148,8 @@ def _is_of(file: CellFile, methods: Collection[str] | None) -> bool:
     return methods is None or file.path.stem.endswith(ends)
 
 
-def _read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
+def read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
+    """Returns a stored cell; None where there is none, or a note says what is wrong."""
     try:
         cell = file.load()
         if cell is None:

@@ -86,22 +86,12 @@ def write(measured: Sequence[Measured], *, gallery: bool = True) -> Report:
         _chapter(f"s{number}", members, pictures)
         for number, members in enumerate(by_inside(measured))
     ]
-    script = _resource("report.js")
-    digest = hashlib.sha256(script.encode()).digest()
-    page = Template(_resource("report.html")).substitute(
-        hash=base64.b64encode(digest).decode(),
-        script=script,
-        style=_resource("report.css"),
-        title="oodbench report",
-        summary=escape(_summary(measured)),
-        contents="".join(map(_contents, chapters)),
-        chapters="".join(map(_body, chapters)),
-    )
+    page = filled("oodbench report", _summary(measured), chapters)
     return Report(page, pictures.left_out if pictures else {})
 
 
-class _Chapter(NamedTuple):
-    """Everything about one in-set and its models."""
+class Chapter(NamedTuple):
+    """A part of a page, such as everything about one in-set and its models."""
 
     anchor: str
     title: str
@@ -109,9 +99,24 @@ class _Chapter(NamedTuple):
     """HTML by titles."""
 
 
+def filled(title: str, summary: str, chapters: Sequence[Chapter]) -> str:
+    """Returns a page whose tables sort, and which needs nothing else."""
+    script = _resource("report.js")
+    digest = hashlib.sha256(script.encode()).digest()
+    return Template(_resource("report.html")).substitute(
+        hash=base64.b64encode(digest).decode(),
+        script=script,
+        style=_resource("report.css"),
+        title=escape(title),
+        summary=escape(summary),
+        contents="".join(map(_contents, chapters)),
+        chapters="".join(map(_body, chapters)),
+    )
+
+
 def _chapter(
     anchor: str, measured: Sequence[Measured], gallery: Gallery | None
-) -> _Chapter:
+) -> Chapter:
     sections = {"Accuracy and calibration": _accuracy(measured)}
     tables = layouts(measured, list(METRICS), intervals=True)
     for name, table in zip(METRICS.values(), tables, strict=False):  # none: all failed
@@ -124,7 +129,7 @@ def _chapter(
             sections[f"Images of {model}"] = about + gallery.write(one)
     sections["Provenance"] = provenance.write([one.group for one in measured])
     name = short_name(measured[0].group.inside.name)
-    return _Chapter(anchor, f"In-distribution: {name}", sections)
+    return Chapter(anchor, f"In-distribution: {name}", sections)
 
 
 def _accuracy(measured: Sequence[Measured]) -> str:
@@ -146,7 +151,7 @@ def _figures(measured: Measured, anchor: str) -> str:
     return "".join(written)
 
 
-def _contents(chapter: _Chapter) -> str:
+def _contents(chapter: Chapter) -> str:
     items = "".join(
         f'<li><a href="#{chapter.anchor}-{number}">{escape(title)}</a></li>\n'
         for number, title in enumerate(chapter.sections)
@@ -154,7 +159,7 @@ def _contents(chapter: _Chapter) -> str:
     return f"<p>{escape(chapter.title)}</p>\n<ul>\n{items}</ul>\n"
 
 
-def _body(chapter: _Chapter) -> str:
+def _body(chapter: Chapter) -> str:
     sections = "".join(
         f'<section id="{chapter.anchor}-{number}">\n<h3>{escape(title)}</h3>\n'
         f"{content}</section>\n"

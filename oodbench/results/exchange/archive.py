@@ -10,21 +10,20 @@ from pathlib import Path
 
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import writing
+from oodbench.results.exchange import claims
 from oodbench.results.store import Store
 
-CLAIMS = "metrics.csv"
-"""Name of the file in an archive that holds the metrics."""
 MOST = 100
 """The most bytes that one byte of an archive may unpack to."""
 
 
-def pack(folder: Path, to: Path, claims: str) -> None:
+def pack(folder: Path, to: Path, metrics: bytes) -> None:
     """Writes the stored scores of a folder to a .zip file; equal ones give equal bytes.
 
     Args:
         folder: The folder of results.
         to: The file.
-        claims: The metrics as CSV, which `oodbench check results` computes again.
+        metrics: What `claims.to_json` returns of them.
 
     Raises:
         InputError: There is no such folder, or the file cannot be written.
@@ -37,7 +36,7 @@ def pack(folder: Path, to: Path, claims: str) -> None:
         if path.is_file()
     )
     with writing(to) as file, zipfile.ZipFile(file, "w") as archive:
-        _add(archive, CLAIMS, claims.encode())
+        _add(archive, claims.FILE, metrics)
         for path in paths:
             _add(archive, path.relative_to(folder).as_posix(), path.read_bytes())
 
