@@ -11,8 +11,8 @@ from oodbench.metrics.table import METRICS
 from oodbench.output.formats.html import escape, listing
 from oodbench.output.layout import MEAN_ROLES, ROLE_ORDER
 from oodbench.output.numbers import percent
-from oodbench.output.report.page import Chapter, filled
 from oodbench.output.report.scrolling import scrolling
+from oodbench.output.report.template import Chapter, filled
 from oodbench.results.exchange import board as boards
 from oodbench.results.exchange.validate import Finding
 from oodbench.results.rows import Row

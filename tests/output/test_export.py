@@ -64,8 +64,8 @@ def test_commands_read_an_archive(results, tmp_path, oodbench):
 @pytest.mark.parametrize(
     ("suffix", "content", "message"),
     [
-        (".zip", b"no archive", "is no archive of results"),
-        (".zip", b"", "is no archive of results"),
+        (".zip", b"no archive", "no folder of results and no archive"),
+        (".zip", b"", "no folder of results and no archive"),
     ],
 )
 def test_other_files_are_no_archive(tmp_path, suffix, content, message):

@@ -18,7 +18,7 @@ from oodbench.base.text import printable, short_name
 from oodbench.data.dataset import digest
 from oodbench.output.report import page
 from oodbench.output.report.figures import inline_svg
-from oodbench.output.report.images import data_uri
+from oodbench.output.report.images import data_uri, png, small
 from oodbench.results.opened import of_sets
 from oodbench.results.store import Store
 
@@ -243,14 +243,14 @@ def test_records_without_a_spec_are_opened_by_their_name(results):
 
 def test_without_gallery_no_set_is_opened(results):
     (results.folder / "out.npz").unlink()
-    written = results.page(gallery=False)
+    written = results.page(images="none")
     assert not written.left_out
     assert not Page(written.html).images
 
 
 def test_failed_cells_are_told_and_have_no_images(results):
     results.add("out", "far", {"energy": range(9)}, failure="it broke")
-    found = Page(results.page(gallery=False).html)
+    found = Page(results.page(images="none").html)
     assert "energy of net on out failed: it broke" in found.text
 
 
@@ -313,7 +313,7 @@ def test_figures_on_one_page_share_no_ids():
 
 def test_float_and_large_images_become_small_pictures():
     def size_and_corner(image):
-        content = base64.b64decode(data_uri(image).partition(",")[2])
+        content = base64.b64decode(data_uri(png(small(image))).partition(",")[2])
         opened = Image.open(io.BytesIO(content))
         return opened.mode, opened.size, opened.getpixel((0, 0))
 

@@ -71,7 +71,7 @@ def unpacked(place: Path) -> Iterator[Path]:
                 archive.extractall(folder)  # drops .. and leading / of names
         except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{place} is no archive of results ({reason(error)}); name a folder, "
-                "or a file that `oodbench export` wrote."
+                f"{place} is no folder of results and no archive of them "
+                f"({reason(error)}); name what `oodbench run` or `export` wrote."
             ) from error
         yield Path(folder)
