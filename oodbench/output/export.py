@@ -1,4 +1,4 @@
-"""Writes results for other programs: one archive, or one row per image."""
+"""Writes results for others: an archive, a row per image, or to a tracker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.files import writing
+from oodbench.output import trackers
 from oodbench.output.formats.csv import escape
 from oodbench.output.samples import NAMES, samples
 from oodbench.results.exchange import archive, claims
@@ -17,20 +18,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def export(results: Source = RESULTS, *, to: str | Path) -> Path:
-    """Writes results to one file; its suffix decides what the file holds.
+def export(results: Source = RESULTS, *, to: str | Path) -> str:
+    """Writes results to a file, or sends them to a program that tracks experiments.
 
     Args:
         results: The folder, its archive, or what `run` returned.
-        to: `.zip` for all stored scores, which `table`, `report` and `compare` read;
-            `.csv` or `.parquet` for the rows of `samples`.
+        to: A file: `.zip` for all stored scores, which `table`, `report` and `compare`
+            read; `.csv` or `.parquet` for the rows of `samples`. Or a tracker with its
+            place: `mlflow:URI`, `tensorboard:FOLDER`, `wandb:PROJECT`.
 
     Returns:
-        The file.
+        What was written, in words.
 
     Raises:
-        InputError: Another suffix, no finished results, or the file cannot be written.
+        InputError: Another suffix, no finished results, or the place cannot be written.
     """
+    tracker, colon, rest = str(to).partition(":")
+    if colon and tracker in trackers.names():
+        count = trackers.send(open_results(results).measured, tracker, rest)
+        return f"{count} runs written to {to}"
     place = Path(to)
     if place.suffix == ".zip":
         with archive.unpacked(folder_of(results)) as folder:
@@ -40,8 +46,9 @@ def export(results: Source = RESULTS, *, to: str | Path) -> Path:
     elif place.suffix == ".parquet":
         _write_parquet(samples(results), place)
     else:
-        raise InputError(f"{place} must end in .zip, .csv or .parquet.")
-    return place
+        known = ", ".join(f"{name}:PLACE" for name in trackers.names())
+        raise InputError(f"{place} must end in .zip, .csv or .parquet, or be {known}.")
+    return f"{place.stat().st_size / 1e6:.1f} MB written to {place}"
 
 
 def _write_csv(found: pd.DataFrame, place: Path) -> None:

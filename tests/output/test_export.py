@@ -1,11 +1,16 @@
 """Results leave as rows of images and as one archive, and come back the same."""
 
+import os
+import subprocess
+import sys
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
 
 from oodbench import InputError, export, import_scores, rows, run, samples, table
+from oodbench.metrics.table import METRICS
 
 RNG = np.random.default_rng(0)
 INSIDE, OUTSIDE = RNG.normal(2, 1, 30), RNG.normal(0, 1, 20)
@@ -41,17 +46,20 @@ def test_the_mean_quantile_is_one_minus_the_auroc(results):
 
 
 def test_rows_of_images_can_be_imported_again(results, tmp_path):
-    path = export(results, to=tmp_path / "samples.csv")
+    path = tmp_path / "samples.csv"
+    export(results, to=path)
     import_scores(path, results=tmp_path / "again")
     own, other = rows(results), rows(tmp_path / "again")
     assert own.equals(other)
 
 
 def test_an_archive_is_read_like_its_folder(results, tmp_path):
-    path = export(results, to=tmp_path / "results.zip")
+    path = tmp_path / "results.zip"
+    assert "MB written to" in export(results, to=path)
     assert table(path) == table(results)
     assert samples(path).equals(samples(results))
-    assert path.read_bytes() == export(path, to=tmp_path / "2.zip").read_bytes()
+    export(path, to=tmp_path / "2.zip")
+    assert path.read_bytes() == (tmp_path / "2.zip").read_bytes()
 
 
 def test_commands_read_an_archive(results, tmp_path, oodbench):
@@ -93,15 +101,20 @@ def test_an_archive_writes_nothing_outside_of_its_folder(tmp_path):
 
 
 def test_another_suffix_is_refused(results, tmp_path):
-    with pytest.raises(InputError, match=r"must end in .zip, .csv or .parquet"):
+    with pytest.raises(
+        InputError, match=r"must end in .zip, .csv .* tensorboard:PLACE"
+    ):
         export(results, to=tmp_path / "results.txt")
+    with pytest.raises(InputError, match="Name a place for mlflow"):
+        export(results, to="mlflow:")
 
 
 def test_a_csv_file_holds_no_formula(tmp_path):
     path = tmp_path / "net.npz"
     np.savez(path, **{"in.scores": INSIDE, "far.=1+1.scores": OUTSIDE})
     import_scores(path, results=tmp_path / "runs", detector="energy")
-    text = export(tmp_path / "runs", to=tmp_path / "samples.csv").read_text()
+    export(tmp_path / "runs", to=tmp_path / "samples.csv")
+    text = (tmp_path / "samples.csv").read_text()
     assert ",'=1+1," in text
     assert ",=1+1," not in text
 
@@ -128,3 +141,62 @@ def test_paths_of_image_files_are_named(tiny, tmp_path, images):
     (tmp_path / "out" / "05.png").unlink()
     later = samples(result)
     assert (later[later["role"] != "in"]["path"] == "").all()
+
+
+def first_row(results):
+    row = rows(results).iloc[0]
+    return {f"{name}/out": row[name] for name in METRICS}
+
+
+@pytest.mark.slow
+def test_mlflow_gets_one_run_per_detector(results, tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with warnings.catch_warnings():  # of its libraries
+        warnings.simplefilter("ignore")
+        assert export(results, to=f"mlflow:{uri}").startswith("1 runs")
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        home = client.get_experiment_by_name("oodbench")
+        (stored,) = client.search_runs([home.experiment_id])
+    assert stored.data.metrics == first_row(results)
+    assert stored.data.params["detector"] == "energy"
+    assert stored.info.status == "FINISHED"
+
+
+def test_tensorboard_gets_one_folder_per_detector(results, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing import event_accumulator
+    from tensorboard.util import tensor_util
+
+    export(results, to=f"tensorboard:{tmp_path / 'board'}")
+    (folder,) = (tmp_path / "board").iterdir()
+    events = event_accumulator.EventAccumulator(str(folder))
+    events.Reload()
+    found = {
+        tag: float(tensor_util.make_ndarray(events.Tensors(tag)[0].tensor_proto))
+        for tag in events.Tags()["tensors"]
+    }
+    assert found == pytest.approx(first_row(results))
+
+
+@pytest.mark.slow
+def test_wandb_gets_one_run_per_detector(results, tmp_path):
+    pytest.importorskip("wandb")
+    # Its service writes the file when the process ends.
+    call = [
+        sys.executable,
+        "-m",
+        "oodbench",
+        "export",
+        results,
+        "--to",
+        "wandb:oodbench",
+    ]
+    offline = {**os.environ, "WANDB_MODE": "offline"}
+    subprocess.run(call, check=True, cwd=tmp_path, env=offline)
+    (stored,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    content = stored.read_bytes()
+    for name, value in first_row(results).items():
+        assert name.encode() in content
+        assert repr(float(value)).encode() in content

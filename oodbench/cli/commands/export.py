@@ -13,20 +13,19 @@ from oodbench.cli.options import results_argument
 @results_argument
 @click.option(
     "--to",
-    "file",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=".zip: all stored scores. .csv, .parquet: one row per image and detector.",
+    help=".zip: all stored scores. .csv, .parquet: one row per image and detector. "
+    "mlflow:URI, tensorboard:FOLDER, wandb:PROJECT: all metrics.",
 )
-def export(results: Path, file: Path) -> None:
-    """Writes stored results to one file for others.
+def export(results: Path, to: str) -> None:
+    """Writes stored results for others to a file or a tracker of experiments.
 
     \b
     oodbench export --to results.zip
     oodbench table results.zip
     oodbench export --to samples.csv
+    oodbench export --to mlflow:sqlite:///mlflow.db
     """
     from oodbench.output.export import export as export_
 
-    written = export_(results, to=file)
-    click.echo(f"{written.stat().st_size / 1e6:.1f} MB written to {written}.", err=True)
+    click.echo(f"{export_(results, to=to)}.", err=True)

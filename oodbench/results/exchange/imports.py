@@ -61,7 +61,7 @@ def import_scores(
     path = Path(file)
     found, digest = score_file.read(path, inside, near, far)
     source = {"file": path.name, "sha256": digest}
-    known = {one.name for given in found for one in given.outside}
+    known = sorted({one.name for given in found for one in given.outside})
     if absent := [name for name in (*near, *far) if name not in known]:
         raise InputError(f"{path} has no set {absent[0]}; it has {', '.join(known)}.")
     imported = Imported(0, [])

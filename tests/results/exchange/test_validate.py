@@ -34,8 +34,8 @@ def entry(tiny, images, tmp_path):
         results=tmp_path / "runs",
         quiet=True,
     )
-    path = export(tmp_path / "runs", to=tmp_path / "entry.zip")
-    with zipfile.ZipFile(path) as archive:
+    export(tmp_path / "runs", to=tmp_path / "entry.zip")
+    with zipfile.ZipFile(tmp_path / "entry.zip") as archive:
         archive.extractall(tmp_path / "entry")
     return tmp_path / "entry"
 
