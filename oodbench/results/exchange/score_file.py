@@ -8,6 +8,7 @@ folder holds SET.npz with `conf`, `pred` and `label`, as OpenOOD's `save_scores`
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -81,13 +82,15 @@ def read(
     roles = {**dict.fromkeys(near, "near"), **dict.fromkeys(far, "far")}
     try:
         if path.is_dir():
-            files = sorted(path.glob("*.npz"))
-            content = b"".join(file.read_bytes() for file in files)
+            files = {
+                file.stem: file.read_bytes() for file in sorted(path.glob("*.npz"))
+            }
+            content = b"".join(files.values())
             given = [_of_folder(files, inside, roles)]
         else:
             content = path.read_bytes()
             of_file = _of_csv if path.suffix == ".csv" else _of_npz
-            given = list(of_file(path, inside, roles))
+            given = list(of_file(content, inside, roles))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except InputError as error:
@@ -97,9 +100,9 @@ def read(
     return given, hashlib.sha256(content).hexdigest()
 
 
-def _of_npz(path: Path, inside: str, roles: Mapping[str, str]) -> Iterator[Given]:
+def _of_npz(content: bytes, inside: str, roles: Mapping[str, str]) -> Iterator[Given]:
     """Yields what an .npz file holds."""
-    arrays = _load(path)
+    arrays = _load(content)
     named = {key: str(arrays.pop(key)) for key in NAMES if key in arrays}
     sets: dict[tuple[str, str], dict[str, NDArray[Any]]] = {}
     for key, values in arrays.items():
@@ -107,32 +110,35 @@ def _of_npz(path: Path, inside: str, roles: Mapping[str, str]) -> Iterator[Given
         if not place or what not in ARRAYS:
             continue  # OpenOOD's users store more beside the scores
         role, _, name = place.partition(".")
-        sets.setdefault((name or inside or "in", role), {})[what] = values
+        if role == "in":
+            name = inside or name or "in"
+        sets.setdefault((name, role), {})[what] = values
     yield _given([_set(*key, found, roles) for key, found in sets.items()], **named)
 
 
-def _of_folder(files: list[Path], inside: str, roles: Mapping[str, str]) -> Given:
+def _of_folder(
+    files: Mapping[str, bytes], inside: str, roles: Mapping[str, str]
+) -> Given:
     """Returns what a folder of OpenOOD's files holds."""
-    names = [file.stem for file in files]
-    if inside not in names:
-        known = unknown("in-distribution set", inside, names)
+    if inside not in files:
+        known = unknown("in-distribution set", inside, files)
         raise InputError(f"name the in-distribution set with --in. {known}")
     sets = []
-    for file in files:
-        stored = _load(file)
+    for name, content in files.items():
+        stored = _load(content)
         if "conf" not in stored:
-            raise InputError(f"{file.name} has no array conf, as OpenOOD's files have.")
+            raise InputError(f"{name}.npz has no array conf, as OpenOOD's files have.")
         found = {own: stored[key] for own, key in OPENOOD.items() if key in stored}
-        role = "in" if file.stem == inside else "unstated"
-        sets.append(_set(file.stem, role, found, roles))
+        role = "in" if name == inside else "unstated"
+        sets.append(_set(name, role, found, roles))
     return _given(sets)
 
 
-def _of_csv(path: Path, inside: str, roles: Mapping[str, str]) -> Iterator[Given]:
+def _of_csv(content: bytes, inside: str, roles: Mapping[str, str]) -> Iterator[Given]:
     """Yields what a CSV file holds, by model, seed and detector."""
     import pandas as pd
 
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     if missing := [name for name in ("set", "role", "score") if name not in table]:
         raise InputError(
             f"there is no column {missing[0]}; the columns are {', '.join(COLUMNS)}, "
@@ -163,13 +169,13 @@ def _numbers(texts: pd.Series[str], column: str) -> NDArray[np.float64]:
         raise InputError(f"a {column} is no number: {error}.") from error
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def _load(content: bytes) -> dict[str, NDArray[Any]]:
     """Returns the arrays of an .npz file without running code."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         unpacked = sum(part.file_size for part in archive.infolist())
     if unpacked > LARGEST:
-        raise InputError(f"{path.name} unpacks to {unpacked / 1e9:.0f} GB.")
-    with np.load(path, allow_pickle=False) as stored:
+        raise InputError(f"it unpacks to {unpacked / 1e9:.0f} GB.")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         return dict(stored)
 
 
