@@ -241,6 +241,16 @@ def test_records_without_a_spec_are_opened_by_their_name(results):
     assert reason == "it holds 1000 images, and 3 were scored"
 
 
+def test_code_that_a_record_names_is_not_run(results):
+    code = results.folder / "evil.py"
+    code.write_text(f"open({str(results.folder / 'ran')!r}, 'w')")
+    for number, spec in enumerate([f"{code}:f", f"far=inverted:{code}:f"]):
+        results.add(f"evil{number}", "far", {"energy": np.arange(3)}, spec=spec)
+    left_out = results.page().left_out
+    assert all("is not run for a report" in left_out[f"evil{i}"] for i in (0, 1))
+    assert not (results.folder / "ran").exists()
+
+
 def test_without_gallery_no_set_is_opened(results):
     (results.folder / "out.npz").unlink()
     written = results.page(images="none")

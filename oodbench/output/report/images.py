@@ -12,6 +12,7 @@ from PIL import Image
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
+from oodbench.output.reopened import dataset_of
 
 LARGEST = 48
 """Pixels of the longer side of a picture."""
@@ -33,11 +34,11 @@ def reopen(
     # These bring torch with them.
     from oodbench.data.checked_split import load_split
     from oodbench.data.dataset import Shape, digest
-    from oodbench.data.spec import open_dataset
 
     stored = record["set"]
-    dataset = open_dataset(stored.get("spec") or stored["name"])
-    split = load_split(dataset, stored["split"], Shape(*record["model"]["shape"]))
+    split = load_split(
+        dataset_of(record), stored["split"], Shape(*record["model"]["shape"])
+    )
     if stored["limit"] is not None:
         split = split.spread(stored["limit"])
     if len(split.images) != len(digests):
