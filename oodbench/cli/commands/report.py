@@ -46,5 +46,7 @@ def report(
     written = page.report(
         results, file, images=images, tell=lambda note: show.print_notes([note])
     )
-    megabytes = written.stat().st_size / 1e6
+    is_folder = images == "all" and written.name == "index.html"
+    files = written.parent.rglob("*.*") if is_folder else [written]
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
     click.echo(f"{megabytes:.1f} MB written to {written}.", err=True)

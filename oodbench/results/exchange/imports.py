@@ -133,7 +133,8 @@ class _Source(NamedTuple):
         return {
             "label": self.detector,
             "key": key_of("imported", self.detector, self.imported["sha256"]),
-            "name": self.detector,
+            # Never the name of an installed detector, whose source differs.
+            "name": f"imported {self.detector}",
             "parameters": {},
             "source": self.imported["sha256"],
             "control": False,

@@ -201,6 +201,15 @@ def test_options_that_match_nothing_are_refused(npz, results):
         import_scores(npz, results=results)
 
 
+def test_imported_cells_are_never_stale_nor_a_networks(npz, oodbench):
+    oodbench("import", str(npz), "--detector", "energy")
+    assert "stale" not in oodbench("list", "runs")[1]
+    threshold = ["threshold", "--model", "net", "--detector", "energy"]
+    assert oodbench(*threshold)[0] == 0
+    code, _, errors = oodbench(*threshold, "--to", "t.json")
+    assert (code, "are imported" in errors) == (3, True)
+
+
 def test_the_command_stores_files(npz, oodbench):
     code, _, errors = oodbench("import", str(npz), "--detector", "energy")
     assert (code, "3 score files" in errors) == (0, True)
