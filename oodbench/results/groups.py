@@ -84,7 +84,9 @@ def find(
 
 def _imports(group: Group) -> list[str]:
     """Returns a note where another program computed the scores."""
-    cells = group.inside.cells.values()
+    cells = [
+        cell for one in (group.inside, *group.outside) for cell in one.cells.values()
+    ]
     records = [cell.record for cell in cells if fits(cell.record, IMPORTED)]
     files = sorted({record["imported"]["file"] for record in records})
     what = f"scores of {group.model} are imported from {', '.join(files)}"

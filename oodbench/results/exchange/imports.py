@@ -64,39 +64,42 @@ def import_scores(
     known = sorted({one.name for given in found for one in given.outside})
     if absent := [name for name in (*near, *far) if name not in known]:
         raise InputError(f"{path} has no set {absent[0]}; it has {', '.join(known)}.")
-    imported = Imported(0, [])
+    if not all(detector or given.detector for given in found):
+        raise InputError(f"{path} does not name the detector; add --detector NAME.")
+    cells, warnings = 0, []
     for given in found:
-        label = detector or given.detector
-        if not label:
-            raise InputError(f"{path} does not name the detector; add --detector NAME.")
-        about = _Source(
-            source, model or given.model or path.stem, seed or given.seed, label
+        part = _Part(
+            source,
+            given,
+            model or given.model or path.stem,
+            seed or given.seed,
+            detector or given.detector,
+            -1.0 if higher_is_ood else 1.0,
         )
-        sign = -1.0 if higher_is_ood else 1.0
         for one in (given.inside, *given.outside):
-            about.write(Store(Path(results)), given, one, sign)
-        imported = Imported(
-            imported.cells + 1 + len(given.outside),
-            imported.warnings + _doubts(about, given, sign),
-        )
-    return imported
+            part.write(Store(Path(results)), one)
+            cells += 1
+        warnings += part.doubts()
+    return Imported(cells, warnings)
 
 
-class _Source(NamedTuple):
-    """Where the scores of one model and detector come from."""
+class _Part(NamedTuple):
+    """The scores of one model and detector, and where they come from."""
 
     imported: Record
+    given: Given
     model: str
     seed: str
     detector: str
+    sign: float
 
     @property
     def title(self) -> str:
         return f"{self.model}-seed{self.seed}" if self.seed else self.model
 
-    def write(self, store: Store, given: Given, one: GivenSet, sign: float) -> None:
+    def write(self, store: Store, one: GivenSet) -> None:
         """Stores one set and the scores on it."""
-        model, inside = self._model(given), _images(given.inside)
+        model, inside = self._model(), _images(self.given.inside)
         about = {**_images(one), "role": one.role, "shared_images": 0}
         record: Record = {
             "model": model,
@@ -113,12 +116,24 @@ class _Source(NamedTuple):
         arrays = {name: part for name, part in one.arrays.items() if name != "scores"}
         file.write(_joined(file, arrays, self.title, one.name), record)
         cell = {**record, "detector": self._detector()}
-        file.cell(self.detector, cell["detector"]["key"]).write(
-            sign * one.arrays["scores"], cell
-        )
+        file.cell(self.detector, cell["detector"]["key"]).write(self._scores(one), cell)
 
-    def _model(self, given: Given) -> Record:
-        arrays = given.inside.arrays
+    def doubts(self) -> list[str]:
+        """Returns a warning where the scores seem to have the wrong sign."""
+        inside = np.median(self._scores(self.given.inside))
+        if all(np.median(self._scores(one)) > inside for one in self.given.outside):
+            return [
+                f"{self.detector} of {self.title}: every OOD set scores higher than "
+                f"{self.given.inside.name}. If higher means OOD in this file, import "
+                "it with --higher-is-ood."
+            ]
+        return []
+
+    def _scores(self, one: GivenSet) -> NDArray[np.float64]:
+        return self.sign * one.arrays["scores"]
+
+    def _model(self) -> Record:
+        arrays = self.given.inside.arrays
         numbers = [values.max() for what, values in arrays.items() if what != "scores"]
         return {
             "name": self.title,
@@ -130,9 +145,11 @@ class _Source(NamedTuple):
         }
 
     def _detector(self) -> Record:
+        # Files with the same in-distribution scores are of one detector.
+        scores = self._scores(self.given.inside).tolist()
         return {
             "label": self.detector,
-            "key": key_of("imported", self.detector, self.imported["sha256"]),
+            "key": key_of("imported", self.detector, scores),
             # Never the name of an installed detector, whose source differs.
             "name": f"imported {self.detector}",
             "parameters": {},
@@ -172,16 +189,3 @@ def _joined(
                 "another model or other images. Name this one with --model."
             )
     return {**earlier, **arrays}
-
-
-def _doubts(source: _Source, given: Given, sign: float) -> list[str]:
-    """Returns a warning where the scores seem to have the wrong sign."""
-    inside = np.median(sign * given.inside.arrays["scores"])
-    others = [np.median(sign * one.arrays["scores"]) for one in given.outside]
-    if all(other > inside for other in others):
-        return [
-            f"{source.detector} of {source.title}: every OOD set scores higher than "
-            f"{given.inside.name}. If higher means OOD in this file, import it with "
-            "--higher-is-ood."
-        ]
-    return []

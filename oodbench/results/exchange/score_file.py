@@ -144,10 +144,10 @@ def _of_csv(content: bytes, inside: str, roles: Mapping[str, str]) -> Iterator[G
             f"there is no column {missing[0]}; the columns are {', '.join(COLUMNS)}, "
             "of which set, role and score are needed."
         )
-    own = [name for name in NAMES if name in table]
-    apart = own + ["in"] * ("in" in table)
-    for key in dict.fromkeys(table[apart].itertuples(index=False, name=None)):
-        part = table[(table[apart] == list(key)).all(axis=1)]
+    apart = [*NAMES, "in"]
+    table = table.assign(**{name: "" for name in apart if name not in table})
+    for key, part in table.groupby(apart, sort=False):
+        model, seed, detector, _ = map(str, key)
         sets = []
         for place, rows in part.groupby(["set", "role"], sort=False):
             name, role = map(str, place)
@@ -158,7 +158,7 @@ def _of_csv(content: bytes, inside: str, roles: Mapping[str, str]) -> Iterator[G
             }
             name = inside or name if role == "in" else name
             sets.append(_set(name, role, found, roles))
-        yield _given(sets, **dict(zip(own, key, strict=False)))
+        yield _given(sets, model=model, seed=seed, detector=detector)
 
 
 def _numbers(texts: pd.Series[str], column: str) -> NDArray[np.float64]:

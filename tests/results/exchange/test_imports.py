@@ -143,6 +143,15 @@ def test_detectors_of_several_files_are_one_model(npz, results, tmp_path):
         import_scores(wrong, results=results, detector="knn", model="net")
 
 
+def test_files_with_the_same_inside_scores_are_one_detector(results, tmp_path):
+    for name in ("near.a", "far.b"):
+        other = {"near.a": "far.b", "far.b": "near.a"}[name]
+        path = write(tmp_path / f"{name}.npz", **{f"{other}.scores": []})
+        import_scores(path, results=results, model="net", detector="energy")
+    assert set(values(results)) == {"a", "b"}
+    assert "imported from far.b.npz, near.a.npz;" in table(results)
+
+
 def test_a_file_imported_twice_is_stored_once(npz, results):
     import_scores(npz, results=results, detector="energy")
     import_scores(npz, results=results, detector="energy")
