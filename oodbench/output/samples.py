@@ -83,8 +83,9 @@ def _whole(one: StoredSet, name: str) -> pd.Series[int]:
     """Returns class numbers of all images; missing where they are not stored."""
     import pandas as pd
 
-    count = one.record["set"]["images"]
-    return pd.Series(one.arrays.get(name, [None] * count), dtype="Int64")
+    if name not in one.arrays:
+        return pd.Series([pd.NA] * one.record["set"]["images"], dtype="Int64")
+    return pd.Series(one.arrays[name].astype(np.int64), dtype="Int64")
 
 
 def paths_of(one: StoredSet) -> list[str]:

@@ -102,7 +102,7 @@ class Browser:
             "name": short_name(view.one.name),
             "inside": view.one is view.group.inside,
             "images": view.one.record["set"]["images"],
-            "sheet": self._sheet(view.one),
+            "sheet": self._sheet(view),
             "classes": {
                 name: _packed(view.one.arrays[name], "<i4")
                 for name in ("labels", "predictions")
@@ -118,9 +118,9 @@ class Browser:
             "<noscript><p>These images need JavaScript.</p></noscript>\n</div>\n"
         )
 
-    def _sheet(self, one: StoredSet) -> Record | None:
+    def _sheet(self, view: View) -> Record | None:
         """Returns the sheets of a set's images; None where they cannot be opened."""
-        key = one.record["set"]["key"]
+        one, key = view.one, view.one.record["set"]["key"]
         if key not in self._sheets:
             try:
                 if "digests" not in one.arrays:
@@ -130,7 +130,7 @@ class Browser:
                     i for _, i in reopen(one.record, one.arrays["digests"], places)
                 )
                 urls = [
-                    self._stored(f"{key[:16]}-{number}.png", png(sheet))
+                    self._stored(f"{view.anchor}-{number}.png", png(sheet))
                     for number, sheet in enumerate(sheets(images))
                 ]
             except InputError as error:
