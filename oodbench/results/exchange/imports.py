@@ -48,7 +48,7 @@ def import_scores(
             docs/results.md.
         results: Folder of the stored scores.
         model: The model's name; empty for the file's, or else the name of the file.
-        seed: The seed of the model's training, which becomes part of its name.
+        seed: The seed of the model's training; the name is then MODEL@SEED.
         detector: The detector's name; empty for the file's.
         inside: The name of the in-distribution set; empty for the file's.
         near: Names of sets that are near OOD, where the file does not say so.
@@ -95,12 +95,12 @@ class _Part(NamedTuple):
 
     @property
     def title(self) -> str:
-        return f"{self.model}-seed{self.seed}" if self.seed else self.model
+        return f"{self.model}@{self.seed}" if self.seed else self.model
 
     def write(self, store: Store, one: GivenSet) -> None:
         """Stores one set and the scores on it."""
-        model, inside = self._model(), _images(self.given.inside)
-        about = {**_images(one), "role": one.role, "shared_images": 0}
+        model, inside = self._model(), self._images(self.given.inside)
+        about = {**self._images(one), "role": one.role, "shared_images": 0}
         record: Record = {
             "model": model,
             "inside": inside,
@@ -144,6 +144,19 @@ class _Part(NamedTuple):
             "source": {"imported from": self.imported["file"]},
         }
 
+    def _images(self, one: GivenSet) -> Record:
+        count = len(one.arrays["scores"])
+        return {
+            "name": one.name,
+            "spec": f"imported from {self.imported['file']}",
+            "key": key_of("imported", one.name, count),
+            "key_of": "name and number of images",
+            "split": "unknown",
+            "images": count,
+            "adaptation": "unknown",
+            "limit": None,
+        }
+
     def _detector(self) -> Record:
         # Files with the same in-distribution scores are of one detector.
         scores = self._scores(self.given.inside).tolist()
@@ -157,20 +170,6 @@ class _Part(NamedTuple):
             "control": False,
             "fitted_on": None,
         }
-
-
-def _images(one: GivenSet) -> Record:
-    count = len(one.arrays["scores"])
-    return {
-        "name": one.name,
-        "spec": "",
-        "key": key_of("imported", one.name, count),
-        "key_of": "name and number of images",
-        "split": "unknown",
-        "images": count,
-        "adaptation": "unknown",
-        "limit": None,
-    }
 
 
 def _joined(

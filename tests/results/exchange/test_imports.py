@@ -61,7 +61,7 @@ def test_metrics_are_those_of_the_same_scores(npz, results):
 def test_the_table_names_the_file_and_the_accuracy(npz, results):
     import_scores(npz, results=results, detector="energy", inside="cifar10", seed="3")
     text = table(results)
-    assert "net-seed3" in text
+    assert "net@3" in text
     assert f"{100 * np.mean(LABELS == PREDICTIONS):.2f}" in text
     assert "imported from net.npz; which images they are of is not checked" in text
 
@@ -255,3 +255,22 @@ def test_published_scores_give_the_published_figures(tmp_path):
         # The figures have two decimals, and their deviation is that of a population.
         assert own.mean() == pytest.approx(row["value"], abs=0.0051)
         assert own.std(ddof=0) == pytest.approx(row["std"], abs=0.0051)
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published scores are not here")
+def test_published_scores_fill_the_table_of_their_benchmark(oodbench):
+    for seed in range(3):
+        file = PUBLISHED / "openood-scale-scores" / f"cifar10_seed{seed}.npz"
+        options = ["--model", "resnet18", "--seed", str(seed), "--in", "cifar10"]
+        oodbench("import", str(file), "--detector", "scale", *options)
+    code, out, _ = oodbench("table", "--benchmark", "openood-cifar10")
+    assert code == 0
+    published = json.loads((PUBLISHED / "openood-scale-per-set.json").read_text())
+    means = [
+        f"{row['value']:.2f} ± {row['std']:.2f}"
+        for row in published["rows"]
+        if (row["in_set"], row["detector"]) == ("cifar10", "scale")
+        and row["metric"] in ("auroc", "fpr95", "aupr_in", "aupr_out")
+    ]
+    assert len(means) >= 24
+    assert [mean for mean in means if mean not in out] == []
