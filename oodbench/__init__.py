@@ -7,6 +7,7 @@
     oodbench.rows("results/runs")     # the same of all stored runs
 
 Run:        fetch, run, rows, costs, table, compare, plot, report, verify
+Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, calibrate, attack
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -34,12 +35,17 @@ if TYPE_CHECKING:
     from oodbench.networks.network import Network as Network
     from oodbench.networks.result import Joint as Joint
     from oodbench.networks.result import Result as Result
+    from oodbench.output.board import board as board
     from oodbench.output.comparison import compare as compare
+    from oodbench.output.export import export as export
     from oodbench.output.plots.draw import plot as plot
     from oodbench.output.report.page import report as report
+    from oodbench.output.samples import samples as samples
     from oodbench.output.tables import table as table
     from oodbench.protocols.verify import verify as verify
     from oodbench.results.costs import costs as costs
+    from oodbench.results.exchange.imports import import_scores as import_scores
+    from oodbench.results.exchange.validate import check_results as check_results
     from oodbench.results.frame import rows as rows
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
@@ -69,16 +75,21 @@ _HOMES = {
     "Split": "oodbench.data.dataset",
     "SplitName": "oodbench.data.dataset",
     "attack": "oodbench.attacks.attack",
+    "board": "oodbench.output.board",
     "calibrate": "oodbench.runs.calibrate",
+    "check_results": "oodbench.results.exchange.validate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
+    "export": "oodbench.output.export",
     "fetch": "oodbench.data.sources.fetch",
+    "import_scores": "oodbench.results.exchange.imports",
     "load_network": "oodbench.networks.load",
     "plot": "oodbench.output.plots.draw",
     "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",
     "run": "oodbench.runs.run",
     "sample": "oodbench.jem.samples.run",
+    "samples": "oodbench.output.samples",
     "score": "oodbench.runs.accept",
     "table": "oodbench.output.tables",
     "threshold": "oodbench.runs.threshold",

@@ -13,8 +13,9 @@ import pytest
 import oodbench
 
 FUNCTIONS = {
-    "attack", "calibrate", "compare", "costs", "plot", "report", "rows", "run",
-    "sample", "score", "table", "threshold", "train",
+    "attack", "board", "calibrate", "check_results", "compare", "costs", "export",
+    "import_scores", "plot", "report", "rows", "run", "sample", "samples", "score",
+    "table", "threshold", "train",
 }  # fmt: skip
 
 

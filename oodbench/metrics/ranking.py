@@ -197,6 +197,19 @@ def tie_share(scores: ArrayLike) -> float:
     return int(repeats[repeats > 1].sum()) / int(repeats.sum())
 
 
+def quantiles(id_scores: ArrayLike, scores: ArrayLike) -> FloatArray:
+    """Returns for each score `[M]` the share of ID scores below it, in [0, 1].
+
+    ID scores that are equal to it count half: the mean over OOD scores is 1 − AUROC.
+
+    >>> quantiles([1, 2, 3, 4], [0, 2, 2.5]).tolist()
+    [0.0, 0.375, 0.5]
+    """
+    inside, others = np.sort(finite(id_scores, "id_scores")), finite(scores, "scores")
+    below = np.searchsorted(inside, others, "left")
+    return (below + np.searchsorted(inside, others, "right")) / (2 * inside.size)
+
+
 def places_of(id_scores: ArrayLike, ood_scores: ArrayLike) -> Places:
     """Returns the places of `[N]` ID and `[M]` OOD scores, sorted once."""
     inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")

@@ -150,7 +150,7 @@ def layouts(
         same = [
             group.model
             for group in groups
-            if not group.inside.record["model"]["density_head"]
+            if group.inside.record["model"]["density_head"] is False
         ]
         for metric in metrics if rows else ():
             table = layout(
@@ -212,12 +212,15 @@ def layout_recalibrated(
 
 def classification(values: Mapping[str, float]) -> list[str]:
     """Returns the numbers of `calibration.summary` as text below `CLASSIFICATION`."""
+    shown = {
+        "accuracy": percent,
+        "nll": "{:.4f}".format,
+        "brier": "{:.4f}".format,
+        "ece": percent,
+        "adaptive_ece": percent,
+    }
     return [
-        percent(values["accuracy"]),
-        f"{values['nll']:.4f}",
-        f"{values['brier']:.4f}",
-        percent(values["ece"]),
-        percent(values["adaptive_ece"]),
+        text(values[name]) if name in values else "–" for name, text in shown.items()
     ]
 
 

@@ -23,7 +23,8 @@ class Fitness:
     images: int
     classes: int
     values: dict[str, float]
-    """`accuracy`, `nll`, `brier`, `ece`, `adaptive_ece`."""
+    """`accuracy`, `nll`, `brier`, `ece`, `adaptive_ece`; of imported predictions only
+    `accuracy`."""
 
     @property
     def is_chance(self) -> bool:
@@ -47,6 +48,11 @@ def _fitness(group: Group) -> Fitness | str:
     arrays, name = group.inside.arrays, group.inside.name
     if "labels" not in arrays:
         return f"{name} has no labels"
+    if group.is_imported and "predictions" in arrays:
+        right = calibration.accuracy(arrays["labels"], arrays["predictions"])
+        return _of(group, {"accuracy": right})
+    if group.is_imported:
+        return f"no predictions on {name} are imported"
     if not arrays.keys() >= GRADES:
         return f"the labels of {name} are not the classes of the model"
     # An infinite loss is that of a masked class; NaN is a fault.
@@ -62,10 +68,14 @@ def _fitness(group: Group) -> Fitness | str:
         )
     except InputError as error:
         return f"what is stored of {name} is damaged: {str(error).rstrip('.')}"
+    return _of(group, values)
+
+
+def _of(group: Group, values: dict[str, float]) -> Fitness:
     return Fitness(
         model=group.model,
-        inside=name,
-        images=len(arrays["nll"]),
+        inside=group.inside.name,
+        images=group.inside.record["set"]["images"],
         classes=group.inside.record["model"]["classes"],
         values=values,
     )

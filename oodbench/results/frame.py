@@ -5,9 +5,8 @@ from dataclasses import fields
 import pandas as pd
 
 from oodbench.base.defaults import RESULTS
-from oodbench.results.opened import Results, Source, folder_of, of_sets
+from oodbench.results.opened import Source, read
 from oodbench.results.rows import Row
-from oodbench.results.store import Store
 
 NAMES = ["model", "inside", "outside", "detector"]
 """What identifies a row. The metrics follow, so that a notebook shows them."""
@@ -29,9 +28,7 @@ def rows(results: Source = RESULTS) -> pd.DataFrame:
     Raises:
         InputError: There is no such folder.
     """
-    if not isinstance(results, Results):
-        folder = folder_of(results)
-        results = of_sets(Store(folder).sets(), results=folder)
+    results = read(results)
     found = [row for one in results.measured for row in one.rows]
     about = pd.DataFrame(map(vars, found), columns=[each.name for each in fields(Row)])
     values = pd.DataFrame([row.values for row in found])

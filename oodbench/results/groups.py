@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oodbench.base.files import Record
 from oodbench.results.pair import DistrustedError
-from oodbench.results.schema import CELL, SET, fits, is_text
+from oodbench.results.schema import CELL, IMPORTED, SET, fits, is_text
 from oodbench.results.store import Cell, CellFile, SetFile
 
 
@@ -40,6 +40,11 @@ class Group:
     notes: list[str] = field(default_factory=list)
     """What makes numbers doubtful, and what is left out, each with the reason."""
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether another program computed the scores."""
+        return fits(self.inside.record, IMPORTED)
+
 
 def find(
     sets: Iterable[SetFile], methods: Collection[str] | None = None
@@ -54,7 +59,7 @@ def find(
     folders: dict[Path, list[StoredSet]] = {}
     notes: list[str] = []
     for file in sets:
-        if (found := _read_set(file, notes)) is not None:
+        if (found := read_set(file, notes)) is not None:
             folders.setdefault(file.path.parent, []).append(found)
     groups = []
     for folder, members in folders.items():
@@ -73,7 +78,19 @@ def find(
         remarks = group.inside.record["model"].get("remarks", [])
         group.notes += [f"Warning: {each}" for each in remarks if is_text(each)]
         _read_cells(group, methods)
+        group.notes += _imports(group)
     return sorted(groups, key=_order), notes
+
+
+def _imports(group: Group) -> list[str]:
+    """Returns a note where another program computed the scores."""
+    cells = [
+        cell for one in (group.inside, *group.outside) for cell in one.cells.values()
+    ]
+    records = [cell.record for cell in cells if fits(cell.record, IMPORTED)]
+    files = sorted({record["imported"]["file"] for record in records})
+    what = f"scores of {group.model} are imported from {', '.join(files)}"
+    return [f"{what}; which images they are of is not checked"] if files else []
 
 
 def _order(group: Group) -> tuple[str, str, str]:
@@ -81,7 +98,8 @@ def _order(group: Group) -> tuple[str, str, str]:
     return group.inside.name, group.inside.record["set"]["key"], group.model
 
 
-def _read_set(file: SetFile, notes: list[str]) -> StoredSet | None:
+def read_set(file: SetFile, notes: list[str]) -> StoredSet | None:
+    """Returns a stored set; None where a note is added that says what is wrong."""
     try:
         found = file.load()
         if found is None:  # another process has removed it
@@ -106,7 +124,7 @@ def _read_cells(group: Group, methods: Collection[str] | None) -> None:
     """Reads the in-set's cells, and of the others those of the same detectors."""
     latest: dict[str, tuple[str, Cell]] = {}
     for file in group.inside.file.cells():
-        cell = _read_cell(file, group.inside, group.notes)
+        cell = read_cell(file, group.inside, group.notes)
         if cell is None:
             continue
         label, when = cell.record["detector"]["label"], cell.record["run"]["finished"]
@@ -118,7 +136,7 @@ def _read_cells(group: Group, methods: Collection[str] | None) -> None:
     for one in group.outside:
         for label, inside in group.inside.cells.items():
             file = one.file.cell(label, inside.record["detector"]["key"])
-            if (cell := _read_cell(file, one, group.notes)) is not None:
+            if (cell := read_cell(file, one, group.notes)) is not None:
                 one.cells[label] = cell
         group.notes += [
             f"Left out: {file.path} has no counterpart on the in-distribution set."
@@ -132,7 +150,8 @@ def _is_of(file: CellFile, methods: Collection[str] | None) -> bool:
     return methods is None or file.path.stem.endswith(ends)
 
 
-def _read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
+def read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
+    """Returns a stored cell; None where there is none, or a note says what is wrong."""
     try:
         cell = file.load()
         if cell is None:

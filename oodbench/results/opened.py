@@ -11,6 +11,7 @@ from typing import Protocol
 from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.results import groups
+from oodbench.results.exchange import archive
 from oodbench.results.groups import Group
 from oodbench.results.rows import Measured, measure
 from oodbench.results.store import SetFile, Store
@@ -67,7 +68,7 @@ def of_sets(
 
 
 def folder_of(source: Source) -> Path:
-    """Returns the folder of results."""
+    """Returns the folder of results, or its archive."""
     return Path(source if isinstance(source, str | Path) else source.results)
 
 
@@ -75,16 +76,30 @@ def open_results(source: Source) -> Results:
     """Returns all results in a folder; what is open already is returned as it is.
 
     Args:
-        source: The folder, what `run` returned, or open results.
+        source: The folder, its archive, what `run` returned, or open results.
 
     Raises:
         InputError: There is no such folder, or no finished results are in it.
     """
+    found = read(source)
+    if not found.groups and not isinstance(source, Results):
+        why = "".join(f" {note}" for note in found.notes[:1])
+        raise InputError(f"There are no finished results in {found.results}.{why}")
+    return found
+
+
+def read(source: Source) -> Results:
+    """Returns the results in a folder, as `open_results` does; there may be none.
+
+    Raises:
+        InputError: There is no such folder.
+    """
     if isinstance(source, Results):
         return source
-    folder = folder_of(source)
-    found = of_sets(Store(folder).sets(), results=folder)
-    if not found.groups:
-        why = "".join(f" {note}" for note in found.notes[:1])
-        raise InputError(f"There are no finished results in {folder}.{why}")
+    place = folder_of(source)
+    with archive.unpacked(place) as folder:
+        found = of_sets(Store(folder).sets(), results=place)
+    if folder != place:
+        for notes in (found.notes, *(group.notes for group in found.groups)):
+            notes[:] = [note.replace(str(folder), str(place)) for note in notes]
     return found

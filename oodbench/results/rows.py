@@ -141,8 +141,10 @@ def contrasts(
 def _pairs(group: Group) -> list[Scores]:
     """Returns the scores of every detector and OOD set of a group, not yet measured."""
     known = group.inside.arrays
-    # Where labels are not the network's classes, there are no losses.
-    graded = known.keys() >= {"predictions", "labels", "nll"}
+    # Where labels are not the network's classes, a run stores no losses.
+    graded = known.keys() >= {"predictions", "labels"} and (
+        "nll" in known or group.is_imported
+    )
     correct = known["predictions"] == known["labels"] if graded else None
     found = []
     for one in group.outside:
@@ -166,6 +168,7 @@ def _pair(
     flags = {
         "limit": about["limit"] is not None,
         "overlap": about["shared_images"] > 0,
+        "imported": group.is_imported,
     }
     row = Row(
         model=group.model,

@@ -26,6 +26,11 @@ def is_count_or_none(value: object) -> bool:
     return value is None or is_count(value)
 
 
+def is_flag_or_none(value: object) -> bool:
+    """Returns whether a value is true, false or None."""
+    return value is None or is_flag(value)
+
+
 def is_source(value: object) -> bool:
     """Returns whether a value describes where a model comes from."""
     return isinstance(value, dict) and is_text(value.get("place", ""))
@@ -43,8 +48,8 @@ SET: Form = {
     "model": {
         "name": is_text,
         "key": is_text,
-        "classes": lambda value: is_count(value) and value != 0,
-        "density_head": is_flag,
+        "classes": lambda value: is_count_or_none(value) and value != 0,
+        "density_head": is_flag_or_none,
     },
     "set": {
         "name": is_text,
@@ -55,7 +60,10 @@ SET: Form = {
         "shared_images": is_count,
     },
 }
-"""The form of the record of a set's images."""
+"""The form of the record of a set's images; None is unknown."""
+
+IMPORTED: Form = {"imported": {"file": is_text, "sha256": is_text}}
+"""The form of a record of scores that another program computed."""
 
 CELL: Form = {
     **SET,

@@ -48,6 +48,11 @@ def threshold(
     record, scores = _cell(found, detector)
     content = thresholds.record(record, threshold_of(scores, rate), rate)
     if to is not None:
+        if found.is_imported:
+            raise InputError(
+                f"The scores of {model} are imported, so `oodbench score` has no "
+                "network for this threshold; leave out the file."
+            )
         thresholds.write(Path(to), content)
     return content
 

@@ -68,7 +68,7 @@ def test_convention_and_places_are_those_that_are_given(runs, tmp_path):
     assert "OpenOOD convention" in text
     assert "[" not in text
     (tmp_path / "else").mkdir()
-    assert report(runs, tmp_path / "else" / "a.html", gallery=False).is_file()
+    assert report(runs, tmp_path / "else" / "a.html", images="none").is_file()
     assert plot(runs, tmp_path / "pictures")[0].parent == tmp_path / "pictures"
 
 

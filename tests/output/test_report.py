@@ -18,7 +18,7 @@ from oodbench.base.text import printable, short_name
 from oodbench.data.dataset import digest
 from oodbench.output.report import page
 from oodbench.output.report.figures import inline_svg
-from oodbench.output.report.images import data_uri
+from oodbench.output.report.images import data_uri, png, small
 from oodbench.results.opened import of_sets
 from oodbench.results.store import Store
 
@@ -241,16 +241,26 @@ def test_records_without_a_spec_are_opened_by_their_name(results):
     assert reason == "it holds 1000 images, and 3 were scored"
 
 
+def test_code_that_a_record_names_is_not_run(results):
+    code = results.folder / "evil.py"
+    code.write_text(f"open({str(results.folder / 'ran')!r}, 'w')")
+    for number, spec in enumerate([f"{code}:f", f"far=inverted:{code}:f"]):
+        results.add(f"evil{number}", "far", {"energy": np.arange(3)}, spec=spec)
+    left_out = results.page().left_out
+    assert all("is not run for a report" in left_out[f"evil{i}"] for i in (0, 1))
+    assert not (results.folder / "ran").exists()
+
+
 def test_without_gallery_no_set_is_opened(results):
     (results.folder / "out.npz").unlink()
-    written = results.page(gallery=False)
+    written = results.page(images="none")
     assert not written.left_out
     assert not Page(written.html).images
 
 
 def test_failed_cells_are_told_and_have_no_images(results):
     results.add("out", "far", {"energy": range(9)}, failure="it broke")
-    found = Page(results.page(gallery=False).html)
+    found = Page(results.page(images="none").html)
     assert "energy of net on out failed: it broke" in found.text
 
 
@@ -313,7 +323,7 @@ def test_figures_on_one_page_share_no_ids():
 
 def test_float_and_large_images_become_small_pictures():
     def size_and_corner(image):
-        content = base64.b64decode(data_uri(image).partition(",")[2])
+        content = base64.b64decode(data_uri(png(small(image))).partition(",")[2])
         opened = Image.open(io.BytesIO(content))
         return opened.mode, opened.size, opened.getpixel((0, 0))
 

@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import click
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["detector", "dataset"]))
-@click.argument("name")
+@click.argument("kind", type=click.Choice(["detector", "dataset", "results"]))
+@click.argument("name", metavar="NAME_OR_FOLDER")
 def check(kind: str, name: str) -> None:
-    """Runs the checks of oodbench.testing on a plug-in; exits with 1 if one fails.
+    """Checks a plug-in or stored results; exits with 1 if something is wrong.
+
+    A plug-in gets the checks of oodbench.testing. Of results, hashes, keys, labels and
+    metrics are computed again; the folder may hold those of several people.
 
     \b
     oodbench check detector energy:temperature=2
     oodbench check dataset digits:0-7
+    oodbench check results leaderboard
     """
+    is_sound = _check_results(Path(name)) if kind == "results" else _check(kind, name)
+    raise SystemExit(int(not is_sound))
+
+
+def _check(kind: str, name: str) -> bool:
+    """Prints the outcome of each check of a plug-in; returns whether all passed."""
     from oodbench import testing
 
     checks = testing.DETECTOR_CHECKS if kind == "detector" else testing.DATASET_CHECKS
-    failed = False
+    is_sound = True
     for one in checks:
         try:
             one(name)
             click.echo(f"ok     {inspect.getdoc(one)}")
         except AssertionError as error:
-            failed = True
+            is_sound = False
             click.echo(f"fault  {inspect.getdoc(one)}\n       {error}")
-    raise SystemExit(int(failed))
+    return is_sound
+
+
+def _check_results(folder: Path) -> bool:
+    """Prints what is wrong with some results; returns whether nothing is."""
+    from oodbench.base.text import printable
+    from oodbench.results.exchange.validate import check_results, entries
+
+    is_sound = True
+    for name, place in entries(folder).items():
+        found = check_results(place)
+        for one in found:
+            level = "fault " if one.is_fault else "remark"
+            click.echo(printable(f"{level} {name}: {one.place}: {one.text}"))
+        if any(one.is_fault for one in found):
+            is_sound = False
+        else:
+            click.echo(f"ok     {printable(name)}")
+    return is_sound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,29 +16,37 @@ from oodbench.cli.options import results_argument
 @click.option(
     "--to",
     "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The HTML file.  [default: report.html next to the results]",
+    type=click.Path(path_type=Path),
+    help="The HTML file, or with --images all a folder.  [default: report.html, or "
+    "report, next to the results]",
 )
 @click.option(
-    "--gallery/--no-gallery",
-    default=True,
+    "--images",
+    type=click.Choice(["none", "worst", "all"]),
+    default="worst",
     show_default=True,
-    help="Open the sets again and show the images that detectors get most wrong.",
+    help="Open the sets again and show the images that detectors get most wrong, or "
+    "all of them behind every number.",
 )
-def report(results: Path, file: Path | None, gallery: bool) -> None:
-    """Writes all stored results to one self-contained HTML page.
+def report(
+    results: Path, file: Path | None, images: Literal["none", "worst", "all"]
+) -> None:
+    """Writes all stored results to HTML pages that need no network.
 
-    It holds tables that sort, all figures, the images that each detector gets most
-    wrong, and the provenance of the numbers. A browser shows it without a network.
+    They hold tables that sort, all figures, images, and the provenance of the numbers.
+    With --images all, each AUROC and FPR95 leads to its images, sorted by score.
 
     \b
     oodbench report
-    oodbench report results/runs --to report.html --no-gallery
+    oodbench report results/runs --to report.html --images none
+    oodbench report --images all
     """
     from oodbench.output.report import page
 
     written = page.report(
-        results, file, gallery=gallery, tell=lambda note: show.print_notes([note])
+        results, file, images=images, tell=lambda note: show.print_notes([note])
     )
-    megabytes = written.stat().st_size / 1e6
+    is_folder = images == "all" and written.name == "index.html"
+    files = written.parent.rglob("*.*") if is_folder else [written]
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
     click.echo(f"{megabytes:.1f} MB written to {written}.", err=True)

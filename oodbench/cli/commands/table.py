@@ -9,11 +9,13 @@ import click
 
 from oodbench.cli import benchmark as protocols
 from oodbench.cli import show
+from oodbench.cli.gate_options import gate_options
 from oodbench.cli.options import results_argument, split_commas
 from oodbench.metrics.table import METRICS
 
 if TYPE_CHECKING:
     from oodbench.output.tables import Convention
+    from oodbench.results.rows import Measured
 
 
 @click.command()
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     default=None,
     help="95 % intervals where a metric has them.  [default: in Markdown]",
 )
+@gate_options
 @click.pass_context
 def table(
     context: click.Context,
@@ -51,7 +54,7 @@ def table(
     metrics: tuple[str, ...],
     convention: Convention,
     intervals: bool | None,
-) -> None:
+) -> list[Measured]:
     """Prints tables of stored results.
 
     \b
@@ -59,15 +62,18 @@ def table(
     oodbench table --metric fpr95 --convention openood
     oodbench table --format csv > table.csv
     oodbench table --benchmark oe-mnist
+    oodbench table --fail-under energy:auroc=0.9 --junit gates.xml
     """
     from oodbench.output.tables import chosen
     from oodbench.protocols.protocol import read
     from oodbench.results.opened import open_results
 
     if benchmark is not None:
-        protocols.check_free(context, benchmark, "metrics", "convention", "intervals")
+        free = ("metrics", "convention", "intervals", "fail_under", "junit")
+        protocols.check_free(context, benchmark, *free)
         protocols.print_tables(read(benchmark), open_results(results), format_)
-        return
+        return []
     names, found = split_commas(metrics), open_results(results)
     chosen(names)  # a wrong name is found before anything is computed
     show.print_tables(found.measured, names, convention, intervals, format_)
+    return found.measured

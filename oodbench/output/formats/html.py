@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from oodbench.base.text import printable, short_name, short_note
-from oodbench.output.layout import Block, Field, Table, spans
+from oodbench.output.layout import Block, Column, Field, Table, spans
+
+Link = Callable[[str, str, Column], str]
+"""Where the number of a model, a detector and a column leads; empty for nowhere."""
 
 
-def table(table: Table) -> str:
+def _nowhere(model: str, detector: str, column: Column) -> str:
+    return ""
+
+
+def table(table: Table, link: Link = _nowhere) -> str:
     """Returns a table, the best in bold, controls at the end, its notes below."""
     groups = spans(table.columns)
     bands = "".join(f'<colgroup span="{len(group.labels)}">' for group in groups)
@@ -18,7 +25,7 @@ def table(table: Table) -> str:
         for group in groups
     )
     labels = ["detector", *(label for group in groups for label in group.labels)]
-    bodies = "".join(_block(block, len(labels)) for block in table.blocks)
+    bodies = "".join(_block(block, table.columns, link) for block in table.blocks)
     return (
         f"<table>\n<caption>{_note(table.title)}</caption>\n<colgroup>{bands}\n"
         f"<thead>\n<tr><td></td>{over}</tr>\n{_heads(labels)}</thead>\n"
@@ -56,11 +63,18 @@ def _heads(names: Sequence[str]) -> str:
     return f"<tr>{cells}</tr>\n"
 
 
-def _block(block: Block, columns: int) -> str:
-    title = f'<th scope="rowgroup" colspan="{columns}">{_name(block.model)}</th>'
-    lines = [_row(label, map(_number, line)) for label, line in block.detectors]
+def _block(block: Block, columns: Sequence[Column], link: Link) -> str:
+    def numbers(label: str, line: Iterable[Field]) -> list[str]:
+        return [
+            _number(one, link(block.model, label, column))
+            for one, column in zip(line, columns, strict=True)
+        ]
+
+    span = 1 + len(columns)
+    title = f'<th scope="rowgroup" colspan="{span}">{_name(block.model)}</th>'
+    lines = [_row(label, numbers(label, line)) for label, line in block.detectors]
     lines += [
-        _row(f"{short_name(label)} (control)", map(_number, line), ' class="control"')
+        _row(f"{short_name(label)} (control)", numbers(label, line), ' class="control"')
         for label, line in block.controls
     ]
     return f"<tbody>\n<tr>{title}</tr>\n{''.join(lines)}</tbody>\n"
@@ -71,9 +85,10 @@ def _row(label: str, cells: Iterable[str], attributes: str = "") -> str:
     return f'<tr{attributes}><th scope="row">{_name(label)}</th>{numbers}</tr>\n'
 
 
-def _number(one: Field) -> str:
+def _number(one: Field, href: str) -> str:
     number, bracket, interval = escape(one.text).partition(" [")
     number = f"<strong>{number}</strong>" if one.best else number
+    number = f'<a href="{escape(href)}">{number}</a>' if href else number
     return number + (f" <small>[{interval}</small>" if bracket else "")
 
 

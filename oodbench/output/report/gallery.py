@@ -16,7 +16,7 @@ from oodbench.output.formats.html import escape
 from oodbench.output.layout import ROLE_ORDER
 from oodbench.output.numbers import minus
 from oodbench.output.plots.sheet import ACCEPTED
-from oodbench.output.report.images import data_uri, reopen
+from oodbench.output.report.images import data_uri, png, reopen, small
 from oodbench.results.groups import StoredSet
 from oodbench.results.rows import Measured, Scores, by_set
 
@@ -93,7 +93,7 @@ class Gallery:
             raise InputError("what its images were is not stored")
         if missing := sorted(wanted - opened.keys()):
             images = reopen(one.record, one.arrays["digests"], missing)
-            opened |= {place: data_uri(image) for place, image in images.items()}
+            opened |= {place: data_uri(png(small(image))) for place, image in images}
         return opened
 
 

@@ -1,31 +1,34 @@
-"""Writes all stored results to one self-contained HTML page."""
+"""Writes all stored results to HTML pages that need no network."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
-from string import Template
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from oodbench.base.errors import InputError
 from oodbench.base.files import write_atomically
 from oodbench.base.text import short_name
 from oodbench.output.formats import html
 from oodbench.output.formats.html import escape
-from oodbench.output.layout import by_inside, layout_fitness, layouts
+from oodbench.output.layout import Column, by_inside, layout_fitness, layouts
 from oodbench.output.plots.draw import figures
 from oodbench.output.plots.sheet import ACCEPTED
 from oodbench.output.report import provenance
+from oodbench.output.report.browse import Browser, views
 from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.gallery import SHOWN, Gallery
 from oodbench.output.report.scrolling import scrolling
+from oodbench.output.report.template import Chapter, filled
 from oodbench.results.fitness import lack
 from oodbench.results.groups import every_record
 from oodbench.results.opened import Source, folder_of, open_results
 from oodbench.results.rows import Measured
 
+Shown = Literal["none", "worst", "all"]
+"""Which images a report shows."""
+LARGEST = 50_000_000
+"""Bytes of one file with all images."""
 METRICS = {"auroc": "AUROC", "fpr95": "FPR95"}
 FIGURES = {"heatmap": "Heat map", "histograms": "Histograms", "roc": "ROC curves"}
 GALLERY = (
@@ -49,82 +52,99 @@ def report(
     results: Source,
     to: str | Path | None = None,
     *,
-    gallery: bool = True,
+    images: Shown = "worst",
     tell: Callable[[str], object] = lambda _: None,
 ) -> Path:
-    """Writes all stored results to one self-contained HTML page.
+    """Writes all stored results to HTML pages that need no network.
 
     Args:
-        results: The folder, or what `run` returned.
-        to: The file; None for `report.html` next to the results.
-        gallery: Whether to open the sets again and show images.
+        results: The folder, its archive, or what `run` returned.
+        to: The file; None for `report.html` next to the results. With all images, a
+            folder, None for `report` next to the results; or a file that ends in .html,
+            which may have at most 50 MB.
+        images: Which images to show: none, those that detectors get most wrong, or all,
+            behind every number.
         tell: Called with a sentence for each set whose images are left out.
 
     Returns:
-        The file.
+        The file; of a folder its `index.html`.
 
     Raises:
         InputError: There are no finished results, or the file cannot be written.
     """
-    place = folder_of(results).parent / "report.html" if to is None else Path(to)
-    written = write(open_results(results).measured, gallery=gallery)
-    write_atomically(place, written.html.encode())
+    name = "report" if images == "all" else "report.html"
+    place = folder_of(results).parent / name if to is None else Path(to)
+    folder = place if images == "all" and place.suffix != ".html" else None
+    file = place / "index.html" if folder else place
+    written = write(open_results(results).measured, images=images, folder=folder)
+    content = written.html.encode()
+    if images == "all" and len(content) > LARGEST:
+        raise InputError(
+            f"The report would have {len(content) / 1e6:.0f} MB, too many for a "
+            "browser; name a folder with --to instead of a file."
+        )
+    write_atomically(file, content)
     for name, reason in written.left_out.items():
         tell(f"No images of {name}: {reason}")
-    return place
+    return file
 
 
-def write(measured: Sequence[Measured], *, gallery: bool = True) -> Report:
+def write(
+    measured: Sequence[Measured], *, images: Shown = "worst", folder: Path | None = None
+) -> Report:
     """Returns a page about some models and sets.
 
     Args:
         measured: At least one, those of one in-set together.
-        gallery: Whether to open the sets again and show images.
+        images: Which images to show.
+        folder: With all images, the folder of the page, where a page for each set is
+            written; None for everything in one page.
     """
-    pictures = Gallery() if gallery else None
+    shows: dict[Shown, Gallery | Browser | None] = {
+        "none": None,
+        "worst": Gallery(),
+        "all": Browser(folder),
+    }
+    pictures = shows[images]
     chapters = [
         _chapter(f"s{number}", members, pictures)
         for number, members in enumerate(by_inside(measured))
     ]
-    script = _resource("report.js")
-    digest = hashlib.sha256(script.encode()).digest()
-    page = Template(_resource("report.html")).substitute(
-        hash=base64.b64encode(digest).decode(),
-        script=script,
-        style=_resource("report.css"),
-        title="oodbench report",
-        summary=escape(_summary(measured)),
-        contents="".join(map(_contents, chapters)),
-        chapters="".join(map(_body, chapters)),
-    )
+    scripts = ["browse.js"] if images == "all" and folder is None else []
+    page = filled("oodbench report", _summary(measured), chapters, scripts)
     return Report(page, pictures.left_out if pictures else {})
 
 
-class _Chapter(NamedTuple):
-    """Everything about one in-set and its models."""
-
-    anchor: str
-    title: str
-    sections: dict[str, str]
-    """HTML by titles."""
-
-
 def _chapter(
-    anchor: str, measured: Sequence[Measured], gallery: Gallery | None
-) -> _Chapter:
+    anchor: str, measured: Sequence[Measured], pictures: Gallery | Browser | None
+) -> Chapter:
     sections = {"Accuracy and calibration": _accuracy(measured)}
+    found = {
+        one.group.model: views(f"{anchor}-{number}", one.group)
+        for number, one in enumerate(measured)
+    }
+
+    def link(model: str, detector: str, column: Column) -> str:
+        if isinstance(pictures, Browser):
+            for view in found[model]:
+                if view.one.name == column.outside and detector in view.one.cells:
+                    return pictures.link(view, detector)
+        return ""
+
     tables = layouts(measured, list(METRICS), intervals=True)
     for name, table in zip(METRICS.values(), tables, strict=False):  # none: all failed
-        sections[name] = scrolling(html.table(table), name)
+        sections[name] = scrolling(html.table(table, link), name)
     for number, one in enumerate(measured):
         model = short_name(one.group.model)
         sections[f"Figures of {model}"] = _figures(one, f"{anchor}-f{number}")
-        if gallery is not None:
+        if isinstance(pictures, Gallery):
             about = f"<p>{escape(GALLERY)}</p>\n"
-            sections[f"Images of {model}"] = about + gallery.write(one)
+            sections[f"Images of {model}"] = about + pictures.write(one)
+        elif pictures is not None:
+            sections[f"Images of {model}"] = pictures.write(found[one.group.model])
     sections["Provenance"] = provenance.write([one.group for one in measured])
     name = short_name(measured[0].group.inside.name)
-    return _Chapter(anchor, f"In-distribution: {name}", sections)
+    return Chapter(anchor, f"In-distribution: {name}", sections)
 
 
 def _accuracy(measured: Sequence[Measured]) -> str:
@@ -146,23 +166,6 @@ def _figures(measured: Measured, anchor: str) -> str:
     return "".join(written)
 
 
-def _contents(chapter: _Chapter) -> str:
-    items = "".join(
-        f'<li><a href="#{chapter.anchor}-{number}">{escape(title)}</a></li>\n'
-        for number, title in enumerate(chapter.sections)
-    )
-    return f"<p>{escape(chapter.title)}</p>\n<ul>\n{items}</ul>\n"
-
-
-def _body(chapter: _Chapter) -> str:
-    sections = "".join(
-        f'<section id="{chapter.anchor}-{number}">\n<h3>{escape(title)}</h3>\n'
-        f"{content}</section>\n"
-        for number, (title, content) in enumerate(chapter.sections.items())
-    )
-    return f"<h2>{escape(chapter.title)}</h2>\n{sections}"
-
-
 def _summary(measured: Sequence[Measured]) -> str:
     groups = [one.group for one in measured]
     models = {group.inside.record["model"]["key"] for group in groups}
@@ -174,7 +177,3 @@ def _summary(measured: Sequence[Measured]) -> str:
         f"{len(what)} {noun}{'s' * (len(what) != 1)}" for noun, what in counts.items()
     )
     return f"{found}; scored by {last}. A click on a column's head sorts a table."
-
-
-def _resource(name: str) -> str:
-    return resources.files("oodbench.output.report").joinpath(name).read_text("utf-8")

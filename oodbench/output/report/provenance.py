@@ -30,18 +30,18 @@ def write(groups: Sequence[Group]) -> str:
 
 def _model(group: Group) -> str:
     model = group.inside.record["model"]
-    own_head = (
-        "a head of its own" if model["density_head"] else "LogSumExp of the logits"
-    )
-    facts = {
-        **model["source"],
-        "key": model["key"],
-        "input": f"{_joined(model['shape'], '×')} pixels in [0, 1]",
-        "normalisation": f"mean {_joined(model['mean'])}; deviation "
-        f"{_joined(model['std'])}",
-        "classes": model["classes"],
-        "log p(x)": own_head,
-    }
+    facts = {**model["source"], "key": model["key"]}
+    if not group.is_imported:
+        own_head = (
+            "a head of its own" if model["density_head"] else "LogSumExp of the logits"
+        )
+        facts |= {
+            "input": f"{_joined(model['shape'], '×')} pixels in [0, 1]",
+            "normalisation": f"mean {_joined(model['mean'])}; deviation "
+            f"{_joined(model['std'])}",
+            "classes": model["classes"],
+            "log p(x)": own_head,
+        }
     lines = "".join(
         f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>\n"
         for name, value in facts.items()

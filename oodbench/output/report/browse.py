@@ -1,0 +1,184 @@
+"""Shows every image of a set with its scores, sorted and filtered in the browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from oodbench.base.errors import InputError
+from oodbench.base.files import Record, write_atomically
+from oodbench.base.text import short_name
+from oodbench.metrics.ranking import quantiles, threshold_at_tpr
+from oodbench.output.formats.html import escape
+from oodbench.output.plots.sheet import ACCEPTED
+from oodbench.output.report.images import LARGEST, data_uri, png, reopen, small
+from oodbench.output.report.template import page
+from oodbench.results.groups import Group, StoredSet
+
+COLUMNS, ROWS = 20, 20
+"""Images on one sheet."""
+IMAGES = "images"
+"""Folder of the pages and sheets beside the report."""
+
+
+class View(NamedTuple):
+    """One set as one model sees it."""
+
+    anchor: str
+    group: Group
+    one: StoredSet
+
+    @property
+    def title(self) -> str:
+        """Set, role and model."""
+        role = self.one.record["set"]["role"]
+        what = "in-distribution" if role == "in" else role
+        return f"{short_name(self.one.name)} ({what}) by {short_name(self.group.model)}"
+
+
+def views(anchor: str, group: Group) -> list[View]:
+    """Returns the sets of a group, the in-distribution set first."""
+    sets = [group.inside, *group.outside]
+    return [View(f"{anchor}-i{number}", group, one) for number, one in enumerate(sets)]
+
+
+@dataclass
+class Browser:
+    """Writes the images of sets; opens a set that several models scored once."""
+
+    folder: Path | None
+    """Folder of the report, for a page per set; None for all within one page."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Sets whose images cannot be shown, each with the reason."""
+    _sheets: dict[str, Record] = field(default_factory=dict)
+    """Sheets of small pictures by a set's key."""
+
+    def link(self, view: View, detector: str) -> str:
+        """Returns where in the report the images that a detector scored are."""
+        place = f"{IMAGES}/{view.anchor}.html" if self.folder else ""
+        return f"{place}#{view.anchor}={quote(detector, safe='')}"
+
+    def write(self, found: Sequence[View]) -> str:
+        """Returns the HTML of a group's sets for the report; writes their pages."""
+        if self.folder is None:
+            return "".join(map(self._within, found))
+        for view in found:
+            inside = f"{found[0].anchor}.html"
+            links = f'<p><a href="../index.html">Report</a> <a href="{inside}">'
+            text = page(
+                view.title,
+                "Every image with its scores.",
+                f"{links}In-distribution images</a></p>\n",
+                self._viewer(view),
+                ["browse.js"],
+                "'self' file:",
+            )
+            place = self.folder / IMAGES / f"{view.anchor}.html"
+            write_atomically(place, text.encode())
+        items = "".join(
+            f'<li><a href="{IMAGES}/{view.anchor}.html">{escape(view.title)}</a></li>\n'
+            for view in found
+        )
+        return f"<ul>\n{items}</ul>\n"
+
+    def _within(self, view: View) -> str:
+        title = escape(view.title)
+        return (
+            f"<details>\n<summary>{title}</summary>\n{self._viewer(view)}</details>\n"
+        )
+
+    def _viewer(self, view: View) -> str:
+        """Returns the part of a page that shows one set."""
+        data = {
+            "name": short_name(view.one.name),
+            "inside": view.one is view.group.inside,
+            "images": view.one.record["set"]["images"],
+            "sheet": self._sheet(view),
+            "classes": {
+                name: _packed(view.one.arrays[name], "<i4")
+                for name in ("labels", "predictions")
+                if name in view.one.arrays
+            },
+            "detectors": list(_detectors(view)),
+        }
+        # No text of a JSON block may end it.
+        text = json.dumps(data).replace("<", "\\u003c")
+        return (
+            f'<div class="viewer" id="{view.anchor}">\n'
+            f'<script type="application/json">{text}</script>\n'
+            "<noscript><p>These images need JavaScript.</p></noscript>\n</div>\n"
+        )
+
+    def _sheet(self, view: View) -> Record | None:
+        """Returns the sheets of a set's images; None where they cannot be opened."""
+        one, key = view.one, view.one.record["set"]["key"]
+        if key not in self._sheets:
+            try:
+                if "digests" not in one.arrays:
+                    raise InputError("what its images were is not stored")
+                places = range(one.record["set"]["images"])
+                images = (
+                    i for _, i in reopen(one.record, one.arrays["digests"], places)
+                )
+                urls = [
+                    self._stored(f"{view.anchor}-{number}.png", png(sheet))
+                    for number, sheet in enumerate(sheets(images))
+                ]
+            except InputError as error:
+                self.left_out[one.name] = str(error)
+                return None
+            self._sheets[key] = {"columns": COLUMNS, "rows": ROWS, "urls": urls}
+        return self._sheets[key]
+
+    def _stored(self, name: str, content: bytes) -> str:
+        if self.folder is None:
+            return data_uri(content)
+        write_atomically(self.folder / IMAGES / name, content)
+        return name
+
+
+def sheets(images: Iterable[NDArray[np.generic]]) -> Iterator[Image.Image]:
+    """Yields pictures of 400 small images each, row by row, all of one size."""
+    side, count, sheet = 0, 0, Image.new("RGB", (1, 1))
+    for image in images:
+        side = side or min(LARGEST, max(image.shape[:2]))
+        if count == 0:
+            sheet = Image.new("RGBA", (COLUMNS * side, ROWS * side))
+        tile = small(image)
+        tile.thumbnail((side, side))
+        row, column = divmod(count, COLUMNS)
+        left, top = (side - tile.width) // 2, (side - tile.height) // 2
+        sheet.paste(tile, (column * side + left, row * side + top))
+        count = (count + 1) % (COLUMNS * ROWS)
+        if count == 0:
+            yield sheet
+    if count:
+        yield sheet
+
+
+def _detectors(view: View) -> Iterator[Record]:
+    """Yields the scores of each detector, those of failed cells left out."""
+    for label, cell in view.one.cells.items():
+        inside = view.group.inside.cells[label].scores
+        if len(cell.scores) and len(inside):
+            threshold = threshold_at_tpr(inside, ACCEPTED)
+            yield {
+                "label": label,
+                "control": cell.record["detector"]["control"],
+                "scores": _packed(cell.scores, "<f4"),
+                "quantiles": _packed(quantiles(inside, cell.scores), "<f4"),
+                "threshold": float(quantiles(inside, [threshold])[0]),
+            }
+
+
+def _packed(values: NDArray[Any], kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
