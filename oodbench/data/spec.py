@@ -16,6 +16,8 @@ from oodbench.data.dataset import ROLES, Dataset, Role
 
 SETS_OF_FILE = re.compile(r"(?P<where>.+?\.py):(?P<function>[^:]*)(?::(?P<rest>.*))?")
 """`file.py:function` or `file.py:function:ARGUMENT`."""
+READERS = {".npz": "npz", ".csv": "csv", ".tsv": "csv", ".tar": "webdataset"}
+"""What reads files, for a message; files are not guessed."""
 
 
 def open_dataset(spec: str | Dataset, *, skip_unreadable: bool = False) -> Dataset:
@@ -212,6 +214,7 @@ def _unknown(name: str, known: Iterable[str], *, path: str) -> str:
     with suppress(OSError):  # longer than a file's name may be
         if Path(path).is_dir():
             return f"{path!r} is a folder; write folder:{path}."
-        if path.endswith(".npz") and Path(path).is_file():
-            return f"{path!r} is a file; write npz:{path}."
+        reader = READERS.get(Path(path).suffix)
+        if reader and Path(path).is_file():
+            return f"{path!r} is a file; write {reader}:{path}."
     return registry.unknown("data set", name, known)
