@@ -51,6 +51,14 @@ def files(tmp_path, monkeypatch):
             shard.addfile(member, io.BytesIO(content.getvalue()))
     images = np.stack([np.asarray(image(level)) for level in range(10)])
     np.savez("digits.npz", images=images, labels=np.arange(10))
+    np.savez(
+        "tiny.npz",
+        images=images[:3],
+        labels=np.arange(3),
+        wnids=["n01855672", "n07747607", "n02123045"],
+        class_names=["goose", "orange", "tabby, cat"],
+    )
+    Path("test.txt").write_text("3 1\n")
     Path("sets.py").write_text(FUNCTION)
 
 
@@ -69,6 +77,7 @@ def save_pets():
     library.DatasetDict({"test": table}).save_to_disk("pets.hf")
 
 
-def test_the_page_has_every_plugin_that_reads_files():
+def test_the_page_has_every_plugin_that_reads_or_changes_sets():
     kinds = {text.partition(":")[0] for text in TEXTS}
     assert kinds >= {"csv", "folder", "hfdata", "imglist", "npz", "webdataset"}
+    assert kinds >= {"classes", "mix", "rows", "without"}
