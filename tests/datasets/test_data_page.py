@@ -66,7 +66,7 @@ def files(tmp_path, monkeypatch):
 def test_each_text_of_the_page_opens_images(files, text):
     if text.startswith("hfdata"):
         save_pets()
-    found = open_images(open_dataset(text), "test", Shape(3, 8, 8))
+    found = open_images(open_dataset(text), "test", Shape(3, 8, 8), limit=4)
     assert found.count == len(found.split.images[:])
 
 
