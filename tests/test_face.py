@@ -13,8 +13,8 @@ import pytest
 import oodbench
 
 FUNCTIONS = {
-    "attack", "calibrate", "compare", "costs", "plot", "report", "rows", "run",
-    "sample", "score", "table", "threshold", "train",
+    "attack", "calibrate", "compare", "costs", "overlap", "plot", "report", "rows",
+    "run", "sample", "score", "table", "threshold", "train",
 }  # fmt: skip
 
 
