@@ -40,11 +40,21 @@ def changed_set(
 
 
 def selected_set(
-    kind: str, argument: str, select: Callable[[Split, str], Split]
+    kind: str,
+    argument: str,
+    select: Callable[[Split, str], Split],
+    *,
+    renumbered: bool = False,
 ) -> Dataset:
     """Returns some images of a set, chosen by a function of each split and a name.
 
     The role is that of the set.
+
+    Args:
+        kind: What is written before the set.
+        argument: The set.
+        select: Chooses.
+        renumbered: Whether classes get other numbers, and so another meaning.
 
     Raises:
         InputError: The argument names no data set.
@@ -61,6 +71,7 @@ def selected_set(
         inner,
         name=name,
         load=load,
+        label_space="" if renumbered else inner.label_space,
         # Another image may be the first, of another size.
         shape=inner.shape if isinstance(inner.shape, Shape) else None,
         place=inner.place and f"{kind}:{inner.place}",

@@ -20,4 +20,4 @@ def classes(argument: str) -> Dataset:
     def select(split: Split, name: str) -> Split:
         return select_classes(split, sorted(listed(text, split, name)))
 
-    return selected_set(f"classes:{text}", inner, select)
+    return selected_set(f"classes:{text}", inner, select, renumbered=True)

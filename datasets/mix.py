@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
-from oodbench.base.files import key_of
-from oodbench.data.dataset import Chunk, Images, manifest_of
-from oodbench.data.image_files import stacked
 from oodbench.data.spec import open_dataset
 from oodbench.datasets._class_list import BETWEEN_SETS
+from oodbench.datasets._joined import Joined
 
 
 def mix(argument: str) -> Dataset:
@@ -34,19 +31,22 @@ def mix(argument: str) -> Dataset:
     def load(split: SplitName, shape: Shape) -> Split:
         return _joined([part.load(split, shape) for part in parts])
 
-    alike = all(
-        (part.role, part.family, part.made_from) == (first.role, first.family, None)
-        for part in parts
-    )
+    alike = all(_kin(part) == _kin(first) and not part.made_from for part in parts)
     return Dataset(
         name="mix:" + BETWEEN_SETS.join(part.name for part in parts),
         load=load,
         role=first.role if alike else "unstated",
         family=first.family if alike else "",
+        label_space=first.label_space if alike else "",
         splits=splits,
         shape=first.shape,
         place=BETWEEN_SETS.join(part.place or part.name for part in parts),
     )
+
+
+def _kin(dataset: Dataset) -> tuple[str, str, str]:
+    """Returns what decides the role beside an in-distribution set."""
+    return dataset.role, dataset.family, dataset.label_space
 
 
 def _joined(splits: Sequence[Split]) -> Split:
@@ -74,26 +74,3 @@ def _clusters(splits: Sequence[Split]) -> NDArray[np.int64] | None:
         used = max((int(each.max()) + 1 for each in found if len(each)), default=0)
         found.append(own - own.min(initial=0) + used)
     return np.concatenate(found)
-
-
-@dataclass(frozen=True, eq=False)
-class Joined:
-    """The images of several sets, one set after another."""
-
-    parts: Sequence[Images]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
-
-    def __getitem__(self, chunk: slice, /) -> Chunk:
-        start, stop, _ = chunk.indices(len(self))
-        images: list[NDArray[np.generic]] = []
-        for part in self.parts:
-            images.extend(part[max(start, 0) : max(stop, 0)])
-            start, stop = start - len(part), stop - len(part)
-        return stacked(images)
-
-    def manifest(self) -> str | None:
-        """Returns a hash of the sets' manifests; None if one set has none."""
-        found = [manifest_of(part) for part in self.parts]
-        return None if None in found else key_of("joined", *found)

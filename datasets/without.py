@@ -24,7 +24,7 @@ def without(argument: str) -> Dataset:
     def select(split: Split, name: str) -> Split:
         return _left(split, listed(text, split, name), name)
 
-    return selected_set(f"without:{text}", inner, select)
+    return selected_set(f"without:{text}", inner, select, renumbered=True)
 
 
 def _without_shared(other: str, inner: str) -> Dataset:
@@ -37,7 +37,7 @@ def _without_shared(other: str, inner: str) -> Dataset:
         known = removed.load(removed.splits[-1], Shape(3, 32, 32))
         return _left(split, shared(split, known, name), name)
 
-    return selected_set(f"without:{removed.name}", inner, select)
+    return selected_set(f"without:{removed.name}", inner, select, renumbered=True)
 
 
 def _left(split: Split, removed: set[int], name: str) -> Split:

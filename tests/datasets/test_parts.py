@@ -148,6 +148,12 @@ def test_a_part_has_the_role_and_splits_of_the_whole():
         "covariate"
     )
     assert open_dataset("rows:0-9:inverted:photos").relative_to(inside).role == "far"
+    cifar = open_dataset("cifar10")
+    assert open_dataset("rows:0-9:cifar10c:fog:1").relative_to(cifar).role == (
+        "covariate"
+    )
+    # Other numbers are other classes.
+    assert open_dataset("classes:0-3:cifar10c:fog:1").relative_to(cifar).role == "near"
     same = load("classes:8-9:digits", Shape(1, 8, 8)), load("digits:8-9")
     assert np.array_equal(same[0].images, same[1].images)
     assert np.array_equal(same[0].labels, same[1].labels)
@@ -251,6 +257,7 @@ def test_the_role_of_a_mixture_is_the_common_one():
     assert role("mix:digits:8++digits:9") == "near"
     assert role("mix:photos++noise:uniform") == "unstated"
     assert role("mix:inverted:digits:0-7++inverted:photos") == "unstated"
+    assert open_dataset("mix:cifar10++cifar10c:fog:1").label_space == "cifar10"
     assert role("near=mix:photos++noise:uniform") == "near"
 
 
