@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,45 @@ def changed_set(
         role,
         inner.splits,
         made_from=inner,
+        place=inner.place and f"{kind}:{inner.place}",
+    )
+
+
+def selected_set(
+    kind: str,
+    argument: str,
+    select: Callable[[Split, str], Split],
+    *,
+    renumbered: bool = False,
+) -> Dataset:
+    """Returns some images of a set, chosen by a function of each split and a name.
+
+    The role is that of the set.
+
+    Args:
+        kind: What is written before the set.
+        argument: The set.
+        select: Chooses.
+        renumbered: Whether classes get other numbers, and so another meaning.
+
+    Raises:
+        InputError: The argument names no data set.
+    """
+    if not argument:
+        raise InputError(f"{kind} needs a set to choose from: {kind}:SET.")
+    inner = open_dataset(argument)
+    name = f"{kind}:{inner.name}"
+
+    def load(split: SplitName, shape: Shape) -> Split:
+        return select(inner.load(split, shape), name)
+
+    return replace(
+        inner,
+        name=name,
+        load=load,
+        label_space="" if renumbered else inner.label_space,
+        # Another image may be the first, of another size.
+        shape=inner.shape if isinstance(inner.shape, Shape) else None,
         place=inner.place and f"{kind}:{inner.place}",
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
-from oodbench.data.dataset import Chunk
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin, Source
+from oodbench.datasets._joined import Joined
 
 KINDS = (
     *("brightness", "contrast", "defocus_blur", "elastic_transform", "fog", "frost"),
@@ -86,24 +85,6 @@ def parse_corruption(
             f"{', '.join(kinds)}."
         )
     return ((match[1],), int(match[2] or 0)) if match else (kinds, 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Joined:
-    """Arrays of images one behind another."""
-
-    parts: Sequence[NDArray[np.uint8]]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
-
-    def __getitem__(self, chunk: slice, /) -> Chunk:
-        start, stop, _ = chunk.indices(len(self))
-        found, first = [self.parts[0][:0]], 0
-        for part in self.parts:
-            found.append(part[max(0, start - first) : max(0, stop - first)])
-            first += len(part)
-        return np.concatenate(found)
 
 
 def _mapped(path: Path, kind: str) -> NDArray[np.uint8]:

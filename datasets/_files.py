@@ -10,9 +10,9 @@ import numpy as np
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.base.errors import reason
+from oodbench.data.image_files import SUFFIXES
 from oodbench.data.sources.source import Origin
 from oodbench.data.sources.unpacked import UnpackedFiles
-from oodbench.datasets.folder import SUFFIXES
 
 
 def one_split(

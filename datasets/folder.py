@@ -11,13 +11,8 @@ from typing import get_args
 import numpy as np
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
-from oodbench.data.image_files import ImageFiles, read_image
+from oodbench.data.image_files import SUFFIXES, ImageFiles, read_image
 
-SUFFIXES = (
-    *(".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
-    *(".pbm", ".pgm", ".ppm"),
-)
-"""Of the files that are taken for images, in lower case."""
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 

@@ -29,8 +29,9 @@ def npz(argument: str) -> Dataset:
     """Opens a file, all of it as the test split: `npz:PATH`.
 
     The archive has the array `images`, uint8, `[N, H, W, C]` with 1 or 3 channels or,
-    if grey, `[N, H, W]`. It may have `labels`, integers, `[N]`. Other arrays are
-    ignored and pickled objects never read. Images are read a few at a time.
+    if grey, `[N, H, W]`. It may have `labels`, integers, `[N]`, and for each of their
+    classes, in order, its name in `class_names` and its WordNet id in `wnids`. Other
+    arrays are ignored and pickled objects never read. Images are read a few at a time.
     """
     path = Path(argument).expanduser()
     if not argument or not path.exists():
@@ -40,7 +41,14 @@ def npz(argument: str) -> Dataset:
 
     def load(split: SplitName, shape: Shape) -> Split:
         images = _images(path)
-        return Split(images, _labels(path, len(images)))
+        labels = _labels(path, len(images))
+        classes = 0 if labels is None else int(labels.max()) + 1
+        return Split(
+            images,
+            labels,
+            class_names=_texts(path, "class_names", classes),
+            wnids=_texts(path, "wnids", classes),
+        )
 
     def shape() -> Shape:
         height, width, channels = _images(path).sides
@@ -203,3 +211,18 @@ def _labels(path: Path, count: int) -> NDArray[np.int64] | None:
             )
         with archive.open("labels.npy") as file:
             return npy.read_array(file, allow_pickle=False).astype(np.int64)
+
+
+def _texts(path: Path, name: str, classes: int) -> tuple[str, ...]:
+    """Returns a text for each class, none if the archive has none."""
+    with _archive(path) as archive:
+        if not classes or f"{name}.npy" not in archive.namelist():
+            return ()
+        shape, _, dtype, _ = _header(archive, name)
+        if dtype.kind != "U" or len(shape) != 1 or shape[0] < classes:
+            raise InputError(
+                f"The array {name} of {path} is {dtype} of shape {shape}; save a text "
+                f"for each of the {classes} classes."
+            )
+        with archive.open(f"{name}.npy") as file:
+            return tuple(npy.read_array(file, allow_pickle=False).tolist())

@@ -44,6 +44,11 @@ def as_cifar(draw: Draw) -> Draw:
     """Returns a draw of pixels that CIFAR's normalisation maps to 2x − 1."""
 
     def drawn(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.float64]:
+        if size[2] != len(CIFAR_MEAN):
+            raise InputError(
+                "Noise for CIFAR has 3 channels, and the network takes "
+                f"{size[2]}; take oe_noise:gaussian, bernoulli or blob."
+            )
         return (2 * draw(rng, size) - 1) * CIFAR_STD + CIFAR_MEAN
 
     return drawn
@@ -71,8 +76,8 @@ def oe_noise(argument: str) -> Dataset:
     ICLR 2019, arXiv 1812.04606. Images are float32. The kinds `cifar-gaussian`,
     `cifar-rademacher` and `cifar-blob` are for networks whose normalisation is the
     paper's for CIFAR, mean 125.3 123.0 113.9 and deviation 63.0 62.1 66.7 of 255: such
-    noise lies in [−1, 1] behind the normalisation. The edge mode of the blur, nearest,
-    is not verified.
+    noise lies in [−1, 1] behind the normalisation. The blur repeats the edges and
+    reaches 4 deviations, which are the defaults of scikit-image, the scripts' library.
     """
     if argument not in KINDS:
         raise InputError(unknown("noise of Outlier Exposure", argument, KINDS))

@@ -14,6 +14,7 @@ from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.base.registry import unknown
 from oodbench.data.dataset import Chunk, Images, manifest_of
 from oodbench.data.spec import open_dataset
+from oodbench.datasets._joined import Joined
 
 SIZES = {
     "cifar10": (32, 32),
@@ -112,29 +113,6 @@ def _joined(parts: list[Split]) -> Split:
         np.concatenate(known) if len(known) == len(parts) else None,
         class_names=parts[0].class_names,
     )
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Some images after others."""
-
-    parts: list[Images]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
-
-    def __getitem__(self, chunk: slice, /) -> Chunk:
-        start, stop, _ = chunk.indices(len(self))
-        found: list[NDArray[np.generic]] = []
-        for part in self.parts:
-            found.extend(part[max(0, start) : max(0, stop)])
-            start, stop = start - len(part), stop - len(part)
-        return found
-
-    def manifest(self) -> str | None:
-        """Returns the manifests of all parts."""
-        found = [manifest_of(part) for part in self.parts]
-        return None if None in found else "+".join(map(str, found))
 
 
 @dataclass(frozen=True)

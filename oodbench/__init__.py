@@ -6,9 +6,10 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        fetch, run, rows, costs, table, compare, plot, report, verify
+Run:        run, rows, costs, table, compare, plot, report, verify
 Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, calibrate, attack
+Data:       fetch, overlap
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
 Plug-ins:   Detector, Shaping, Need, Outputs, Known, Result; Dataset, Split, Shape, Role
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from oodbench.data.dataset import Shape as Shape
     from oodbench.data.dataset import Split as Split
     from oodbench.data.dataset import SplitName as SplitName
+    from oodbench.data.overlap import overlap as overlap
     from oodbench.data.sources.fetch import fetch as fetch
     from oodbench.jem.samples.run import sample as sample
     from oodbench.jem.training.run import train as train
@@ -84,6 +86,7 @@ _HOMES = {
     "fetch": "oodbench.data.sources.fetch",
     "import_scores": "oodbench.results.exchange.imports",
     "load_network": "oodbench.networks.load",
+    "overlap": "oodbench.data.overlap",
     "plot": "oodbench.output.plots.draw",
     "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",

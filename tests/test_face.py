@@ -12,16 +12,14 @@ import pytest
 
 import oodbench
 
-FUNCTIONS = {
-    "attack", "board", "calibrate", "check_results", "compare", "costs", "export",
-    "import_scores", "plot", "report", "rows", "run", "sample", "samples", "score",
-    "table", "threshold", "train",
-}  # fmt: skip
+FUNCTIONS = [
+    name for name in oodbench.__all__ if inspect.isfunction(getattr(oodbench, name))
+]
 
 
 def test_tab_and_all_show_the_same():
     assert dir(oodbench) == sorted(oodbench.__all__)
-    assert set(oodbench.__all__) >= FUNCTIONS
+    assert {"run", "rows", "table", "train"} <= {*FUNCTIONS}
     assert oodbench.__version__ == version("oodbench")
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         oodbench.runn  # noqa: B018

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -42,11 +42,11 @@ def load_split(dataset: Dataset, stage: SplitName, shape: Shape) -> Split:
         _check(dataset.name, images)
     else:
         images = Checked(images, dataset.name, count)
-    split = Split(
+    split = replace(
+        split,
         images=images,
         labels=_numbers(dataset.name, "labels", split.labels, count),
         clusters=_numbers(dataset.name, "clusters", split.clusters, count),
-        class_names=split.class_names,
     )
     return (
         _without_unreadable(dataset.name, split) if dataset.skip_unreadable else split

@@ -101,6 +101,8 @@ class Split:
     """`[N]`: images of one origin (one photograph, say) share a number."""
     class_names: tuple[str, ...] = ()
     """Names of the classes in the order of their numbers; empty if unknown."""
+    wnids: tuple[str, ...] = ()
+    """WordNet ids of the classes, such as n01443537, likewise."""
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -118,11 +120,11 @@ class Split:
 
     def pick(self, places: NDArray[np.int64]) -> Split:
         """Returns the images at some places, in that order; none is read."""
-        return Split(
+        return replace(
+            self,
             images=Picked(self.images, places),
             labels=None if self.labels is None else self.labels[places],
             clusters=None if self.clusters is None else self.clusters[places],
-            class_names=self.class_names,
         )
 
 
@@ -266,21 +268,29 @@ def check_labels(
 def select_classes(split: Split, classes: Sequence[int]) -> Split:
     """Returns the images of some classes, renumbered from 0 in the given order.
 
+    Images in memory are copied, others not read.
+
     Raises:
-        InputError: The split has no labels, or its images are not an array.
+        InputError: The split has no labels.
     """
-    if split.labels is None or not isinstance(split.images, np.ndarray):
-        raise InputError("Classes can be chosen only from a labelled set in memory.")
-    number = {label: new for new, label in enumerate(classes)}
+    if split.labels is None:
+        raise InputError("Classes can be chosen only from a labelled set.")
     keep = np.isin(split.labels, list(classes))
-    return Split(
-        images=split.images[keep],
+    kept = split.pick(np.flatnonzero(keep))
+    number = {label: new for new, label in enumerate(classes)}
+    return replace(
+        kept,
+        images=split.images[keep]
+        if isinstance(split.images, np.ndarray)
+        else kept.images,
         labels=np.array([number[int(old)] for old in split.labels[keep]], np.int64),
-        clusters=None if split.clusters is None else split.clusters[keep],
-        class_names=tuple(split.class_names[old] for old in classes)
-        if split.class_names
-        else (),
+        class_names=_of_classes(split.class_names, classes),
+        wnids=_of_classes(split.wnids, classes),
     )
+
+
+def _of_classes(texts: tuple[str, ...], classes: Sequence[int]) -> tuple[str, ...]:
+    return tuple(texts[number] for number in classes) if texts else ()
 
 
 def digest(image: NDArray[np.generic]) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,11 @@ from PIL import Image
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Chunk
 
+SUFFIXES = (
+    *(".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
+    *(".pbm", ".pgm", ".ppm"),
+)
+"""Of the files that are taken for images, in lower case."""
 PIXELS = 2**28
 """The largest image that is read; the variable below sets another limit."""
 LIMIT = "OODBENCH_MAX_PIXELS"
@@ -58,26 +64,29 @@ class ImageFiles:
 
     def manifest(self) -> str:
         """Returns a hash of the files' full paths, sizes and dates; none is read."""
-        folder = cache(os.path.realpath)
-        listed = hashlib.sha256()
-        for path in self.paths:
-            # Files behind links are what the links lead to.
-            full = (
-                os.path.realpath(path)
-                if path.is_symlink()
-                else os.path.join(folder(path.parent), path.name)  # noqa: PTH118 - fast
-            )
-            found = path.stat()
-            listed.update(os.fsencode(full))
-            # A tool that copies can set the date of the content, but not of the change.
-            dates = f"{found.st_mtime_ns} {found.st_ctime_ns}"
-            listed.update(f"\0{found.st_size} {dates}\n".encode())
-        return listed.hexdigest()
+        return files_manifest(self.paths)
 
     def __getitem__(self, chunk: slice, /) -> Chunk:
-        images = [read_image(path) for path in self.paths[chunk]]
-        kinds = {(image.shape, image.dtype) for image in images}
-        return np.stack(images) if len(kinds) == 1 else images
+        return stacked([read_image(path) for path in self.paths[chunk]])
+
+
+def files_manifest(paths: Iterable[Path]) -> str:
+    """Returns a hash of files' full paths, sizes and dates; none is read."""
+    folder = cache(os.path.realpath)
+    listed = hashlib.sha256()
+    for path in paths:
+        # Files behind links are what the links lead to.
+        full = (
+            os.path.realpath(path)
+            if path.is_symlink()
+            else os.path.join(folder(path.parent), path.name)  # noqa: PTH118 - fast
+        )
+        found = path.stat()
+        listed.update(os.fsencode(full))
+        # A tool that copies can set the date of the content, but not of the change.
+        dates = f"{found.st_mtime_ns} {found.st_ctime_ns}"
+        listed.update(f"\0{found.st_size} {dates}\n".encode())
+    return listed.hexdigest()
 
 
 def read_image(path: Path) -> NDArray[np.generic]:
@@ -86,24 +95,48 @@ def read_image(path: Path) -> NDArray[np.generic]:
     Raises:
         UnreadableImageError: The file cannot be read or has too many pixels.
     """
-    with _opened(path) as image:
-        return _pixels(image)
+    with _named(path):
+        if not path.is_file():
+            raise ValueError("it is no regular file")  # opening a pipe would wait
+        return _decoded(path)
+
+
+def decode(content: bytes, name: str) -> NDArray[np.generic]:
+    """Returns the image in the content of a file, `[H, W, C]`.
+
+    Args:
+        content: Of an image file.
+        name: What messages call it.
+
+    Raises:
+        UnreadableImageError: The content is no image or has too many pixels.
+    """
+    with _named(name):
+        return _decoded(io.BytesIO(content))
+
+
+def stacked(images: list[NDArray[np.generic]]) -> Chunk:
+    """Returns images as one array if they have one shape and dtype, else the list."""
+    kinds = {(image.shape, image.dtype) for image in images}
+    return np.stack(images) if len(kinds) == 1 else images
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Opens an image within the limit of pixels; every error is one sentence."""
+def _named(name: Path | str) -> Iterator[None]:
+    """Makes of every error one sentence about the image."""
     try:
-        if not path.is_file():
-            raise ValueError("it is no regular file")  # opening a pipe would wait
-        with _without_pillows_limit(), Image.open(path) as image:
-            if image.width * image.height > pixel_limit():
-                raise ValueError(f"it has {too_large(image.width, image.height)}")
-            yield image
+        yield
     except Exception as error:  # decoders raise anything on a broken file
         raise UnreadableImageError(
-            f"{path} cannot be read as an image ({error}); repair it or take it away."
+            f"{name} cannot be read as an image ({error}); repair it or take it away."
         ) from error
+
+
+def _decoded(source: Path | io.BytesIO) -> NDArray[np.generic]:
+    with _without_pillows_limit(), Image.open(source) as image:
+        if image.width * image.height > pixel_limit():
+            raise ValueError(f"it has {too_large(image.width, image.height)}")
+        return _pixels(image)
 
 
 def pixel_limit() -> int:

@@ -114,10 +114,9 @@ class ImageSet:
         check_labels(labels, name, network, classes)
         if 0 < len(self.split.class_names) < classes:
             logger.warning(
-                "Warning: %s has %d class folders (%s), numbered in the order of their "
-                "names, and %s has %d classes. If its classes have other numbers, "
-                "accuracy is wrong; save the images with the network's labels in a "
-                "file for npz:PATH.",
+                "Warning: %s has %d named classes (%s), and %s has %d classes. If the "
+                "network numbers them in another way, accuracy is wrong; list the "
+                "images with the network's labels in a table for csv:FILE.",
                 name,
                 len(self.split.class_names),
                 _shortened(self.split.class_names),

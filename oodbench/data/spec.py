@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +17,8 @@ from oodbench.data.dataset import ROLES, Dataset, Role
 
 SETS_OF_FILE = re.compile(r"(?P<where>.+?\.py):(?P<function>[^:]*)(?::(?P<rest>.*))?")
 """`file.py:function` or `file.py:function:ARGUMENT`."""
+READERS = {".npz": "npz", ".csv": "csv", ".tsv": "csv", ".tar": "webdataset"}
+"""What reads files, for a message; files are not guessed."""
 
 
 def open_dataset(spec: str | Dataset, *, skip_unreadable: bool = False) -> Dataset:
@@ -56,7 +59,7 @@ def split_specs(texts: Iterable[str]) -> list[str]:
     """Returns the parts of comma lists that name data sets, without the empty ones.
 
     A comma that belongs to an existing path is kept: of the ways to join the parts from
-    the left, the longest that opens is taken.
+    the left, the longest that opens is taken. Parts with alternatives are `swept`.
 
     >>> split_specs(["digits:0-7,noise:uniform", "photos"])
     ['digits:0-7', 'noise:uniform', 'photos']
@@ -68,11 +71,26 @@ def split_specs(texts: Iterable[str]) -> list[str]:
             joined = next(
                 count
                 for count in range(len(parts), 0, -1)
-                if count == 1 or _has_path(",".join(parts[:count]).strip())
+                if count == 1
+                or _path_start(",".join(parts[:count]).strip()) is not None
             )
             found.append(",".join(parts[:joined]).strip())
             del parts[:joined]
-    return [spec for spec in found if spec]
+    return [each for spec in found if spec for each in swept(spec)]
+
+
+def swept(spec: str) -> list[str]:
+    """Returns a text for each combination of alternatives that | separates.
+
+    A | in an existing path is kept.
+
+    >>> swept("near=corrupted:fog:1|2:digits")
+    ['near=corrupted:fog:1:digits', 'near=corrupted:fog:2:digits']
+    """
+    start = _path_start(spec)
+    pieces = [piece.split("|") for piece in spec[:start].split(":")]
+    path = "" if start is None else spec[start:]
+    return [":".join(chosen) + path for chosen in itertools.product(*pieces)]
 
 
 def distinct(datasets: Sequence[Dataset]) -> list[Dataset]:
@@ -197,21 +215,24 @@ def _from_file(where: str, function: str, argument: str) -> Dataset:
     return dataset
 
 
-def _has_path(text: str) -> bool:
-    """Returns whether a text ends in an existing path that holds all its commas."""
-    starts = [0, *(m.end() for m in re.finditer("[:=]", text.partition(",")[0]))]
-    for start in starts:
+def _path_start(text: str) -> int | None:
+    """Returns where the path begins that a text ends in; None if it ends in none.
+
+    The path exists and holds all commas of the text.
+    """
+    for start in [0, *(m.end() for m in re.finditer("[:=]", text.partition(",")[0]))]:
         # Longer than a file's name may be, or `~` and the name of no user.
         with suppress(OSError, ValueError, RuntimeError):
             if Path(text[start:]).expanduser().exists():
-                return True
-    return False
+                return start
+    return None
 
 
 def _unknown(name: str, known: Iterable[str], *, path: str) -> str:
     with suppress(OSError):  # longer than a file's name may be
         if Path(path).is_dir():
             return f"{path!r} is a folder; write folder:{path}."
-        if path.endswith(".npz") and Path(path).is_file():
-            return f"{path!r} is a file; write npz:{path}."
+        reader = READERS.get(Path(path).suffix)
+        if reader and Path(path).is_file():
+            return f"{path!r} is a file; write {reader}:{path}."
     return registry.unknown("data set", name, known)

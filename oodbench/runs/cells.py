@@ -64,11 +64,17 @@ def _complete(
     if not scorer.execution.processes.is_first:
         return None
     digests = digests_of(todo, scored)
+    shared = 0 if inside is None else int(np.isin(digests, inside).sum())
+    if shared:
+        result.warnings.append(
+            f"{shared} of {len(digests)} images of {todo.images.dataset.name} are in "
+            f"{todo.setup.inside.dataset.name}, too (`oodbench overlap` lists them)"
+        )
     if scored is not None:
         failures = write(
             todo,
             scored,
-            shared_images=0 if inside is None else int(np.isin(digests, inside).sum()),
+            shared_images=shared,
             remarks=scorer.check(),
             seconds=time.perf_counter() - began,
             fit_seconds=scorer.fit_seconds,

@@ -18,7 +18,7 @@ from oodbench.base.progress import Progress, Watch
 from oodbench.base.settings import Settings
 from oodbench.data.dataset import Dataset, Shape
 from oodbench.data.image_set import native_shape
-from oodbench.data.spec import distinct, open_dataset, split_specs
+from oodbench.data.spec import distinct, open_dataset, split_specs, swept
 from oodbench.networks.hardware import pick_device
 from oodbench.networks.load import Model, as_network
 from oodbench.networks.network import Network, Precision
@@ -167,7 +167,13 @@ def run(
 
 
 def _sets(given: str | Dataset | Iterable[str | Dataset]) -> list[str | Dataset]:
-    return [*split_specs([given])] if isinstance(given, str) else listed(given)
+    if isinstance(given, str):
+        return [*split_specs([given])]
+    return [
+        each
+        for one in listed(given)
+        for each in (swept(one) if isinstance(one, str) else [one])
+    ]
 
 
 def _opened(

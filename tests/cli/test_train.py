@@ -101,4 +101,4 @@ def test_a_model_finds_the_classes_of_a_folder_by_their_names(oodbench, tmp_path
     code, out, errors = oodbench("run", *model, "--detectors", "msp")
     assert code == 0, errors
     assert "100.00" in out.partition("AUROC")[0]
-    assert "class folders" not in errors
+    assert "named classes" not in errors

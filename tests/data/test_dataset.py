@@ -53,7 +53,7 @@ def test_chosen_classes_are_numbered_in_the_given_order():
 
 
 def test_classes_cannot_be_chosen_without_labels():
-    with pytest.raises(InputError, match="labelled set in memory"):
+    with pytest.raises(InputError, match="from a labelled set"):
         select_classes(Split(small_split().images), [0])
 
 

@@ -153,13 +153,13 @@ def test_labels_are_only_held_to_the_classes_of_an_in_set(labels, fault):
         found.check_classes("net", 8)
 
 
-def test_fewer_class_folders_than_classes_are_warned_of(caplog):
+def test_fewer_named_classes_than_classes_are_warned_of(caplog):
     found = labelled([0, 1], ("cat", "dog"))
     found.check_classes("net", 2)
     assert not caplog.messages
     found.check_classes("net", 10)
     (message,) = caplog.messages
-    assert "set has 2 class folders (cat, dog)" in message
+    assert "set has 2 named classes (cat, dog)" in message
     assert "net has 10 classes" in message
     labelled([0, 1]).check_classes("net", 10)
     assert len(caplog.messages) == 1

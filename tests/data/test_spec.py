@@ -250,3 +250,21 @@ def test_a_relative_path_with_a_comma_is_kept(tmp_path, monkeypatch):
     assert split_specs(["npz:a,b.npz,digits"]) == ["npz:a,b.npz", "digits"]
     assert split_specs(["folder:~,digits"]) == ["folder:~", "digits"]
     assert split_specs(["x" * 5000 + "," + "y" * 5000]) == ["x" * 5000, "y" * 5000]
+
+
+# --- alternatives
+
+
+def test_alternatives_stand_for_every_combination(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a|b").mkdir()
+    assert split_specs(["far=x:1|2:y|z:s,photos"]) == [
+        "far=x:1:y:s",
+        "far=x:1:z:s",
+        "far=x:2:y:s",
+        "far=x:2:z:s",
+        "photos",
+    ]
+    assert split_specs(["folder:a|b"]) == ["folder:a|b"]
+    assert split_specs(["x:1|2:folder:a|b"]) == ["x:1:folder:a|b", "x:2:folder:a|b"]
+    assert split_specs(["folder:b|c"]) == ["folder:b", "folder:c"]

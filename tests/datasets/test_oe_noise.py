@@ -5,7 +5,7 @@ import pytest
 
 from oodbench import InputError, Shape
 from oodbench.data.spec import open_dataset
-from oodbench.datasets.oe_noise import CIFAR_MEAN, CIFAR_STD, KINDS
+from oodbench.datasets.oe_noise import CIFAR_MEAN, CIFAR_STD, KINDS, blob
 
 COLOUR = Shape(3, 32, 32)
 
@@ -62,3 +62,32 @@ def test_behind_the_normalisation_of_cifar_noise_is_in_minus_one_to_one(
 def test_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match="did you mean 'gaussian'"):
         open_dataset("oe_noise:gausian")
+
+
+def blurred(image):
+    """Blurs along all axes, edges repeated, by weights up to 4 deviations away."""
+    places = np.arange(-6, 7)
+    weights = np.exp(-(places**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    for axis, length in enumerate(image.shape):
+        shifted = [
+            image.take(np.clip(np.arange(length) + place, 0, length - 1), axis)
+            for place in places
+        ]
+        image = np.tensordot(weights, shifted, 1)
+    return image
+
+
+def test_blobs_are_blurred_over_colours_too():
+    size = (9, 7, 3)
+    expected = blurred(np.random.default_rng(5).binomial(1, 0.7, size).astype(float))
+    expected[expected < 0.75] = 0
+    assert 0.1 < (expected == 0).mean() < 0.9
+    found = blob(np.random.default_rng(5), size)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_noise_for_cifar_needs_colours():
+    split = open_dataset("oe_noise:cifar-blob").load("test", Shape(1, 28, 28))
+    with pytest.raises(InputError, match="has 3 channels, and the network takes 1"):
+        split.images[0:1]

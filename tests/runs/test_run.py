@@ -181,7 +181,11 @@ def test_shared_images_are_counted(run, sets, tmp_path):
     with np.load(sets["in"].removeprefix("npz:")) as inside:
         mixed = np.concatenate([inside["images"][:3], 255 - inside["images"][3:9]])
     np.savez(tmp_path / "mixed.npz", images=mixed)
-    run(out=[f"npz:{tmp_path}/mixed.npz"], detectors=["msp"])
+    for _ in range(2):  # the second run computes nothing
+        result = run(out=[f"npz:{tmp_path}/mixed.npz"], detectors=["msp"])
+        assert any(
+            "3 of 9 images of mixed are in in, too" in w for w in result.warnings
+        )
     (measured,) = open_results(tmp_path / "runs").measured
     assert "overlap" in measured.rows[0].flags
 
