@@ -191,6 +191,7 @@ def test_files_of_the_format_of_mnist(name, put):
 @pytest.mark.parametrize(
     "content",
     [b"", b"no gzip", idx(GREY)[:-20], gzip.compress(b"\0\0\x08\1\0\0\0\5abc")],
+    ids=["empty", "text", "cut", "short"],
 )
 def test_broken_files_of_mnist_are_refused_by_name(content, put):
     put("mnist", {"mnist/t10k-images-idx3-ubyte.gz": content})
