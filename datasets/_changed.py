@@ -60,7 +60,8 @@ def selected_set(
         InputError: The argument names no data set.
     """
     if not argument:
-        raise InputError(f"{kind} needs a set to choose from: {kind}:SET.")
+        plugin = kind.partition(":")[0]
+        raise InputError(f"{kind!r} names no set; write {plugin}:WHICH:SET.")
     inner = open_dataset(argument)
     name = f"{kind}:{inner.name}"
 

@@ -95,7 +95,7 @@ def shared(split: Split, other: Split, name: str) -> set[int]:
     Raises:
         InputError: There is none, or a split has no names.
     """
-    names = {name for each in other.class_names for name in synonyms(each)}
+    names = {known for each in other.class_names for known in synonyms(each)}
     ids = {*other.wnids, *other.class_names}
     found = {n for n, each in enumerate(split.class_names) if synonyms(each) & names}
     found |= {n for n, id_ in enumerate(split.wnids) if id_ in ids}

@@ -20,9 +20,10 @@ def mix(argument: str) -> Dataset:
     and equal names of classes, or none of them names. Its role is theirs if that is one
     for all and does not depend on the in-distribution set.
     """
-    parts = [open_dataset(text) for text in argument.split(BETWEEN_SETS)]
-    if len(parts) < 2:
-        raise InputError(f"mix:{argument} is one set; write mix:SET++SET.")
+    texts = argument.split(BETWEEN_SETS)
+    if len(texts) < 2:
+        raise InputError(f"mix:{argument} is not two sets; write mix:SET++SET.")
+    parts = [open_dataset(text) for text in texts]
     first = parts[0]
     splits = tuple(s for s in first.splits if all(s in part.splits for part in parts))
     if not splits:

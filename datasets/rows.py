@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ def rows(argument: str) -> Dataset:
 
     FILE has the numbers of the images, counted from 0: a text file, where white space
     separates them, a `.npy` file, or one array of an archive, `rows:FILE.npz@NAME:SET`.
-    Images keep the order of the set, whatever the order of the numbers.
+    They number the test split, which is the only split of the new set. Images keep the
+    order of the set, whatever the order of the numbers.
     """
     text, _, inner = argument.partition(":")
     if RANGES.fullmatch(text):
@@ -36,7 +38,10 @@ def rows(argument: str) -> Dataset:
             )
         return split.pick(numbers)
 
-    return selected_set(f"rows:{title}", inner, select)
+    whole = selected_set(f"rows:{title}", inner, select)
+    if "test" not in whole.splits:
+        raise InputError(f"{inner} has no test split, from which rows are taken.")
+    return replace(whole, splits=("test",))
 
 
 def _in_ranges(text: str) -> NDArray[np.int64]:

@@ -161,7 +161,7 @@ def test_a_part_has_the_role_and_splits_of_the_whole():
 
 @pytest.mark.parametrize("kind", ["classes", "without", "rows"])
 def test_a_part_needs_a_set(kind):
-    with pytest.raises(InputError, match=f"{kind}:0 needs a set to choose from"):
+    with pytest.raises(InputError, match=f"'{kind}:0' names no set; write {kind}:WH"):
         open_dataset(f"{kind}:0")
 
 
@@ -199,6 +199,15 @@ def test_rows_are_taken_in_the_order_of_the_set(named, tmp_path):
         assert split.labels.tolist() == [4, 2, 1]
     assert open_dataset(f"rows:{tmp_path}/n.npz@test:{named}").name == "rows:test:a"
     assert levels(load(f"rows:0-1+5:{named}")) == [0, 1, 5]
+    # The numbers are those of test images.
+    assert open_dataset("rows:0-9:digits").splits == ("test",)
+
+
+def test_rows_need_a_test_split(tmp_path):
+    (tmp_path / "train").mkdir()
+    Image.new("L", (2, 2)).save(tmp_path / "train" / "a.png")
+    with pytest.raises(InputError, match="has no test split"):
+        open_dataset(f"rows:0:folder:{tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +277,7 @@ def test_mixed_splits_are_the_common_ones(named):
         "test",
     )
     assert open_dataset(f"mix:digits++{named}").splits == ("test",)
-    with pytest.raises(InputError, match=r"is one set; write mix:SET\+\+SET"):
+    with pytest.raises(InputError, match=r"is not two sets; write mix:SET\+\+SET"):
         open_dataset("mix:digits:0-3+8")
 
 
