@@ -164,6 +164,8 @@ def _carded(card: Card, tensors: StateDict) -> Plan:
     record = {"architecture": text}
     plan = Plan(module, card.name, card.shape, card.mean, card.std, record)
     plan.class_names = card.class_names
+    if card.assumed:
+        plan.record["assumed"] = card.assumed
     return plan
 
 

@@ -407,7 +407,7 @@ def real_images(name):
         images = data["images"][:1000].reshape(-1, 28, 28, 1)
     else:
         data = np.load(SHARED / "data" / "cifar10_test.jpegs.npz")
-        packed, ends = data["bytes"].tobytes(), data["offsets"][:301]
+        packed, ends = data["bytes"].tobytes(), data["offsets"][:201]
         images = np.stack(
             [
                 np.asarray(Image.open(BytesIO(packed[start:end])))
@@ -428,4 +428,4 @@ def test_a_real_checkpoint_is_recognised_and_classifies(name):
     with torch.no_grad():
         logits = torch.cat([network(part).logits for part in pixels.split(100)])
     right = (logits.argmax(1).numpy() == labels).mean()
-    assert right == pytest.approx(accuracy, abs=0.07)  # three deviations of 300 images
+    assert right == pytest.approx(accuracy, abs=0.08)  # three deviations of 200 images

@@ -59,8 +59,8 @@ def torchvision_model(
     Raises:
         InputError: There is no such model.
     """
-    if model not in _names():
-        raise InputError(unknown("torchvision model", model, _names()))
+    if model not in names():
+        raise InputError(unknown("torchvision model", model, names()))
     options: dict[str, Any] = {}
     if model in _AUXILIARY:
         options = {"aux_logits": aux_logits, "transform_input": transform_input}
@@ -79,10 +79,7 @@ def recognise(
     """Returns the name of the model whose tensors these are, and its settings."""
     shapes = {name: each.shape for name, each in tensors.items()}
     shapes = {name: each for name, each in shapes.items() if not _is_counter(name)}
-    for model in _names():
-        kind = next((kind for kind in _FIRST if model.startswith(kind)), None)
-        if kind and not any(name.startswith(_FIRST[kind]) for name in shapes):
-            continue
+    for model in candidates(shapes):
         settings = _options(model, tensors)
         classes = _classes(shapes, _expected(model, **settings))
         if classes is not None:
@@ -111,7 +108,23 @@ def usual(settings: Settings, keys: Collection[str]) -> Usual:
     )
 
 
-def _names() -> list[str]:
+def candidates(tensors: Collection[str]) -> list[str]:
+    """Returns the models that tensors of these names can belong to, by the first."""
+    begun = tuple(
+        kind
+        for kind, first in _FIRST.items()
+        if any(name.startswith(first) for name in tensors)
+    )
+    known = tuple(_FIRST)
+    return [
+        model
+        for model in names()
+        if model.startswith(begun) or not model.startswith(known)
+    ]
+
+
+def names() -> list[str]:
+    """Returns the names of all classifiers of the installed torchvision."""
     return torchvision.models.list_models(module=torchvision.models)
 
 
