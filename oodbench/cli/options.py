@@ -215,7 +215,8 @@ def settings(values: Iterable[str]) -> dict[str, str]:
 
 
 def _numbers_or_name(option: str, text: str | None) -> tuple[float, ...] | str | None:
-    return text if text and text[0].isalpha() else numbers(option, text)
+    is_name = text is not None and text[:1].isalpha() and "," not in text
+    return text if is_name else numbers(option, text)
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...] | None:

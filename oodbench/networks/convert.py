@@ -37,6 +37,8 @@ def convert(
     Raises:
         InputError: The model cannot be loaded, or the file not written.
     """
+    if checkpoint.get("head") or checkpoint.get("blocks"):
+        raise InputError("--head and --blocks are no part of a card; give them to run.")
     target = Path(to)
     card.check_place(target)
     network = as_network(Path(model), **checkpoint)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -20,7 +21,12 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
-from oodbench.networks import normalisation, weights_file
+from oodbench.networks import (
+    hugging_face,
+    normalisation,
+    timm_models,
+    weights_file,
+)
 from oodbench.networks.ensemble import ensemble
 from oodbench.networks.matching import fill
 from oodbench.networks.network import Network
@@ -107,7 +113,9 @@ def load_network(
     Args:
         model: A name of the registry, or the path of a file. The architecture of
             oodbench's own files and of the families of docs/families.md is recognised.
-        arch: What builds any other: a name of oodbench's architectures,
+            `hf://OWNER/REPO/FILE@REVISION` is downloaded; `timm:NAME`, `hf://OWNER/REPO`
+            and a folder of transformers bring all that is needed.
+        arch: What builds any other: a name of oodbench's architectures, `timm:NAME`,
             `package.module:factory` or `file.py:factory`.
         arch_args: Its arguments, read as literals.
         weights: Which weights of the file to take: the keys that lead to them, `ema`
@@ -129,16 +137,17 @@ def load_network(
     """
     both = {"norm": norm, "unconditional": unconditional}
     jem = {key: value for key, value in both.items() if value is not None}
-    if model in registry.names("models"):
+    path = _downloaded(model)
+    if (load := _whole(model, path)) is not None:
         given = (arch, weights, mean, std)
         if arch_args or jem or any(option is not None for option in given):
             raise InputError(
-                f"The model {model!r} brings its own architecture and preprocessing; "
-                "options that describe a checkpoint are for files."
+                f"The model {str(model)!r} brings its own architecture and "
+                "preprocessing; options that describe a checkpoint are for files."
             )
-        return _call_plugin(str(model))
+        return load()
     mean, std = normalisation.given(mean, std)
-    path = _existing(model)
+    path = _existing(path)
     file = weights_file.read(path)
     if shape is not None and size is not None:
         shape = Shape(shape.channels, *size)
@@ -183,6 +192,24 @@ def load_network(
         )
     network.class_names = plan.class_names
     return network
+
+
+def _downloaded(model: str | Path) -> str | Path:
+    """Returns the place of a file of Hugging Face; of any other model, itself."""
+    is_address = str(model).startswith(hugging_face.PREFIX)
+    return hugging_face.download(str(model)) if is_address else model
+
+
+def _whole(model: str | Path, path: str | Path) -> Callable[[], Network] | None:
+    """Returns what loads a model that brings its own architecture; None for a file."""
+    if path in registry.names("models"):
+        return partial(_call_plugin, str(path))
+    if str(path).startswith(timm_models.PREFIX):
+        name = str(path).removeprefix(timm_models.PREFIX)
+        return partial(timm_models.pretrained, name)
+    if hugging_face.is_classifier(Path(path)):
+        return partial(hugging_face.classifier, Path(path), Path(model).name)
+    return None
 
 
 def _existing(model: str | Path) -> Path:

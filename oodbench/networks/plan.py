@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
-from oodbench.networks import architectures
+from oodbench.networks import architectures, timm_models
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import (
     build_own,
     call_factory,
     describe,
     inputs_of,
+    literal,
     own_settings,
 )
 from oodbench.networks.card import Card, find_card
@@ -112,6 +113,8 @@ def plan_network(
     if card is None and is_own and architectures.load(arch).usual:
         given = own_settings(arch, arguments)
         return _recognised(file, tensors, given, arch, shape, size)
+    if arch.startswith(timm_models.PREFIX):
+        return _timm(arch, arguments, tensors, size)
     native = shape if card is None else card.shape
     if native is None:
         raise InputError("the size of its images is not in the file; give a shape.")
@@ -127,6 +130,27 @@ def plan_network(
         plan.mean, plan.std, plan.is_foreign = card.mean, card.std, False
         plan.class_names = card.class_names
     return plan
+
+
+def _timm(
+    arch: str,
+    arguments: Mapping[str, str],
+    tensors: StateDict,
+    size: tuple[int, int] | None,
+) -> Plan:
+    name = arch.removeprefix(timm_models.PREFIX)
+    given = {key: literal(text) for key, text in arguments.items()}
+    found = timm_models.build(name, given, by_plain_name(tensors))
+    shape = found.shape if size is None else Shape(found.shape.channels, *size)
+    return Plan(
+        found.module,
+        f"{name} of timm",
+        shape,
+        found.mean,
+        found.std,
+        {"architecture": describe(arch, arguments)},
+        reason="size and normalisation of timm's own weights",
+    )
 
 
 def _named(
