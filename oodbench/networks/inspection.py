@@ -208,4 +208,4 @@ def _brief(value: object) -> str:
 
 def _is_safetensors(path: Path) -> bool:
     with path.open("rb") as file:
-        return not file.read(2).startswith((b"PK", b"\x80\x02"))
+        return file.read(9)[6:] == b"\0\0{"

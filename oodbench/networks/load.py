@@ -28,7 +28,7 @@ from oodbench.networks import (
     weights_file,
 )
 from oodbench.networks.ensemble import ensemble
-from oodbench.networks.matching import fill
+from oodbench.networks.matching import Fit, fill
 from oodbench.networks.network import Network
 from oodbench.networks.plan import plan_network
 from oodbench.networks.state_dict import find_state_dict, some
@@ -163,19 +163,8 @@ def load_network(
         taken = plan.shape_for(max(len(mean), len(std)))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    if found.others and weights is None:
-        logger.warning(
-            "%s: the weights %s are taken, and not %s; --weights chooses others.",
-            *(path, found.how, some(found.others)),
-        )
-    if assumed:
-        logger.warning(
-            "%s: recognised as %s, images %s. Assumed, since weights do not show it: "
-            "%s. --mean, --std, --size and --arch change it.",
-            *(path, plan.name, taken, assumed),
-        )
-    if fit.left_out:
-        logger.warning("%s: left out: %s.", path, some(fit.left_out))
+    others = found.others if weights is None else []
+    _announce(path, f"{plan.name}, images {taken}", assumed, found.how, others, fit)
     origin = {
         "file": path.name,
         # Separates two files of one name without giving the path away.
@@ -192,6 +181,25 @@ def load_network(
         )
     network.class_names = plan.class_names
     return network
+
+
+def _announce(
+    path: Path, what: str, assumed: str, how: str, others: Sequence[str], fit: Fit
+) -> None:
+    """Logs what was decided without the user."""
+    if others:
+        logger.warning(
+            "%s: the weights %s are taken, and not %s; --weights chooses others.",
+            *(path, how, some(others)),
+        )
+    if assumed:
+        logger.warning(
+            "%s: recognised as %s. Assumed, since weights do not show it: %s. --mean, "
+            "--std, --size and --arch change it.",
+            *(path, what, assumed),
+        )
+    if fit.left_out:
+        logger.warning("%s: left out: %s.", path, some(fit.left_out))
 
 
 def _downloaded(model: str | Path) -> str | Path:
