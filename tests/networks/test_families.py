@@ -156,11 +156,15 @@ def test_a_small_stem_keeps_max_pooling_where_the_names_are_huyvnphans(file):
 
 
 @pytest.mark.parametrize(
-    ("head", "mean"), [("linear", "cifar10-kuangliu"), ("fc", "cifar10")]
+    ("kind", "head", "mean"),
+    [
+        ("resnet18", "fc", "cifar10"),
+        ("resnet18", "linear", "cifar10-kuangliu"),
+        ("resnet50", "linear", "cifar10-kuangliu"),
+    ],
 )
-@pytest.mark.parametrize("kind", ["resnet18", "resnet50"])
 def test_openoods_and_kuanglius_resnets_are_torchvisions_without_max_pooling(
-    head, mean, kind, file
+    kind, head, mean, file
 ):
     module = torchvision.models.get_model(kind, num_classes=10)
     module.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
@@ -293,9 +297,7 @@ def test_the_vera_network_lies_under_its_own_key(file):
 # --- torchvision
 
 
-@pytest.mark.parametrize(
-    "model", ["resnet18", "squeezenet1_1", "mnasnet0_5", "shufflenet_v2_x0_5"]
-)
+@pytest.mark.parametrize("model", ["squeezenet1_1", "mnasnet0_5", "shufflenet_v2_x0_5"])
 def test_classifiers_of_torchvision_are_recognised(model, file):
     module = randomised(torchvision.models.get_model(model, num_classes=9))
     network = load_network(file(module.state_dict()), shape=Shape(3, 64, 64))
@@ -312,10 +314,12 @@ def test_a_network_for_imagenet_takes_its_own_size(file):
 
 
 def test_a_vision_transformers_size_is_read_off_its_places():
-    with without_weights():
-        module = torchvision.models.vit_b_32(image_size=96, num_classes=3)
-    found = recognise(module.state_dict())
-    assert (found.settings["image_size"], found.usual.side) == (96, 96)
+    for model, side in (("vit_b_32", 96), ("vit_h_14", 518)):
+        settings = {"model": model, "classes": 3, "image_size": side}
+        with without_weights():
+            module = build_own("torchvision_model", settings)
+        found = recognise(module.state_dict())
+        assert (found.settings["model"], found.usual.side) == (model, side)
 
 
 @pytest.mark.parametrize("aux_logits", [True, False])
@@ -387,6 +391,25 @@ def test_weights_of_another_family_are_refused(file):
         load_network(path, arch="allconv")
     with pytest.raises(InputError, match="and this is ResNet-20 for CIFAR"):
         load_network(path, norm="batch")
+
+
+@pytest.mark.parametrize("number", range(len(PAGE["EXAMPLES"])))
+def test_tensors_of_odd_shapes_are_never_a_fault(number):
+    example = PAGE["EXAMPLES"][number]
+    state = build_own(example.family, example.settings).state_dict()
+    names = [name for name in state if name.endswith(("weight", "bias"))]
+    for name in (names[0], names[-2], names[-1]):
+        for shape in [(), (0,), (7,), (0, 0), (1, 2, 3), (3, 0, 1, 1)]:
+            found = recognise(dict(state) | {name: torch.ones(shape)})
+            assert found is None or found.usual.title
+
+
+def test_a_vision_transformer_of_odd_shapes_is_no_fault():
+    with without_weights():
+        state = torchvision.models.vit_b_32(num_classes=3).state_dict()
+    for name in ("conv_proj.weight", "encoder.pos_embedding"):
+        for shape in [(), (0,), (1, 0, 5), (1, 2, 3, 14)]:
+            assert recognise(dict(state) | {name: torch.ones(shape)}) is None
 
 
 # --- the real checkpoints

@@ -136,10 +136,9 @@ def _options(model: str, tensors: Mapping[str, Tensor]) -> Settings:
     """Returns the options of a model that tensors decide."""
     if model in _AUXILIARY:
         return {"aux_logits": any(k.startswith(_AUXILIARY[model]) for k in tensors)}
-    if model.startswith("vit_"):
-        patch = shape(tensors, "conv_proj.weight") or (0, 0, 0, 0)
-        places = shape(tensors, "encoder.pos_embedding") or (0, 2)
-        return {"image_size": patch[-1] * round((places[1] - 1) ** 0.5)}
+    match shape(tensors, "conv_proj.weight"), shape(tensors, "encoder.pos_embedding"):
+        case (_, _, _, patch), (_, places, _) if model.endswith(f"_{patch}"):
+            return {"image_size": patch * max(1, round(max(0, places - 1) ** 0.5))}
     return {}
 
 
@@ -160,8 +159,9 @@ def _classes(
         return None
     counts = set()
     for name, size in expected.items():
-        if size[:1] == (_IMAGENET,) and size[1:] == given[name][1:]:
-            counts.add(given[name][0])
+        first, *rest = given[name] or (None,)
+        if first is not None and size == (_IMAGENET, *rest):
+            counts.add(first)
         elif size != given[name]:
             return None
     return counts.pop() if len(counts) == 1 else None
