@@ -15,6 +15,7 @@ from oodbench.base.errors import InputError
 from oodbench.base.names import listed
 from oodbench.base.names import split_commas as split_commas
 from oodbench.networks import architectures
+from oodbench.networks.normalisation import NORMALISATIONS
 
 device_option = click.option(
     "--device",
@@ -111,8 +112,9 @@ _CHECKPOINT_OPTIONS = (
     click.option(
         "--arch",
         metavar="NAME",
-        help=f"Builds the network of a checkpoint: {', '.join(architectures.names())}, "
-        "package.module:factory or file.py:factory. The last two run the user's code.",
+        help="Builds a network that is not recognised: "
+        f"{', '.join(architectures.names())}, package.module:factory or "
+        "file.py:factory. The last two run the user's code.",
     ),
     click.option(
         "--arg",
@@ -127,8 +129,15 @@ _CHECKPOINT_OPTIONS = (
         help="Which weights of a checkpoint to take: ema, model, a key, or the "
         "beginning of their names.  [default: averaged ones where it has them]",
     ),
-    click.option("--mean", metavar="R,G,B", help="Normalisation of pixels in [0, 1]."),
-    click.option("--std", metavar="R,G,B", help="Normalisation of pixels in [0, 1]."),
+    click.option(
+        "--mean",
+        metavar="R,G,B or NAME",
+        help="Normalisation of pixels in [0, 1]; a name sets --std as well: "
+        f"{', '.join(NORMALISATIONS)}.  [default: usual for the architecture]",
+    ),
+    click.option(
+        "--std", metavar="R,G,B or NAME", help="Normalisation of pixels in [0, 1]."
+    ),
     click.option(
         "--norm",
         type=click.Choice(["none", "batch", "instance", "layer", "act"]),
@@ -182,8 +191,8 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
             "arch": arch,
             "arch_args": settings(arch_args),
             "weights": weights,
-            "mean": numbers("--mean", mean),
-            "std": numbers("--std", std),
+            "mean": _numbers_or_name("--mean", mean),
+            "std": _numbers_or_name("--std", std),
             "norm": norm,
             "unconditional": unconditional,
             "head": head,
@@ -203,6 +212,11 @@ def settings(values: Iterable[str]) -> dict[str, str]:
         if not (key and equals):
             raise InputError(f"--arg {key}{equals} sets nothing; write KEY=VALUE.")
     return {key: value for key, _, value in pairs}
+
+
+def _numbers_or_name(option: str, text: str | None) -> tuple[float, ...] | str | None:
+    is_name = text is not None and text[:1].isalpha() and "," not in text
+    return text if is_name else numbers(option, text)
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...] | None:

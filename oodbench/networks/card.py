@@ -39,6 +39,8 @@ class Card(NamedTuple):
     std: tuple[float, ...]
     class_names: tuple[str, ...] = ()
     """In the order of the logits, if they are known."""
+    assumed: str = ""
+    """What was assumed when the file was converted."""
 
 
 def find_card(file: WeightsFile) -> Card | None:
@@ -72,10 +74,10 @@ def parse(text: str) -> Card:
         if not all(type(side) is int and 0 < side <= _LARGEST_SIDE for side in shape):
             raise ValueError(f"shape {shape}")
         mean, std = (tuple(map(float, card[key])) for key in ("mean", "std"))
-        classes = tuple(card.get("class_names", ()))
-        if not all(isinstance(each, str) for each in classes):
-            raise TypeError("a class name is no text")
-        return Card(name, settings, factory, shape, mean, std, classes)
+        classes, assumed = tuple(card.get("class_names", ())), card.get("assumed", "")
+        if not all(isinstance(each, str) for each in (*classes, assumed)):
+            raise TypeError("a class name or assumption is no text")
+        return Card(name, settings, factory, shape, mean, std, classes, assumed)
 
 
 def write(path: Path, module: nn.Module, card: Record) -> None:
@@ -103,16 +105,16 @@ def check_place(path: Path) -> None:
             overwritten.
     """
     if path.suffix != ".safetensors":
-        raise InputError(f"--export must end in .safetensors, got {path}.")
+        raise InputError(f"The file of weights must end in .safetensors, got {path}.")
     card = path.with_suffix(".json")
     try:
-        is_card = not card.exists() or "recipe" in json.loads(card.read_bytes())
+        is_card = not card.exists() or "architecture" in json.loads(card.read_bytes())
     except (OSError, ValueError, TypeError):
         is_card = False
     if not is_card:
         raise InputError(
             f"{card} is not a card of a model, and would be overwritten; name another "
-            "--export."
+            f"file than {path}."
         )
 
 

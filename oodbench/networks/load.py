@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -20,9 +21,14 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
-from oodbench.networks import weights_file
+from oodbench.networks import (
+    hugging_face,
+    normalisation,
+    timm_models,
+    weights_file,
+)
 from oodbench.networks.ensemble import ensemble
-from oodbench.networks.matching import fill
+from oodbench.networks.matching import Fit, fill
 from oodbench.networks.network import Network
 from oodbench.networks.plan import plan_network
 from oodbench.networks.state_dict import find_state_dict, some
@@ -94,10 +100,11 @@ def load_network(
     arch: str | None = None,
     arch_args: Mapping[str, str] = MappingProxyType({}),
     weights: str | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
+    mean: tuple[float, ...] | str | None = None,
+    std: tuple[float, ...] | str | None = None,
     usual: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     shape: Shape | None = None,
+    size: tuple[int, int] | None = None,
     norm: str | None = None,
     unconditional: bool | None = None,
 ) -> Network:
@@ -105,19 +112,23 @@ def load_network(
 
     Args:
         model: A name of the registry, or the path of a file. The architecture of
-            oodbench's own files and of JEMs is recognised.
-        arch: What builds any other: `mlp`, `cnn` or `jem_wrn`,
+            oodbench's own files and of the families of docs/families.md is recognised.
+            `hf://OWNER/REPO/FILE@REVISION` is downloaded; `timm:NAME`, `hf://OWNER/REPO`
+            and a folder of transformers bring all that is needed.
+        arch: What builds any other: a name of oodbench's architectures, `timm:NAME`,
             `package.module:factory` or `file.py:factory`.
         arch_args: Its arguments, read as literals.
         weights: Which weights of the file to take: the keys that lead to them, `ema`
             for averaged ones, `model` for those without average, or the beginning of
             the tensors' names. By default averaged ones where the file has them.
-        mean: Of the normalisation; by default the recognised one, 0.5 for oodbench's
-            own architectures, or 0 for a factory.
+        mean: Of the normalisation, or its name, such as `imagenet`, which gives `std`
+            as well; by default the usual one of a recognised family, 0 for a factory.
         std: Likewise; 1 for a factory.
         usual: Mean and deviation in place of 0 and 1 for a factory.
-        shape: Of the in-set's images. It is read with `arch` alone; a network that
-            fails on its number of channels gets 1 or 3 channels, whichever it takes.
+        shape: Of the in-set's images. A factory's network that fails on its number of
+            channels gets 1 or 3 channels, whichever it takes.
+        size: Height and width of the network's images; by default those that are usual
+            for a recognised family, or those of `shape`.
         norm: A JEM's normalisation, where its weights leave that open.
         unconditional: Whether a JEM's log p(x) is its energy head; inferred by default.
 
@@ -126,36 +137,34 @@ def load_network(
     """
     both = {"norm": norm, "unconditional": unconditional}
     jem = {key: value for key, value in both.items() if value is not None}
-    if model in registry.names("models"):
+    path = _downloaded(model)
+    if (load := _whole(model, path)) is not None:
         given = (arch, weights, mean, std)
         if arch_args or jem or any(option is not None for option in given):
             raise InputError(
-                f"The model {model!r} brings its own architecture and preprocessing; "
-                "options that describe a checkpoint are for files."
+                f"The model {str(model)!r} brings its own architecture and "
+                "preprocessing; options that describe a checkpoint are for files."
             )
-        return _call_plugin(str(model))
-    path = _existing(model)
+        return load()
+    mean, std = normalisation.given(mean, std)
+    path = _existing(path)
     file = weights_file.read(path)
+    if shape is not None and size is not None:
+        shape = Shape(shape.channels, *size)
     try:
         found = find_state_dict(file.content, weights)
-        plan = plan_network(file, found.tensors, arch, arch_args, shape, jem)
+        plan = plan_network(file, found.tensors, arch, arch_args, shape, size, jem)
         if plan.is_foreign and usual is not None:
             plan.mean, plan.std = usual
         fit = fill(plan.module, found.tensors, name=plan.name, unused=plan.unused)
-        mean, std = (
-            plan.mean if mean is None else mean,
-            plan.std if std is None else std,
-        )
+        assumed = plan.assumptions(is_normalised=None not in (mean, std))
+        mean = plan.mean if mean is None else mean
+        std = plan.std if std is None else std
         taken = plan.shape_for(max(len(mean), len(std)))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    if found.others and weights is None:
-        logger.warning(
-            "%s: the weights %s are taken, and not %s; --weights chooses others.",
-            *(path, found.how, some(found.others)),
-        )
-    if fit.left_out:
-        logger.warning("%s: left out: %s.", path, some(fit.left_out))
+    others = found.others if weights is None else []
+    _announce(path, f"{plan.name}, images {taken}", assumed, found.how, others, fit)
     origin = {
         "file": path.name,
         # Separates two files of one name without giving the path away.
@@ -163,7 +172,7 @@ def load_network(
         "sha256": file.sha256,
         "state_dict": "; ".join(filter(None, (found.how, str(fit)))),
     }
-    source = origin | plan.record
+    source = origin | plan.record | ({"assumed": assumed} if assumed else {})
     network = Network(plan.module, taken, path.stem, mean, std, source=source)
     if plan.class_names and len(plan.class_names) != network.classes:
         raise InputError(
@@ -172,6 +181,43 @@ def load_network(
         )
     network.class_names = plan.class_names
     return network
+
+
+def _announce(
+    path: Path, what: str, assumed: str, how: str, others: Sequence[str], fit: Fit
+) -> None:
+    """Logs what was decided without the user."""
+    if others:
+        logger.warning(
+            "%s: the weights %s are taken, and not %s; --weights chooses others.",
+            *(path, how, some(others)),
+        )
+    if assumed:
+        logger.warning(
+            "%s: recognised as %s. Assumed, since weights do not show it: %s. --mean, "
+            "--std, --size and --arch change it.",
+            *(path, what, assumed),
+        )
+    if fit.left_out:
+        logger.warning("%s: left out: %s.", path, some(fit.left_out))
+
+
+def _downloaded(model: str | Path) -> str | Path:
+    """Returns the place of a file of Hugging Face; of any other model, itself."""
+    is_address = str(model).startswith(hugging_face.PREFIX)
+    return hugging_face.download(str(model)) if is_address else model
+
+
+def _whole(model: str | Path, path: str | Path) -> Callable[[], Network] | None:
+    """Returns what loads a model that brings its own architecture; None for a file."""
+    if path in registry.names("models"):
+        return partial(_call_plugin, str(path))
+    if str(path).startswith(timm_models.PREFIX):
+        name = str(path).removeprefix(timm_models.PREFIX)
+        return partial(timm_models.pretrained, name)
+    if hugging_face.is_classifier(Path(path)):
+        return partial(hugging_face.classifier, Path(path), Path(model).name)
+    return None
 
 
 def _existing(model: str | Path) -> Path:

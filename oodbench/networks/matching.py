@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
@@ -79,11 +80,14 @@ def fill(
     found = _match(own, unwrapped(key for key in state if key not in values), name)
     given = {target: state[source] for target, source in found.names.items()}
     clashes = [key for key in own if key in given and not _fits(given[key], own[key])]
-    fitting = {
-        key: _converted(value, own.get(key))
+    fitting = OrderedDict(
+        (key, _converted(value, own.get(key)))
         for key, value in given.items()
         if key not in clashes
-    }
+    )
+    # The version of the module itself, which MNASNet reads and plain dicts lose.
+    versions = getattr(own, "_metadata", {})
+    setattr(fitting, "_metadata", {"": versions.get("", {})})  # noqa: B010
     _check_finite(fitting, own)
     assign = any(_is_meta(each) for each in own.values())
     try:

@@ -7,24 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
-from oodbench.networks import architectures
-from oodbench.networks.architectures import Settings, jem_wrn
+from oodbench.networks import architectures, timm_models
+from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import (
     build_own,
     call_factory,
     describe,
     inputs_of,
+    literal,
     own_settings,
 )
 from oodbench.networks.card import Card, find_card
 from oodbench.networks.hardware import check_activations
-from oodbench.networks.matching import unwrapped
 from oodbench.networks.network import make_float32, runs_on
+from oodbench.networks.normalisation import NORMALISATIONS
+from oodbench.networks.recognise import Recognised, by_plain_name, recognise
 from oodbench.networks.state_dict import StateDict, some
 from oodbench.networks.weights_file import WeightsFile
 
@@ -44,11 +45,20 @@ class Plan:
     mean: tuple[float, ...] = _CENTRE
     std: tuple[float, ...] = _CENTRE
     record: dict[str, str] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    """What the weights do not show; printed and recorded."""
+    reason: str = ""
+    """Why this normalisation is assumed; empty where it is known."""
     unused: tuple[str, ...] = ()
     """How the names of tensors begin that the file may have and the module does not."""
     class_names: tuple[str, ...] = ()
     is_foreign: bool = False
     """Whether the user's code decides how many channels it takes."""
+
+    def assumptions(self, *, is_normalised: bool) -> str:
+        """Returns what is assumed; of the normalisation only if none is given."""
+        reasons = () if is_normalised else (self.reason,)
+        return "; ".join(filter(None, (*reasons, *self.assumed)))
 
     def shape_for(self, values: int) -> Shape:
         """Returns the shape of the images, once the module has its weights.
@@ -71,6 +81,7 @@ def plan_network(
     arch: str | None,
     arguments: Mapping[str, str],
     shape: Shape | None,
+    size: tuple[int, int] | None,
     jem: Mapping[str, Any],
 ) -> Plan:
     """Builds the module that a file's weights belong to.
@@ -81,6 +92,7 @@ def plan_network(
         arch: What builds the module; None for what the card or the tensors say.
         arguments: Of `arch`, as texts.
         shape: Of the in-set's images.
+        size: Height and width of the network's images; None for the usual ones.
         jem: The user's `norm` and `unconditional` of a JEM.
 
     Raises:
@@ -94,13 +106,19 @@ def plan_network(
             "--norm, --cond and --uncond are for recognised JEM checkpoints only."
         )
     if arch is None:
-        plan = _jem(file, tensors, jem) if card is None else _carded(card, tensors)
-        plan.class_names = card.class_names if card else ()
-        return plan
+        if card is not None:
+            return _carded(card, tensors)
+        return _recognised(file, tensors, jem, None, shape, size)
+    is_own = arch in architectures.names()
+    if card is None and is_own and architectures.load(arch).usual:
+        given = own_settings(arch, arguments)
+        return _recognised(file, tensors, given, arch, shape, size)
+    if arch.startswith(timm_models.PREFIX):
+        return _timm(arch, arguments, tensors, size)
     native = shape if card is None else card.shape
     if native is None:
         raise InputError("the size of its images is not in the file; give a shape.")
-    if arch in architectures.names():
+    if is_own:
         plan = _named(arch, arguments, tensors, native)
     else:
         module, code = call_factory(arch, arguments)
@@ -114,16 +132,37 @@ def plan_network(
     return plan
 
 
+def _timm(
+    arch: str,
+    arguments: Mapping[str, str],
+    tensors: StateDict,
+    size: tuple[int, int] | None,
+) -> Plan:
+    name = arch.removeprefix(timm_models.PREFIX)
+    given = {key: literal(text) for key, text in arguments.items()}
+    found = timm_models.build(name, given, by_plain_name(tensors))
+    shape = found.shape if size is None else Shape(found.shape.channels, *size)
+    return Plan(
+        found.module,
+        f"{name} of timm",
+        shape,
+        found.mean,
+        found.std,
+        {"architecture": describe(arch, arguments)},
+        reason="size and normalisation of timm's own weights",
+    )
+
+
 def _named(
     name: str, arguments: Mapping[str, str], tensors: StateDict, native: Shape
 ) -> Plan:
     """Builds an architecture of oodbench, with the sizes that its tensors have."""
-    given, plain = own_settings(name, arguments), _by_plain_name(tensors)
+    given, plain = own_settings(name, arguments), by_plain_name(tensors)
     family = architectures.load(name)
     found = family.recognise(plain, given) or {}
     for shape in _shapes(native):
         settings = {**inputs_of(name, shape), **found, **given}
-        with torch.device("meta"):
+        with without_weights():
             module = build_own(name, settings)
         own = module.state_dict()
         if all(plain[key].shape == own[key].shape for key in own if key in plain):
@@ -143,45 +182,84 @@ def _carded(card: Card, tensors: StateDict) -> Plan:
         raise InputError(
             f"its card is damaged: {len(layers)} layers of {len(tensors)} tensors."
         )
-    with torch.device("meta"):
+    with without_weights():
         module = build_own(card.name, card.settings)
     text = json.dumps({"name": card.name, **card.settings}, sort_keys=True)
     record = {"architecture": text}
-    return Plan(module, card.name, card.shape, card.mean, card.std, record)
+    plan = Plan(module, card.name, card.shape, card.mean, card.std, record)
+    plan.class_names = card.class_names
+    if card.assumed:
+        plan.record["assumed"] = card.assumed
+    return plan
 
 
-def _jem(file: WeightsFile, tensors: StateDict, given: Mapping[str, Any]) -> Plan:
-    settings = jem_wrn.recognise(_by_plain_name(tensors), given)
-    if settings is None:
+def _recognised(
+    file: WeightsFile,
+    tensors: StateDict,
+    given: Mapping[str, Any],
+    name: str | None,
+    inside: Shape | None,
+    size: tuple[int, int] | None,
+) -> Plan:
+    """Builds the architecture that tensors show, with what is usual for the rest."""
+    keys = list(file.content) if isinstance(file.content, Mapping) else []
+    found = recognise(tensors, keys, given, name)
+    if found is None:
+        what = "its architecture is not recognised" if name is None else f"no {name}"
         raise InputError(
-            "its architecture is not recognised (the first tensors are "
-            f"{some(map(repr, tensors))}); name what builds it, with "
-            "--arch package.module:factory or --arch file.py:factory."
+            f"{what} (the first tensors are {some(map(repr, tensors))}); name what "
+            "builds it, with --arch package.module:factory or --arch file.py:factory."
         )
-    with torch.device("meta"):
-        module = jem_wrn.JEMWideResNet(**settings)
-    kind = "unconditional" if module.unconditional else "conditional"
-    record = {
-        "architecture": module.title,
-        "norm": f"{module.norm} ({'given' if 'norm' in given else 'inferred'})",
-        "kind": f"{kind} ({'given' if 'unconditional' in given else 'inferred'})",
-    }
-    shape = _jem_shape(settings, file.content)
-    return Plan(module, module.title, shape, record=record, unused=jem_wrn.UNUSED)
+    if name is None and given and found.name != "jem_wrn":
+        raise InputError(
+            "--norm, --cond and --uncond are for recognised JEM checkpoints only, and "
+            f"this is {found.usual.title}."
+        )
+    usual = found.usual
+    with without_weights():
+        module = build_own(found.name, found.settings)
+    values = NORMALISATIONS[usual.normalisation]
+    return Plan(
+        module,
+        usual.title,
+        _usual_shape(found, file.content, inside, size),
+        values.mean,
+        values.std,
+        _record(found, given),
+        assumed=usual.assumed,
+        reason=f"normalisation {usual.normalisation} ({usual.reason})",
+        unused=found.unused,
+    )
 
 
-def _jem_shape(settings: Settings, content: object) -> Shape:
-    """Reads the size of the images off the replay buffer, where the file has one."""
+def _record(found: Recognised, given: Mapping[str, Any]) -> dict[str, str]:
+    text = json.dumps({"name": found.name, **found.settings}, sort_keys=True)
+    record = {"architecture": text, "recognised": found.usual.title}
+    if found.name == "jem_wrn":
+        how = {key: "given" if key in given else "inferred" for key in found.settings}
+        is_head = found.settings["unconditional"]
+        kind = "unconditional" if is_head else "conditional"
+        record["norm"] = f"{found.settings['norm']} ({how['norm']})"
+        record["kind"] = f"{kind} ({how['unconditional']})"
+    return record
+
+
+def _usual_shape(
+    found: Recognised,
+    content: object,
+    inside: Shape | None,
+    size: tuple[int, int] | None,
+) -> Shape:
+    """Returns the shape of the images: given, of the replay buffer, or usual."""
+    channels, side = found.settings.get("channels", 3), found.usual.side
     buffer = content.get("replay_buffer") if isinstance(content, Mapping) else None
+    if size is not None:
+        return Shape(channels, *size)
     if isinstance(buffer, Tensor) and buffer.ndim == 4 and buffer.numel() > 0:
         return Shape(*buffer.shape[1:])
-    size = 32 if settings["stages"] == 3 else 64
-    return Shape(settings["channels"], size, size)
-
-
-def _by_plain_name(state: StateDict) -> dict[str, Tensor]:
-    tensors = {key: each for key, each in state.items() if isinstance(each, Tensor)}
-    return {plain: tensors[name] for plain, name in unwrapped(tensors).items()}
+    if found.usual.takes_smaller and inside is not None and max(inside[1:]) < side:
+        return Shape(channels, *inside[1:])
+    return Shape(channels, side, side)
 
 
 def _shapes(native: Shape) -> list[Shape]:

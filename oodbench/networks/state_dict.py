@@ -16,7 +16,7 @@ StateDict: TypeAlias = Mapping[str, object]
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "params_ema", "ema")
 _PLAIN = (
     *("state_dict", "model_state_dict", "model", "net"),
-    *("network", "weights", "params"),
+    *("network", "weights", "params", "logp_net"),
 )
 _KEYS = (*_AVERAGED, *_PLAIN)
 _BARE = "bare state dict"

@@ -65,7 +65,8 @@ def score(
         Path(each) for each in ([images] if isinstance(images, str | Path) else images)
     ]
     shape = Shape(*known["model"]["shape"])
-    network = as_network(model, shape=shape, **checkpoint).to(pick_device(device))
+    described = {"shape": shape, "size": shape[1:], **checkpoint}
+    network = as_network(model, **described).to(pick_device(device))
     with Progress(quiet=quiet) as progress:
         scores = score_files(
             network, known, paths, batch_size=batch_size, watch=progress

@@ -62,10 +62,10 @@ def calibrate(
     place, inset = pick_device(device), open_dataset(inside)
     dataset = inset if fit is None else open_dataset(fit)
     stage = fit_split(dataset, "val", named=fit is not None)
-    shape, found = native_shape(inset, size), []
+    shape, found = native_shape(inset), []
     with Progress(quiet=quiet) as progress:
         for model in listed(models):
-            network = as_network(model, shape=shape, **checkpoint)
+            network = as_network(model, shape=shape, size=size, **checkpoint)
             images = partial(open_images, shape=network.shape, limit=limit)
             found.append(
                 recalibrate(

@@ -16,7 +16,7 @@ from oodbench.base.names import listed
 from oodbench.base.processes import exits_raise, join
 from oodbench.base.progress import Progress, Watch
 from oodbench.base.settings import Settings
-from oodbench.data.dataset import Dataset, Shape
+from oodbench.data.dataset import Dataset
 from oodbench.data.image_set import native_shape
 from oodbench.data.spec import distinct, open_dataset, split_specs, swept
 from oodbench.networks.hardware import pick_device
@@ -155,9 +155,9 @@ def run(
         )
         task.result.skipped |= missing
         store.sweep()
-        shape = native_shape(inset, size)
+        described = {"shape": native_shape(inset), "size": size, **checkpoint}
         _undo(settings, "Opening the sets and detectors", task.result)
-        _score_all(task, listed(models), shape, checkpoint, settings)
+        _score_all(task, listed(models), described, settings)
     result = task.result
     if overwrite == "stale" and processes.is_first:
         remove_stale(store, result)
@@ -204,7 +204,6 @@ def _detectors(given: str | Detector | Iterable[str | Detector]) -> list[Any]:
 def _score_all(
     task: Task,
     models: Iterable[Model],
-    shape: Shape,
     checkpoint: Mapping[str, Any],
     settings: Settings,
 ) -> None:
@@ -214,7 +213,7 @@ def _score_all(
     for count, model in enumerate(models, 1):
         title = model.name if isinstance(model, Network) else str(model)
         try:
-            network = as_network(model, shape=shape, **checkpoint)
+            network = as_network(model, **checkpoint)
             _undo(settings, f"Opening the model {title}", task.result)
             task.score(network)
         except InputError as error:

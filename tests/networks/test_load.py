@@ -212,7 +212,7 @@ def test_a_jem_is_recognised_with_its_scale_and_the_size_of_its_buffer(file):
     assert network.shape == Shape(1, 40, 36)
     assert (network.mean, network.std) == ((0.5,), (0.5,))
     assert network.name == "net"
-    assert network.source["architecture"] == "JEM WRN-10-1"
+    assert network.source["recognised"] == "conditional JEM WRN-10-1"
     assert network.source["norm"] == "none (inferred)"
 
 
@@ -477,7 +477,7 @@ def test_a_named_architecture_takes_its_own_number_of_channels(file):
 def test_a_misspelt_architecture_is_refused_with_the_nearest(file):
     path = file(MLP((1, 2, 2), classes=2).state_dict())
     message = refusal(path, arch="jem_wrm", shape=Shape(1, 2, 2))
-    assert "or one of: cnn, " in message
+    assert "or one of: allconv, " in message
     message = refusal(path, arch="mlp", arch_args={"hiden": "3"}, shape=Shape(1, 2, 2))
     assert "did you mean 'hidden'" in message
 

@@ -73,7 +73,7 @@ def test_wrappings_without_end_end():
         ([torch.ones(1)], "holds a list, not a dictionary"),
         (torch.ones(1), "holds a Tensor, not a dictionary"),
         ({}, "no state dict: its keys are none"),
-        ({"logp_net": {"a": torch.ones(1)}, 7: 1}, "its keys are 'logp_net', 7"),
+        ({"energy": {"a": torch.ones(1)}, 7: 1}, "its keys are 'energy', 7"),
         ({"model": {"\x1b[2J": 1}}, "its keys are 'model'"),
         ({str(n): n for n in range(9)}, "'0', '1', '2', '3', '4', …"),
     ],

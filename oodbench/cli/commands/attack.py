@@ -174,10 +174,10 @@ def attack(
     if detectors:
         options["detectors"] = detectors
     inset = open_dataset(inside)
-    shape = native_shape(inset, size)
+    described = {"shape": native_shape(inset), "size": size, **checkpoint}
     with Progress() as progress:
         found = attack(
-            (as_network(model, shape=shape, **checkpoint) for model in models),
+            (as_network(model, **described) for model in models),
             inset,
             norm=attack_norm,
             watch=progress,

@@ -135,6 +135,7 @@ def run(
 
     \b
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
+    oodbench run --model net.pth --mean imagenet --in cifar10 --out svhn
     oodbench run --model net.pth --arch nets.py:resnet20 --mean .49,.48,.45 \\
         --std .25,.24,.26 --in cifar10 --out far=folder:photos,near=cifar100
     oodbench run --config study.toml --limit 100

@@ -1,14 +1,15 @@
 """The architectures that oodbench builds itself, one family per file.
 
-A new file here is a new architecture with the file's name. It has `NETWORK`, the class
-of the module, and `recognise`, which reads the class's arguments from a state dict.
+A new file here is a new architecture with the file's name. It has `NETWORK`, which
+builds the module, and `recognise`, which reads its arguments from a state dict. With
+`usual`, which says what the weights do not show, files are recognised without `--arch`.
 Files whose names begin with `_` are not architectures.
 """
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -39,12 +40,31 @@ class Recognise(Protocol):
         """
 
 
+class Usual(NamedTuple):
+    """What the weights of a network do not show: the convention of its authors."""
+
+    title: str
+    """The network for a reader, as in "ResNet-20 for CIFAR"."""
+    normalisation: str
+    """A name of `NORMALISATIONS`."""
+    reason: str
+    """Why it is assumed."""
+    side: int
+    """Height and width of the images."""
+    assumed: tuple[str, ...] = ()
+    """What else is assumed, and how another choice is made."""
+    takes_smaller: bool = False
+    """Whether it may have been trained on the in-set's size, where that is smaller."""
+
+
 class Family(NamedTuple):
     """One architecture."""
 
-    network: type[nn.Module]
+    network: Callable[..., nn.Module]
     """Gets `inputs`, the shape of one image, or `channels`, and `classes`."""
     recognise: Recognise
+    usual: Callable[[Settings, Collection[str]], Usual] | None = None
+    """Gets the settings, and the keys beside the weights in the file."""
     unused: tuple[str, ...] = ()
     """How the names of tensors begin that files have and the network does not: the
     file's `UNUSED`, where it has one."""
@@ -68,4 +88,5 @@ def load(name: str) -> Family:
             "package.module:factory or file.py:factory."
         )
     module = cast(Any, import_module(f"{__name__}.{name}"))
-    return Family(module.NETWORK, module.recognise, getattr(module, "UNUSED", ()))
+    usual, unused = getattr(module, "usual", None), getattr(module, "UNUSED", ())
+    return Family(module.NETWORK, module.recognise, usual, unused)

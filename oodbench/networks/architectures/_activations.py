@@ -3,13 +3,25 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
 
+
+class QuickGELU(nn.Module):
+    """x times the sigmoid of 1.702 x: Outlier Exposure's approximation of GELU."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Returns values of the same shape."""
+        return values * torch.sigmoid(1.702 * values)
+
+
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "quick_gelu": QuickGELU,
     "leaky_relu": partial(nn.LeakyReLU, 0.2),  # the slope of the JEM paper's code
 }
 

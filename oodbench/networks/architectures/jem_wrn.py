@@ -7,7 +7,7 @@ and Komodakis, "Wide Residual Networks", BMVC 2016, arXiv 1605.07146.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
+from oodbench.networks.architectures import Usual
 from oodbench.networks.architectures._activations import activation as new_activation
+from oodbench.networks.architectures._names import count
 from oodbench.networks.result import Joint
 
 # Other Wide ResNets have no bias in their convolutions, and other names.
@@ -216,7 +218,7 @@ def recognise(
     if unconditional is None:
         unconditional = _is_trained(tensors["energy_output.weight"])
     return {
-        "depth": 6 * _count_blocks(tensors) + 4,
+        "depth": 6 * count(tensors, "f.layer1.{}.conv1.weight") + 4,
         "width": len(tensors["f.layer1.0.conv1.weight"]) // 16,
         "classes": len(tensors["class_output.weight"]),
         "channels": tensors["f.conv1.weight"].shape[1],
@@ -226,6 +228,18 @@ def recognise(
     }
 
 
+def usual(settings: Mapping[str, Any], keys: Collection[str]) -> Usual:
+    """Returns the convention of the paper's code and of its successors."""
+    kind = "unconditional" if settings["unconditional"] else "conditional"
+    return Usual(
+        title=f"{kind} JEM WRN-{settings['depth']}-{settings['width']}",
+        normalisation="half",
+        reason="that of all JEM code",
+        side=32 if settings["stages"] == 3 else 64,
+        assumed=("LeakyReLU of slope 0.2",),
+    )
+
+
 def _is_jem(weights: Mapping[str, Tensor]) -> bool:
     if not weights.keys() >= set(_HALLMARKS):
         return False
@@ -233,14 +247,6 @@ def _is_jem(weights: Mapping[str, Tensor]) -> bool:
         case [(16, channels, 3, 3), (rows, 16, 3, 3), _, (classes, columns), (1, same)]:
             return columns == same and min(channels, rows, classes, columns) > 0
     return False
-
-
-def _count_blocks(weights: Mapping[str, Tensor]) -> int:
-    """Counts names; a number in a name is not trusted, since it could be huge."""
-    blocks = 0
-    while f"f.layer1.{blocks}.conv1.weight" in weights:
-        blocks += 1
-    return blocks
 
 
 def _is_trained(energy: Tensor) -> bool:
