@@ -64,13 +64,16 @@ class Progress:
                 TimeRemainingColumn,
             )
             from rich.progress import Progress as Bars
+            from rich.table import Column
 
+            # Words are broken into lines, so that numbers are shown in full.
+            words, numbers = Column(overflow="fold"), Column(no_wrap=True)
             self._bars = Bars(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}", markup=False),
+                TextColumn("{task.description}", markup=False, table_column=words),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(table_column=numbers),
+                TimeRemainingColumn(table_column=numbers),
+                TextColumn("{task.fields[note]}", markup=False, table_column=words),
                 console=Console(stderr=True),
                 transient=True,
             )

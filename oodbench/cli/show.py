@@ -98,5 +98,5 @@ def _print(part: Any, name: str) -> None:
         return
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else formats.WIDE
-    Console(width=width, highlight=False).print(part, end="\n" * below)
+    console = Console(width=formats.width(), highlight=False)
+    console.print(part, end="\n" * below, crop=False)

@@ -52,9 +52,9 @@ def numbers_of(rows):
     return csv_.listing(*all_numbers([Measured(None, scores, None)]))
 
 
-def shown(renderable):
-    console = Console(width=200, file=io.StringIO())
-    console.print(renderable)
+def shown(renderable, width=200):
+    console = Console(width=width, file=io.StringIO())
+    console.print(renderable, crop=False)
     return console.file.getvalue()
 
 
@@ -73,6 +73,52 @@ def test_terminal_shows_controls_below_and_notes():
         for start in ("net", "a", "b", "pixels (control)", "† a control")
     ]
     assert places == sorted(places)
+
+
+WIDE_ROWS = [
+    row(detector, f"folder-of-images-{number}", "far", 0.1234 + number / 100)
+    for detector in ("msp", "react:percentile=90+knn:k=50")
+    for number in range(12)
+]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120, 200])
+@pytest.mark.parametrize("intervals", [False, True])
+def test_a_terminal_of_any_width_shows_every_number_in_full(width, intervals):
+    laid_out = layout(WIDE_ROWS, intervals=intervals)
+    text = shown(terminal.table(laid_out), width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    for _, fields in laid_out.blocks[0].detectors:
+        for one in fields:
+            assert any(one.text in line for line in lines)
+    assert len(text.split("msp")) - 1 == text.count("detector\n") + text.count(
+        "detector "
+    )
+
+
+def test_only_names_are_cut_and_stand_in_full_below():
+    text = shown(terminal.table(layout(WIDE_ROWS)), 40)
+    assert "[1]…entile=90+knn:k=50 " in text
+    assert "\n  [1]… is react:percentile=90+knn:k=50\n" in text
+    assert "…" not in shown(terminal.table(layout(WIDE_ROWS)), 80)
+
+
+def test_two_names_with_one_end_stay_apart_where_they_are_cut():
+    rows = [row(f"{one}{'x' * 50}", "f1", "far", 0.5) for one in "ab"]
+    lines = shown(terminal.table(layout(rows)), 40).splitlines()
+    assert [line[:4] for line in lines if line.startswith("[")] == ["[1]…", "[2]…"]
+
+
+def test_a_listing_too_wide_repeats_its_names():
+    head = ["set", "detector", *(f"number {n}" for n in range(9))]
+    lines = shown(
+        terminal.listing(head, [["photos", "msp", *"123456789"]]), 40
+    ).splitlines()
+    found = [line for line in lines if line.startswith("photos")]
+    assert len(found) > 1
+    assert "".join(line.split("msp")[1] for line in found).split() == list("123456789")
+    assert max(map(len, lines)) <= 40
 
 
 def test_markdown_has_a_line_a_detector_with_the_best_in_bold():

@@ -7,7 +7,9 @@ numbers as they are.
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from oodbench.output.layout import Table
 
 WIDE = 200
-"""Columns of text for a terminal where there is no terminal."""
+"""Columns of text where there is no terminal and `COLUMNS` states no number."""
 
 
 class Format(Protocol):
@@ -69,7 +71,13 @@ def as_text(made: Any) -> str:
         return made
     from rich.console import Console
 
-    console = Console(width=WIDE, color_system=None)
+    console = Console(width=width(), color_system=None)
     with console.capture() as captured:
-        console.print(made)
+        console.print(made, crop=False)
     return captured.get()
+
+
+def width() -> int | None:
+    """Returns the columns of text for a rich console; None for what it finds itself."""
+    found = sys.stdout is not None and sys.stdout.isatty()
+    return None if found or "COLUMNS" in os.environ else WIDE
