@@ -32,6 +32,16 @@ def silent(steps: int, note: str = "", /) -> None:
     """Shows nothing."""
 
 
+def both(one: Tell, other: Tell) -> Tell:
+    """Returns what counts for two stages at once; notes are of the first."""
+
+    def tell(steps: int, note: str = "", /) -> None:
+        one(steps, note)
+        other(steps)
+
+    return tell
+
+
 def unwatched(stage: str, steps: int) -> Tell:
     """Begins a stage that is not shown."""
     return silent

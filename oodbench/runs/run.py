@@ -144,6 +144,7 @@ def run(
             input_noise=input_noise,
             skip_missing=skip_missing,
             device=place,
+            networks=len(networks := listed(models)),
             execution=Execution(
                 store=store,
                 batch_size=batch_size,
@@ -157,7 +158,7 @@ def run(
         store.sweep()
         shape = native_shape(inset, size)
         _undo(settings, "Opening the sets and detectors", task.result)
-        _score_all(task, listed(models), shape, checkpoint, settings)
+        _score_all(task, networks, shape, checkpoint, settings)
     result = task.result
     if overwrite == "stale" and processes.is_first:
         remove_stale(store, result)
