@@ -7,6 +7,7 @@
     oodbench.rows("results/runs")     # the same of all stored runs
 
 Run:        run, rows, costs, table, compare, plot, report, verify
+Some:       select, of stored results
 Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, calibrate, attack
 Data:       fetch, overlap
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from oodbench.results.exchange.imports import import_scores as import_scores
     from oodbench.results.exchange.validate import check_results as check_results
     from oodbench.results.frame import rows as rows
+    from oodbench.results.selection import select as select
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
     from oodbench.runs.run import run as run
@@ -94,6 +96,7 @@ _HOMES = {
     "sample": "oodbench.jem.samples.run",
     "samples": "oodbench.output.samples",
     "score": "oodbench.runs.accept",
+    "select": "oodbench.results.selection",
     "table": "oodbench.output.tables",
     "threshold": "oodbench.runs.threshold",
     "train": "oodbench.jem.training.run",

@@ -98,16 +98,14 @@ def usual(protocol: Protocol) -> tuple[tuple[float, ...], ...] | None:
     return tuple(tuple(map(float, listed(each))) for each in found)
 
 
-def print_tables(
-    protocol: Protocol, results: Results, format_: str | None = None
-) -> None:
+def print_tables(protocol: Protocol, results: Results, output: show.Output) -> None:
     """Prints a table of each metric of a benchmark, or in csv and json all figures."""
     from oodbench.protocols.layout import all_figures, listings
     from oodbench.protocols.stored import outcome
 
     found = outcome(protocol, results.groups)
-    if show.is_for_reading(format_):
+    if output.is_for_reading:
         for one in listings(found):
-            show.print_listing(one.title, one.head, one.rows, one.notes, format_)
+            output.listing(one.title, one.head, one.rows, one.notes)
     else:
-        show.print_listing("", *all_figures(found), found.notes(), format_)
+        output.listing("", *all_figures(found), found.notes())

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +19,8 @@ from oodbench.output import formats
 from oodbench.output.formats import csv as csv_
 from oodbench.output.formats import html, latex, markdown, terminal
 from oodbench.output.formats import json as json_
-from oodbench.output.layout import MARKS, layout, spans
+from oodbench.output.layout import layout, spans
+from oodbench.output.notes import MARKS
 from oodbench.output.numbers import interval, percent
 from oodbench.output.tables import all_numbers
 from oodbench.results.rows import Measured, Row, Scores
@@ -90,7 +93,7 @@ def test_a_terminal_of_any_width_shows_every_number_in_full(width, intervals):
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
     for _, fields in laid_out.blocks[0].detectors:
-        for one in fields:
+        for (one,) in fields:
             assert any(one.text in line for line in lines)
     assert len(text.split("msp")) - 1 == text.count("detector\n") + text.count(
         "detector "
@@ -108,6 +111,36 @@ def test_two_names_with_one_end_stay_apart_where_they_are_cut():
     rows = [row(f"{one}{'x' * 50}", "f1", "far", 0.5) for one in "ab"]
     lines = shown(terminal.table(layout(rows)), 40).splitlines()
     assert [line[:4] for line in lines if line.startswith("[")] == ["[1]…", "[2]…"]
+
+
+def test_a_wide_table_stays_whole():
+    table = replace(layout(WIDE_ROWS), wide=True)
+    assert shown(terminal.table(table), 60).count("detector") == 1
+
+
+def test_every_format_shows_two_numbers_in_one_cell():
+    rows = [row("a", "n1", "near", 0.9, values={"auroc": 0.9, "fpr95": 0.2})]
+    table = layout([*rows, row("b", "n1", "near", 0.5)], metric="auroc/fpr95")
+    assert "**90.00** / **20.00**" in markdown.table(table)
+    assert "<td><strong>90.00</strong> / <strong>20.00</strong></td>" in html.table(
+        table
+    )
+    assert r"\textbf{90.00} / \textbf{20.00}" in latex.table(table)
+    assert "90.00 / 20.00" in shown(terminal.table(table))
+    assert "50.00 / –" in markdown.table(table)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("a.md", "markdown"), ("a.TEX", "latex"), ("a.html", "html"), ("a.csv", "csv")],
+)
+def test_the_ending_of_a_file_means_a_format(file, name):
+    assert formats.of_file(Path(file)) == name
+
+
+def test_an_ending_without_a_format_is_refused():
+    with pytest.raises(InputError, match="means no format; add --format"):
+        formats.of_file(Path("table.docx"))
 
 
 def test_a_listing_too_wide_repeats_its_names():
@@ -161,7 +194,7 @@ def test_latex_is_a_booktabs_table():
         r"\addlinespace",
         r"pixels (control) & 99.00 & 40.00 & 40.00 & 99.00 & 40.00 \\",
     ]
-    assert r"\caption{In-distribution: in:set, 50 test images. AUROC in \%, " in (
+    assert r"\caption{In-distribution: in:set, 50 test images. AUROC $\uparrow$ in" in (
         "\n".join(lines)
     )
     assert any(line.startswith(r"\dag{} a control reaches") for line in lines)

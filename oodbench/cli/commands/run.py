@@ -171,11 +171,13 @@ def run(
 
 
 def _show(result: RunResult, pictures: Path | None, protocol: Protocol | None) -> None:
-    found = result.opened()
+    from oodbench.output.tables import Look
+
+    found, output = result.opened(), show.Output("terminal")
     if protocol is None:
-        show.print_tables(found.measured, format_="terminal")
+        output.tables(found.measured, Look(metrics=["auroc"]))
     else:
-        protocols.print_tables(protocol, found, "terminal")
+        protocols.print_tables(protocol, found, output)
     for line in result.summary():
         click.echo(line, err=True)
     if pictures is not None and found.measured:

@@ -12,6 +12,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from oodbench.base.errors import InputError
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 WIDE = 200
 """Columns of text where there is no terminal and `COLUMNS` states no number."""
+
+
+ENDINGS = {"md": "markdown", "tex": "latex", "txt": "terminal"}
+"""Formats by the ending of a file, where it is not the format's name."""
 
 
 class Format(Protocol):
@@ -58,6 +63,22 @@ def load(name: str) -> Format:
     if name not in names():
         raise InputError(unknown("format", name, names()))
     return cast(Format, import_module(f"{__name__}.{name}"))
+
+
+def of_file(file: Path) -> str:
+    """Returns the name of the format that a file's ending means.
+
+    Raises:
+        InputError: The ending means no format.
+    """
+    ending = file.suffix.removeprefix(".").lower()
+    name = ENDINGS.get(ending, ending)
+    if name not in names():
+        raise InputError(
+            f"The ending of {file} means no format; add --format, or use one of: "
+            f"{', '.join([*ENDINGS, *sorted({*names()} - {*ENDINGS.values()})])}."
+        )
+    return name
 
 
 def is_for_reading(writer: Format) -> TypeGuard[ReadingFormat]:

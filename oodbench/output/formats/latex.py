@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from oodbench.base.text import printable, short_name, short_note
-from oodbench.output.layout import Block, Field, Span, Table, spans
+from oodbench.output.layout import BETWEEN, Block, Cell, Span, Table, spans
 
 NEEDS = "% \\usepackage{booktabs}\n"
 ESCAPES = {
@@ -28,6 +28,8 @@ ESCAPES = {
     "≈": "$\\approx$",
     "◊": "$\\diamond$",
     "−": "$-$",
+    "↑": "$\\uparrow$",
+    "↓": "$\\downarrow$",
     "±": "$\\pm$",
     "×": "$\\times$",
     "–": "\\textendash{}",
@@ -40,7 +42,7 @@ def table(table: Table) -> str:
     groups = spans(table.columns)
     columns = 1 + len(table.columns)
     body = "\\midrule\n".join(_block(block, columns) for block in table.blocks)
-    tabular = _tabular("l" + "r" * (columns - 1), _head(groups), body)
+    tabular = _tabular("l" + "r" * (columns - 1), _head(groups, table.stub), body)
     return _floating(tabular, table.title, table.notes)
 
 
@@ -95,7 +97,7 @@ def _escape_note(text: str) -> str:
     return escape(short_note(text))
 
 
-def _head(groups: Sequence[Span]) -> str:
+def _head(groups: Sequence[Span], stub: str) -> str:
     over, rules, first = [""], "", 2
     for name, labels in groups:
         last = first + len(labels) - 1
@@ -103,7 +105,7 @@ def _head(groups: Sequence[Span]) -> str:
         rules += f"\\cmidrule(lr){{{first}-{last}}}"
         first = last + 1
     labels = [escape(label) for group in groups for label in group.labels]
-    return f"{_row(over)}{rules}\n{_row(['detector', *labels])}"
+    return f"{_row(over)}{rules}\n{_row([escape(stub), *labels])}"
 
 
 def _block(block: Block, columns: int) -> str:
@@ -122,12 +124,16 @@ def _block(block: Block, columns: int) -> str:
     )
 
 
-def _line(label: str, fields: Sequence[Field]) -> str:
-    texts = [
+def _line(label: str, cells: Sequence[Cell]) -> str:
+    return _row([escape(label), *map(_numbers, cells)])
+
+
+def _numbers(cell: Cell) -> str:
+    texts = (
         f"\\textbf{{{escape(one.text)}}}" if one.best else escape(one.text)
-        for one in fields
-    ]
-    return _row([escape(label), *texts])
+        for one in cell
+    )
+    return BETWEEN.join(texts)
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from oodbench.base.text import short_name, short_note
-from oodbench.output.layout import Column, Field, Table
+from oodbench.output.layout import BETWEEN, Cell, Column, Table
 
 HEAD = 16
 """Letters of a head's line."""
@@ -24,7 +24,8 @@ SPACE = 2
 
 def table(table: Table) -> RenderableType:
     """Returns a table, the best in bold, controls dimmed, its notes below."""
-    grid = _Grid([Text("\ndetector"), *map(_head, table.columns)], names=1)
+    heads = [Text(f"\n{table.stub}"), *map(_head, table.columns)]
+    grid = _Grid(heads, is_whole=table.wide)
     for block in table.blocks:
         grid.sections.append(len(grid.rows))
         grid.rows.append([Text(short_name(block.model), "bold cyan")])
@@ -32,7 +33,7 @@ def table(table: Table) -> RenderableType:
             grid.rows.append([Text(f"  {short_name(label)}"), *map(_styled, line)])
         for label, line in block.controls:
             name = Text(f"  {short_name(label)} (control)", "dim")
-            grid.rows.append([name, *(Text(one.text, "dim") for one in line)])
+            grid.rows.append([name, *(_styled(cell, "dim") for cell in line)])
     return _document(table.title, grid, table.notes)
 
 
@@ -63,12 +64,16 @@ class _Grid:
     """How many columns begin every block."""
     sections: list[int] = field(default_factory=list)
     """Rows with an empty line above."""
+    is_whole: bool = False
+    """Whether all columns stand beside each other, however wide they are."""
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
         """Yields the blocks, and below them the names that were cut."""
         widths, room = self._widths(), options.max_width
+        if self.is_whole:
+            room = max(room, sum(widths) + SPACE * len(widths))
         widest = max(widths[self.names :], default=0)
         for_names = min(int(NAMES * room), room - SPACE - widest)
         cut = _Cut(_fitting(widths[: self.names], for_names))
@@ -186,5 +191,7 @@ def _lines(text: str, sign: str) -> list[str]:
     ]
 
 
-def _styled(one: Field) -> Text:
-    return Text(one.text, "bold green" if one.best else "")
+def _styled(cell: Cell, style: str = "") -> Text:
+    return Text(BETWEEN).join(
+        Text(one.text, "bold green" if one.best else style) for one in cell
+    )

@@ -20,7 +20,8 @@ from matplotlib.textpath import text_to_path
 
 from oodbench.base.text import printable, short_name, short_note
 from oodbench.metrics.ranking import FloatArray
-from oodbench.output.layout import MARKS, ROW_FLAGS, layout
+from oodbench.output.layout import layout
+from oodbench.output.notes import MARKS, ROW_FLAGS
 from oodbench.output.numbers import minus, percent
 from oodbench.results.rows import Row
 

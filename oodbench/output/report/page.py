@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 from oodbench.base.errors import InputError
 from oodbench.base.files import write_atomically
 from oodbench.base.text import short_name
+from oodbench.output.classification import layout_fitness
 from oodbench.output.formats import html
 from oodbench.output.formats.html import escape
-from oodbench.output.layout import Column, by_inside, layout_fitness, layouts
+from oodbench.output.layout import Column, by_inside, layouts
 from oodbench.output.plots.draw import figures
 from oodbench.output.plots.sheet import ACCEPTED
 from oodbench.output.report import provenance
