@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol
 
+from oodbench.base import log
 from oodbench.base.text import short_name
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -60,8 +61,8 @@ class Progress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._draws = not quiet and (_is_terminal() or _is_notebook())
+        self._quiet = quiet or log.quiet
+        self._draws = not self._quiet and (_is_terminal() or _is_notebook())
         self._stack = ExitStack()
 
     def __enter__(self) -> Progress:

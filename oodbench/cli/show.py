@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oodbench.base.files import write_atomically
+from oodbench.base import log
+from oodbench.base.files import json_bytes, write_atomically
 from oodbench.base.text import printable
 from oodbench.output import formats
 
@@ -103,7 +104,7 @@ class Output:
         """Writes the file, if there is one."""
         if self.file is not None:
             write_atomically(self.file, "\n".join(self._parts).encode())
-            click.echo(f"Written to {self.file}.", err=True)
+            remark(f"Written to {self.file}.")
 
     def _show(self, part: Any) -> None:
         """Shows what a format made, with an empty line below if it is for reading."""
@@ -127,7 +128,18 @@ def print_notes(notes: Iterable[str]) -> None:
 def print_written(pictures: Sequence[Path]) -> None:
     """Prints how many pictures were drawn, and where, to the error stream."""
     where = f" in {pictures[0].parent}" if pictures else ""
-    click.echo(f"{len(pictures)} pictures drawn{where}.", err=True)
+    remark(f"{len(pictures)} pictures drawn{where}.")
+
+
+def print_json(content: object) -> None:
+    """Prints one JSON document."""
+    click.echo(json_bytes(content).decode(), nl=False)
+
+
+def remark(text: str) -> None:
+    """Prints what was done to the error stream, unless the user wants quiet."""
+    if not log.quiet:
+        click.echo(text, err=True)
 
 
 def _usual() -> str:

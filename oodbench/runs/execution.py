@@ -35,6 +35,8 @@ class Execution:
     resident: Resident = field(default_factory=Resident)
     """Serves all networks of the run."""
     watch: Watch = unwatched
+    is_dry: bool = False
+    """Whether to find what is missing without computing it."""
     whole: Tell = silent
     """Counts the images of the whole run: of all networks and sets."""
 

@@ -99,8 +99,7 @@ class Scorer:
             ]
             fresh = [label for label in fresh if not self._was_fitted(label)]
             if fresh:
-                name = f"fit on {images.dataset.name} {images.stage}"
-                tell = self.execution.watch(name, images.count)
+                tell = self.execution.watch(self.setup.fit_name(stage), images.count)
                 engine = self._engine(fresh, images)
                 failures = engine.fit(stage, images.split, tell=tell, key=images.key)
                 self._fits.update({label: failures.get(label, "") for label in fresh})

@@ -52,4 +52,4 @@ def report(
     is_folder = images == "all" and written.name == "index.html"
     files = written.parent.rglob("*.*") if is_folder else [written]
     megabytes = sum(file.stat().st_size for file in files) / 1e6
-    click.echo(f"{megabytes:.1f} MB written to {written}.", err=True)
+    show.remark(f"{megabytes:.1f} MB written to {written}.")
