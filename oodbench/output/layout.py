@@ -70,6 +70,8 @@ class Table:
     notes: list[str] = field(default_factory=list)
     stub: str = "detector"
     """What the rows are."""
+    name: str = ""
+    """What distinguishes it from the other tables of the same results."""
     wide: bool = False
     """Whether it stays whole where there is no room for all columns."""
 
@@ -117,7 +119,8 @@ def layout(
         )
     images = f"{rows[0].inside}, {rows[0].images_in} test images"
     title = f"In-distribution: {images}. {_title(metrics)}."
-    return Table(title, columns, blocks, notes)
+    name = f"{metric} {rows[0].inside}"
+    return Table(title, columns, blocks, notes, name=name)
 
 
 def transposed(table: Table) -> Table:

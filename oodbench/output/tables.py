@@ -18,6 +18,8 @@ from oodbench.results.opened import Source, open_results
 from oodbench.results.rows import Measured, Row
 
 Convention = Literal["id", "openood"]
+ACCURACY = "Accuracy and calibration."
+"""The words above the table of accuracies."""
 SHOWN = ("auroc", "fpr95")
 """The metrics that tables show by default."""
 
@@ -97,7 +99,7 @@ def documents(
         yield writer.listing(*all_numbers(measured))
         return
     if fit := [one.fitness for one in measured if one.fitness is not None]:
-        yield writer.listing(*layout_fitness(fit, look.decimals))
+        yield writer.listing(*layout_fitness(fit, look.decimals), ACCURACY)
     yield from map(writer.table, look.tables(measured, format))
 
 

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +21,7 @@ from oodbench.output import formats
 from oodbench.output.formats import csv as csv_
 from oodbench.output.formats import html, latex, markdown, terminal
 from oodbench.output.formats import json as json_
-from oodbench.output.layout import layout, spans
+from oodbench.output.layout import layout, spans, transposed
 from oodbench.output.notes import MARKS
 from oodbench.output.numbers import interval, percent
 from oodbench.output.tables import all_numbers
@@ -198,6 +200,54 @@ def test_latex_is_a_booktabs_table():
         "\n".join(lines)
     )
     assert any(line.startswith(r"\dag{} a control reaches") for line in lines)
+
+
+def test_latex_splits_columns_that_no_page_holds_and_labels_each_part():
+    text = latex.table(layout(WIDE_ROWS))
+    parts = text.count(r"\begin{table}")
+    assert text.count(r"\toprule") == parts > 1
+    assert f"Part 2 of {parts}." in text
+    labels = re.findall(r"\\label\{(.*?)\}", text)
+    assert len(set(labels)) == parts
+    assert labels[0] == "tab:auroc-in-set"
+    shown_ = re.findall(r"\d\d\.\d\d", text)
+    assert len(shown_) == 2 * (12 + 1)
+    whole = latex.table(replace(layout(WIDE_ROWS), wide=True))
+    assert whole.count(r"\begin{table*}") == whole.count(r"\toprule") == 1
+
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage{booktabs}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
+def test_latex_compiles_and_fits_on_its_page(tmp_path):
+    rows = [
+        row(r"a_b\c{d}~^", f"n&{n}%", "near", 0.9, flags=("ties",)) for n in range(9)
+    ]
+    rows += [row("b", "f#$", "far", 0.5, model="other<|>", flags=("even", "few"))]
+    tables = [
+        latex.table(layout(rows, metric="auroc/fpr95", intervals=True)),
+        latex.table(transposed(layout(WIDE_ROWS))),
+        latex.table(replace(layout(ROWS), wide=True)),
+        latex.listing(HEAD, FIT),
+        latex.listing(["set", "detector", "p"], [["n_1", "a", "−0.1 ± 2"]], "T", ["…"]),
+    ]
+    (tmp_path / "page.tex").write_text(DOCUMENT % "\n".join(tables), "utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
 
 
 def test_latex_without_controls_has_no_empty_space():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from rich import box
@@ -12,10 +12,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from oodbench.base.text import short_name, short_note
+from oodbench.output.blocks import blocks, broken, head_lines
 from oodbench.output.layout import BETWEEN, Cell, Column, Table
 
-HEAD = 16
-"""Letters of a head's line."""
 NAMES = 0.6
 """Share of the width that the names of rows may take."""
 SPACE = 2
@@ -44,7 +43,7 @@ def listing(
     notes: Sequence[str] = (),
 ) -> RenderableType:
     """Returns rows under a head; the first two columns are text."""
-    heads = [Text("\n".join(_lines(name, " ")), "bold") for name in head]
+    heads = [Text("\n".join(broken(name, " ")), "bold") for name in head]
     texts = [[Text(short_name(text)) for text in row] for row in rows]
     return _document(title, _Grid(heads, texts, names=2), notes)
 
@@ -79,7 +78,7 @@ class _Grid:
         cut = _Cut(_fitting(widths[: self.names], for_names))
         fitted = replace(self, rows=[self._with_names(row, cut) for row in self.rows])
         widths = fitted._widths()
-        for shown in _blocks(widths, self.names, room):
+        for shown in blocks(widths, self.names, room, SPACE):
             # A single number may be wider than a very narrow console.
             width = max(room, sum(widths[index] + SPACE for index in shown))
             yield from console.render(
@@ -156,19 +155,6 @@ def _fitting(widths: Sequence[int], room: int) -> list[int]:
     return [min(width, most) for width in widths]
 
 
-def _blocks(widths: Sequence[int], names: int, room: int) -> Iterator[list[int]]:
-    """Yields the columns of each block: the names, and as many others as fit."""
-    first = list(range(names))
-    shown, width = list(first), sum(widths[:names]) + SPACE * (names - 1)
-    for index in range(names, len(widths)):
-        if len(shown) > names and width + SPACE + widths[index] > room:
-            yield shown
-            shown, width = list(first), sum(widths[:names]) + SPACE * (names - 1)
-        shown.append(index)
-        width += SPACE + widths[index]
-    yield shown
-
-
 def _document(title: str, grid: _Grid, notes: Sequence[str]) -> RenderableType:
     above = [Text(short_note(title)), Text()] if title else []
     below = [Text(f"  {short_note(note)}", "dim") for note in notes]
@@ -176,19 +162,8 @@ def _document(title: str, grid: _Grid, notes: Sequence[str]) -> RenderableType:
 
 
 def _head(column: Column) -> Text:
-    name = short_name(column.label)
-    lines = _lines(f"{name}{column.marks}", ":" if column.outside else "\n")
-    return Text(f"{column.role}\n", "dim").append("\n".join(lines), "bold")
-
-
-def _lines(text: str, sign: str) -> list[str]:
-    """Returns the lines of a head: broken behind the first sign, and where too long."""
-    first, found, rest = text.partition(sign)
-    return [
-        part[start : start + HEAD]
-        for part in (first + found.strip(" "), rest)
-        for start in range(0, len(part), HEAD)
-    ]
+    name = "\n".join(head_lines(column))
+    return Text(f"{column.role}\n", "dim").append(name, "bold")
 
 
 def _styled(cell: Cell, style: str = "") -> Text:
