@@ -6,7 +6,7 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        run, rows, costs, table, compare, plot, report, verify
+Run:        run, rows, costs, table, compare, rank, plot, report, verify
 Some:       select, of stored results
 Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, calibrate, attack
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from oodbench.output.comparison import compare as compare
     from oodbench.output.export import export as export
     from oodbench.output.plots.draw import plot as plot
+    from oodbench.output.ranking import rank as rank
     from oodbench.output.report.page import report as report
     from oodbench.output.samples import samples as samples
     from oodbench.output.tables import table as table
@@ -90,6 +91,7 @@ _HOMES = {
     "load_network": "oodbench.networks.load",
     "overlap": "oodbench.data.overlap",
     "plot": "oodbench.output.plots.draw",
+    "rank": "oodbench.output.ranking",
     "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",
     "run": "oodbench.runs.run",

@@ -196,6 +196,26 @@ def test_quiet_leaves_only_the_results(oodbench, monkeypatch):
 
 
 @pytest.mark.usefixtures("results")
+def test_plot_draws_every_kind_of_picture(oodbench, tmp_path):
+    assert oodbench("plot", "--to", "pictures", "--linear")[0] == 0
+    drawn = {path.name.partition("-")[0] for path in tmp_path.glob("pictures/*.png")}
+    assert drawn == {"heatmap", "histograms", "reliability", "roc"}
+
+
+@pytest.mark.usefixtures("results")
+def test_ranks_are_those_of_near_and_far_sets(oodbench):
+    assert "near and far sets; here are 6 and 1" in oodbench("rank")[2]
+    oodbench("run", *QUICK[:2], "--out", "photos", *QUICK[-2:], "--no-plots")
+    _, text, errors = oodbench("rank", "--format", "csv")
+    found = list(csv.DictReader(io.StringIO(text)))
+    assert len(found) == 6
+    assert [float(one["rank"]) for one in found] == sorted(
+        float(one["rank"]) for one in found
+    )
+    assert "Friedman's test" in errors
+
+
+@pytest.mark.usefixtures("results")
 def test_verbose_says_what_is_done_and_the_log_keeps_it(
     oodbench, tmp_path, monkeypatch
 ):

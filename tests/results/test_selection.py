@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from oodbench import InputError, rows, select, table
+from oodbench import InputError, rank, rows, select, table
 from oodbench.base.files import folder_name
 from oodbench.output.layout import layout
+from oodbench.output.plots.ranks import rank_diagram
 from oodbench.output.tables import all_numbers
 from oodbench.results.kinds import members, over_models
 from oodbench.results.opened import open_results
+from oodbench.results.ranked import ranked
 from oodbench.results.rows import Row
 from oodbench.results.store import Store
 
@@ -161,3 +163,45 @@ def test_a_detector_that_one_model_lacks_is_left_out_with_a_note(results):
     assert (
         "msp on far-1 is left out: not all models of jem have scores" in jem.group.notes
     )
+
+
+def test_ranks_are_over_near_and_far_pairs_without_controls(results):
+    frame = rank(results)
+    assert set(frame["detector"]) == {"msp", "Energy", "energy:temperature=2"}
+    assert frame["detector"][0] == "energy:temperature=2"
+    assert set(frame["pairs"]) == {8}  # four models, a near and a far set each
+    whole = rows(results).query("role in ('near', 'far')")
+    expected = whole[whole["detector"] == "msp"]["fpr95"].mean()
+    by_fpr = rank(results, "FPR95").set_index("detector")["fpr95"]
+    assert by_fpr["msp"] == pytest.approx(expected)
+    assert by_fpr.index[0] == "energy:temperature=2"
+
+
+def test_ranks_of_few_pairs_say_that_they_cannot_show_a_difference(results):
+    frame = rank(select(results, models="ce-0"))
+    assert any("too few to show" in note for note in frame.attrs["notes"])
+    assert set(frame["alike"]) == {"a"}
+
+
+def test_a_detector_without_a_number_has_no_rank(results):
+    for file in Store(results).sets():
+        if "jem-1" in str(file.path) and "far-1" in str(file.path):
+            file.cell("msp", "msp").remove()
+    frame = rank(results)
+    assert "msp" not in set(frame["detector"])
+    assert "msp is left out: it has no number on 1 of the pairs" in frame.attrs["notes"]
+
+
+def test_one_pair_has_no_ranks(results):
+    with pytest.raises(InputError, match="same two or more near and far"):
+        rank(select(results, models="ce-0", roles="near"))
+
+
+def test_the_picture_of_ranks_has_a_bar_for_each_clique(results):
+    found = ranked(open_results(results).measured)
+    figure = rank_diagram(found)
+    bars = [line for line in figure.axes[0].lines if line.get_gid() == "clique"]
+    assert len(bars) == len(found.ranks.cliques)
+    texts = " ".join(text.get_text() for text in figure.axes[0].texts)
+    for name, mean in found.ranks.means.items():
+        assert f"{name}  {mean:.2f}" in texts

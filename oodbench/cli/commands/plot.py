@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of the pictures.  [default: plots next to the results]",
 )
-def plot(found: Results, folder: Path | None) -> None:
-    """Draws histograms, ROC curves and a heat map of stored results."""
+@click.option("--linear", is_flag=True, help="Draw ROC curves over a linear axis.")
+def plot(found: Results, folder: Path | None, linear: bool) -> None:
+    """Draws histograms, ROC curves, a heat map, reliability and ranks."""
     from oodbench.output.plots import draw
 
-    written = draw.plot(found, folder)
+    written = draw.plot(found, folder, linear=linear)
     show.print_notes(found.notes)
     show.print_written(written)
