@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from oodbench.base.errors import InputError
 from oodbench.metrics.ranking import FloatArray, finite
@@ -71,6 +70,8 @@ def rank(values: Mapping[str, ArrayLike]) -> Ranks:
     >>> rank({"a": [0.9, 0.8, 0.7], "b": [0.8, 0.7, 0.7]}).means
     {'a': 1.1666666666666667, 'b': 1.8333333333333333}
     """
+    from scipy.stats import rankdata
+
     labels = list(values)
     table = [finite(each, "values") for each in values.values()]
     if len({row.size for row in table}) != 1 or len(table) < 2 or table[0].size < 2:
@@ -78,7 +79,7 @@ def rank(values: Mapping[str, ArrayLike]) -> Ranks:
             "Ranks take at least two detectors with values of the same two or more "
             "pairs of sets."
         )
-    means = np.mean([stats.rankdata(-column) for column in np.transpose(table)], axis=0)
+    means = np.mean([rankdata(-column) for column in np.transpose(table)], axis=0)
     order = np.argsort(means, kind="stable")
     return Ranks(
         {labels[index]: float(means[index]) for index in order},
@@ -89,6 +90,8 @@ def rank(values: Mapping[str, ArrayLike]) -> Ranks:
 
 
 def _friedman(table: Sequence[FloatArray]) -> float:
+    from scipy import stats
+
     if len(table) == 2:  # Friedman's test is then the sign test
         above = int(np.sum(table[0] > table[1]))
         unequal = int(np.sum(table[0] != table[1]))
@@ -105,5 +108,7 @@ def _apart(values: Mapping[str, FloatArray]) -> dict[frozenset[str], float]:
 
 
 def _wilcoxon(differences: FloatArray) -> float:
+    from scipy.stats import wilcoxon
+
     unequal = differences[differences != 0]
-    return float(stats.wilcoxon(unequal).pvalue) if unequal.size else 1.0
+    return float(wilcoxon(unequal).pvalue) if unequal.size else 1.0

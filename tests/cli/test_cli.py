@@ -199,7 +199,7 @@ def test_quiet_leaves_only_the_results(oodbench, monkeypatch):
 def test_plot_draws_every_kind_of_picture(oodbench, tmp_path):
     assert oodbench("plot", "--to", "pictures", "--linear")[0] == 0
     drawn = {path.name.partition("-")[0] for path in tmp_path.glob("pictures/*.png")}
-    assert drawn == {"heatmap", "histograms", "reliability", "roc"}
+    assert drawn == {"heatmap", "histograms", "reliability", "roc", "costs"}
 
 
 @pytest.mark.usefixtures("results")

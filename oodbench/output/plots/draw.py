@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from oodbench.base.errors import InputError
 from oodbench.base.files import folder_name, key_of
 from oodbench.metrics.temperature import Graded
+from oodbench.output.plots.costs import cost_diagram
 from oodbench.output.plots.heat_map import heat_map
 from oodbench.output.plots.histograms import histograms
 from oodbench.output.plots.ranks import rank_diagram
@@ -17,6 +18,7 @@ from oodbench.output.plots.reliability import reliability_diagram
 from oodbench.output.plots.roc import roc_curves
 from oodbench.output.plots.save import save
 from oodbench.output.plots.sheet import label
+from oodbench.results.costs import cost_rows
 from oodbench.results.opened import Source, folder_of, open_results
 from oodbench.results.ranked import ranked
 from oodbench.results.rows import Measured
@@ -27,7 +29,8 @@ def plot(
 ) -> list[Path]:
     """Draws all figures of every model and in-set, and the ranks of the detectors.
 
-    These are histograms, ROC curves, a heat map, and how true the confidence is.
+    These are histograms, ROC curves, a heat map, how true the confidence is, and what
+    detectors cost.
 
     Args:
         results: The folder, what `run` returned, or what `select` returned.
@@ -65,7 +68,14 @@ def figures(measured: Measured, *, linear: bool = False) -> dict[str, Figure]:
         "roc": roc_curves(measured.scores, linear=linear),
         "heatmap": heat_map(measured.rows),
         **_reliability(measured),
+        **_costs(measured),
     }
+
+
+def _costs(measured: Measured) -> dict[str, Figure]:
+    scored = {row.detector for row in measured.rows if row.values and not row.control}
+    rows = [row for row in cost_rows([measured]) if row.detector in scored]
+    return {"costs": cost_diagram(rows)} if rows else {}
 
 
 def _reliability(measured: Measured) -> dict[str, Figure]:

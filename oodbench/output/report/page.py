@@ -36,6 +36,7 @@ FIGURES = {
     "histograms": "Histograms",
     "roc": "ROC curves",
     "reliability": "Reliability",
+    "costs": "Costs",
 }
 GALLERY = (
     f"For each detector: the {SHOWN} in-distribution images with the lowest scores and "
