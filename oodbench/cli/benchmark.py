@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,9 @@ from oodbench.protocols.protocol import Protocol, read
 if TYPE_CHECKING:
     from oodbench.results.opened import Results
 
+FREE = {"results", "models", "detectors", "benchmark", "format_", "file"}
+FREE |= {"quiet", "verbose"}
+"""Parameters of a table that a benchmark leaves to the user."""
 PREPROCESSING = ("mean", "std")
 """Options for networks whose files do not say how they take pixels."""
 
@@ -47,7 +51,6 @@ def _benchmark(
 
 
 run_option = _benchmark(_defaults)
-option = _benchmark()
 required_option = _benchmark(required=True)
 set_option = click.option(
     "--set",
@@ -56,6 +59,23 @@ set_option = click.option(
     metavar="LABEL=SET",
     help="Another set in place of one of the benchmark, as in svhn=npz:svhn.npz.",
 )
+
+
+def table_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the benchmark of a table, which leaves no other choice but models."""
+
+    @_benchmark()
+    @click.pass_context
+    @wraps(command)
+    def wrapped(
+        context: click.Context, /, benchmark: str | None, **others: Any
+    ) -> None:
+        if benchmark is not None:
+            known = {one.name or "" for one in context.command.params}
+            check_free(context, benchmark, *(known - FREE))
+        command(benchmark=benchmark, **others)
+
+    return wrapped
 
 
 def chosen(

@@ -138,15 +138,28 @@ decimals_option = click.option(
     help="Digits behind the point of numbers in %.",
 )
 _SELECTION_OPTIONS = (
-    click.option("--model", "models", multiple=True, metavar="NAME,…"),
-    click.option("--detectors", multiple=True, metavar="NAME,…"),
-    click.option("--out", multiple=True, metavar="SET,…"),
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="NAME,…",
+        help="Take only these models; * stands for any text.",
+    ),
+    click.option(
+        "--detectors",
+        multiple=True,
+        metavar="NAME,…",
+        help="Take only these detectors, as in msp,react*.",
+    ),
+    click.option(
+        "--out", multiple=True, metavar="SET,…", help="Take only these OOD sets."
+    ),
     click.option(
         "--role",
         "roles",
         multiple=True,
         metavar="ROLE,…",
-        help="Take only these models, detectors, sets or roles; * stands for any text.",
+        help="Take only sets of these roles, as in near,far.",
     ),
 )
 _CHECKPOINT_OPTIONS = (

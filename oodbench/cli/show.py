@@ -46,7 +46,11 @@ def output_options(command: Callable[..., None]) -> Callable[..., None]:
         if format_ is None:
             format_ = formats.of_file(file) if file is not None else _usual()
         output = Output(format_, file)
-        command(output=output, **others)
+        try:
+            command(output=output, **others)
+        except SystemExit:  # the verdict on what was shown
+            output.close()
+            raise
         output.close()
 
     return wrapped

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@protocols.table_option
 @selection_options
-@protocols.option
 @click.option(
     "--metric",
     "metrics",
@@ -60,10 +60,7 @@ if TYPE_CHECKING:
 )
 @show.output_options
 @gate_options
-@click.pass_context
 def table(
-    context: click.Context,
-    /,
     found: Results,
     output: show.Output,
     benchmark: str | None,
@@ -82,7 +79,6 @@ def table(
     from oodbench.protocols.protocol import read
 
     if benchmark is not None:
-        protocols.check_free(context, benchmark, "out", "roles", *look)
         protocols.print_tables(read(benchmark), found, output)
         return []
     # A wrong name is found before anything is computed.
