@@ -6,7 +6,8 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        run, rows, costs, table, compare, plot, report, verify
+Run:        run, rows, costs, table, compare, rank, plot, report, verify
+Some:       select, of stored results
 Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, calibrate, attack
 Data:       fetch, overlap
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from oodbench.output.comparison import compare as compare
     from oodbench.output.export import export as export
     from oodbench.output.plots.draw import plot as plot
+    from oodbench.output.ranking import rank as rank
     from oodbench.output.report.page import report as report
     from oodbench.output.samples import samples as samples
     from oodbench.output.tables import table as table
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from oodbench.results.exchange.imports import import_scores as import_scores
     from oodbench.results.exchange.validate import check_results as check_results
     from oodbench.results.frame import rows as rows
+    from oodbench.results.selection import select as select
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
     from oodbench.runs.run import run as run
@@ -88,12 +91,14 @@ _HOMES = {
     "load_network": "oodbench.networks.load",
     "overlap": "oodbench.data.overlap",
     "plot": "oodbench.output.plots.draw",
+    "rank": "oodbench.output.ranking",
     "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",
     "run": "oodbench.runs.run",
     "sample": "oodbench.jem.samples.run",
     "samples": "oodbench.output.samples",
     "score": "oodbench.runs.accept",
+    "select": "oodbench.results.selection",
     "table": "oodbench.output.tables",
     "threshold": "oodbench.runs.threshold",
     "train": "oodbench.jem.training.run",

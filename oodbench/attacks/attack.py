@@ -125,7 +125,7 @@ def _run(
     drawn = [one for one in found if one.robust_accuracy]
     if journal is not None and drawn:
         from oodbench.attacks.curves import robustness_curves
-        from oodbench.output.plots.draw import save
+        from oodbench.output.plots.save import save
 
         save(robustness_curves(drawn), journal.stem)
     return found

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol
 
+from oodbench.base import log
 from oodbench.base.text import short_name
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -32,6 +33,16 @@ def silent(steps: int, note: str = "", /) -> None:
     """Shows nothing."""
 
 
+def both(one: Tell, other: Tell) -> Tell:
+    """Returns what counts for two stages at once; notes are of the first."""
+
+    def tell(steps: int, note: str = "", /) -> None:
+        one(steps, note)
+        other(steps)
+
+    return tell
+
+
 def unwatched(stage: str, steps: int) -> Tell:
     """Begins a stage that is not shown."""
     return silent
@@ -50,8 +61,8 @@ class Progress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._draws = not quiet and (_is_terminal() or _is_notebook())
+        self._quiet = quiet or log.quiet
+        self._draws = not self._quiet and (_is_terminal() or _is_notebook())
         self._stack = ExitStack()
 
     def __enter__(self) -> Progress:
@@ -64,13 +75,16 @@ class Progress:
                 TimeRemainingColumn,
             )
             from rich.progress import Progress as Bars
+            from rich.table import Column
 
+            # Words are broken into lines, so that numbers are shown in full.
+            words, numbers = Column(overflow="fold"), Column(no_wrap=True)
             self._bars = Bars(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}", markup=False),
+                TextColumn("{task.description}", markup=False, table_column=words),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(table_column=numbers),
+                TimeRemainingColumn(table_column=numbers),
+                TextColumn("{task.fields[note]}", markup=False, table_column=words),
                 console=Console(stderr=True),
                 transient=True,
             )

@@ -168,7 +168,8 @@ def unknown(noun: str, name: str, known: Iterable[str]) -> str:
     """Returns the sentence for an unknown name, with the nearest known one."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+    others = f"known: {', '.join(known)}." if known else "there is none at all."
+    hint = f"did you mean {near[0]!r}?" if near else others
     return f"There is no {noun} {name!r}; {hint}"
 
 

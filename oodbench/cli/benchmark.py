@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,9 @@ from oodbench.protocols.protocol import Protocol, read
 if TYPE_CHECKING:
     from oodbench.results.opened import Results
 
+FREE = {"results", "models", "detectors", "benchmark", "format_", "file"}
+FREE |= {"quiet", "verbose"}
+"""Parameters of a table that a benchmark leaves to the user."""
 PREPROCESSING = ("mean", "std")
 """Options for networks whose files do not say how they take pixels."""
 
@@ -47,7 +51,6 @@ def _benchmark(
 
 
 run_option = _benchmark(_defaults)
-option = _benchmark()
 required_option = _benchmark(required=True)
 set_option = click.option(
     "--set",
@@ -56,6 +59,23 @@ set_option = click.option(
     metavar="LABEL=SET",
     help="Another set in place of one of the benchmark, as in svhn=npz:svhn.npz.",
 )
+
+
+def table_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the benchmark of a table, which leaves no other choice but models."""
+
+    @_benchmark()
+    @click.pass_context
+    @wraps(command)
+    def wrapped(
+        context: click.Context, /, benchmark: str | None, **others: Any
+    ) -> None:
+        if benchmark is not None:
+            known = {one.name or "" for one in context.command.params}
+            check_free(context, benchmark, *(known - FREE))
+        command(benchmark=benchmark, **others)
+
+    return wrapped
 
 
 def chosen(
@@ -98,16 +118,14 @@ def usual(protocol: Protocol) -> tuple[tuple[float, ...], ...] | None:
     return tuple(tuple(map(float, listed(each))) for each in found)
 
 
-def print_tables(
-    protocol: Protocol, results: Results, format_: str | None = None
-) -> None:
+def print_tables(protocol: Protocol, results: Results, output: show.Output) -> None:
     """Prints a table of each metric of a benchmark, or in csv and json all figures."""
     from oodbench.protocols.layout import all_figures, listings
     from oodbench.protocols.stored import outcome
 
     found = outcome(protocol, results.groups)
-    if show.is_for_reading(format_):
+    if output.is_for_reading:
         for one in listings(found):
-            show.print_listing(one.title, one.head, one.rows, one.notes, format_)
+            output.listing(one.title, one.head, one.rows, one.notes)
     else:
-        show.print_listing("", *all_figures(found), found.notes(), format_)
+        output.listing("", *all_figures(found), found.notes())

@@ -108,6 +108,61 @@ results_argument = click.argument(
     "results", type=click.Path(path_type=Path), default=RESULTS
 )
 
+
+def _kinds(
+    _: click.Context, __: click.Parameter, texts: Sequence[str]
+) -> dict[str, list[str]]:
+    pairs = [text.partition("=") for text in texts]
+    kinds = {kind: split_commas([names]) for kind, _, names in pairs}
+    if len(kinds) < len(pairs) or not all(kind and kinds[kind] for kind in kinds):
+        raise InputError(
+            f"--group must be KIND=MODEL,MODEL with a kind of its own, not "
+            f"{' '.join(texts)!r}."
+        )
+    return kinds
+
+
+kinds_option = click.option(
+    "--group",
+    "kinds",
+    multiple=True,
+    callback=_kinds,
+    metavar="KIND=MODEL,…",
+    help="Models of one kind that differ in their seed, in the order of seeds, as "
+    "jem=jem-0,jem-1 or jem=jem-*.",
+)
+decimals_option = click.option(
+    "--decimals",
+    type=click.IntRange(0, 10),
+    default=2,
+    show_default=True,
+    help="Digits behind the point of numbers in %.",
+)
+_SELECTION_OPTIONS = (
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="NAME,…",
+        help="Take only these models; * stands for any text.",
+    ),
+    click.option(
+        "--detectors",
+        multiple=True,
+        metavar="NAME,…",
+        help="Take only these detectors, as in msp,react*.",
+    ),
+    click.option(
+        "--out", multiple=True, metavar="SET,…", help="Take only these OOD sets."
+    ),
+    click.option(
+        "--role",
+        "roles",
+        multiple=True,
+        metavar="ROLE,…",
+        help="Take only sets of these roles, as in near,far.",
+    ),
+)
 _CHECKPOINT_OPTIONS = (
     click.option(
         "--arch",
@@ -203,6 +258,34 @@ def checkpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_CHECKPOINT_OPTIONS):
         wrapped = option(wrapped)
     return wrapped
+
+
+def selection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options that select stored results.
+
+    The command gets what is selected in the folder as `found`, open.
+    """
+
+    @wraps(command)
+    def wrapped(
+        *,
+        results: Path,
+        models: tuple[str, ...],
+        detectors: tuple[str, ...],
+        out: tuple[str, ...],
+        roles: tuple[str, ...],
+        **others: Any,
+    ) -> None:
+        from oodbench.results.selection import select
+
+        found = select(
+            results, models=models, detectors=detectors, out=out, roles=roles
+        )
+        command(found=found, **others)
+
+    for option in reversed(_SELECTION_OPTIONS):
+        wrapped = option(wrapped)
+    return results_argument(wrapped)
 
 
 def settings(values: Iterable[str]) -> dict[str, str]:

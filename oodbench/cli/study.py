@@ -20,8 +20,8 @@ from click.core import ParameterSource
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
 
-APART = ("config", "print-config")
-"""Options that are about the file itself."""
+APART = ("config", "print-config", "dry-run", "quiet", "verbose")
+"""Options that are about the file itself, or about one run of it."""
 
 
 def _read(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:

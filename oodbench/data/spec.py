@@ -183,6 +183,10 @@ def _open(spec: str) -> Dataset:
             f"{spec!r} names no data set; write NAME or NAME:ARGUMENT, "
             "as in digits:0-7."
         )
+    if name not in known and name.lower() in ROLES:
+        raise InputError(
+            f"{name} is a role; write {name.lower()}={spec[len(name) + 1 :]}."
+        )
     if name not in known:
         raise InputError(_unknown(name, known, path=spec))
     make = registry.load("datasets", name)

@@ -209,6 +209,22 @@ def contrasts(
     ]
 
 
+def between_seeds(
+    values: Mapping[str, ArrayLike], named: str | None = None
+) -> list[Contrast]:
+    """Compares detectors over models that differ in their seed, as `contrasts` does.
+
+    Args:
+        values: `[S]` AUROCs of each detector, of the same models in the same order.
+        named: The label to compare with; None for the one with the best mean.
+    """
+    return contrasts(
+        {label: over_seeds(each).mean for label, each in values.items()},
+        lambda one, other: seed_difference(values[one], values[other]),
+        named,
+    )
+
+
 def _difference(value: float, below: Spread, above: Spread, level: float) -> Difference:
     """Returns a difference from its spread towards the low and the high end."""
     tail = tail_of(level)

@@ -79,8 +79,10 @@ class Metric:
     """One number of a sample, and how to show it."""
 
     name: str
-    title: str
-    """The words above a table of this metric in %."""
+    label: str
+    """As the field writes it."""
+    about: str
+    """What it is, in a few words behind a colon; empty where everybody knows it."""
     higher_is_better: bool
     value: Callable[[Sample], float]
     """Returns the metric, in [0, 1]."""
@@ -90,6 +92,18 @@ class Metric:
     """The method of the interval, in a few words for the note below a table."""
     needs_correct: bool = False
     """Whether the sample needs `correct`."""
+
+    @property
+    def heading(self) -> str:
+        """The label, with an arrow towards better values."""
+        return f"{self.label} {'↑' if self.higher_is_better else '↓'}"
+
+    @property
+    def title(self) -> str:
+        """The words above a table of this metric."""
+        better = "higher" if self.higher_is_better else "lower"
+        about = f": {self.about}" if self.about else ""
+        return f"{self.heading} in %, {better} is better{about}"
 
 
 def _fpr_interval(sample: Sample, convention: ranking.Convention) -> Interval:
@@ -137,7 +151,8 @@ def _augrc_interval(sample: Sample) -> Interval:
 _ENTRIES = (
     Metric(
         "auroc",
-        "AUROC in %, higher is better",
+        "AUROC",
+        "",
         higher_is_better=True,
         value=lambda sample: ranking.area(sample.counts),
         interval=lambda sample: intervals.placements_interval(
@@ -147,8 +162,9 @@ _ENTRIES = (
     ),
     Metric(
         "fpr95",
-        "FPR95 in %, lower is better: the share of OOD images accepted at the "
-        "threshold that accepts 95 % of the in-distribution images",
+        "FPR95",
+        "the share of OOD images accepted at the threshold that accepts 95 % of the "
+        "in-distribution images",
         higher_is_better=False,
         value=lambda sample: ranking.fpr(sample.counts),
         interval=lambda sample: _fpr_interval(sample, "id"),
@@ -156,9 +172,9 @@ _ENTRIES = (
     ),
     Metric(
         "fpr95_openood",
-        "FPR95 in %, OpenOOD convention, lower is better: the share of "
-        "in-distribution images rejected at the threshold that detects 95 % of the OOD "
-        "images",
+        "FPR95",
+        "OpenOOD convention, the share of in-distribution images rejected at the "
+        "threshold that detects 95 % of the OOD images",
         higher_is_better=False,
         value=lambda sample: ranking.fpr(sample.mirrored),
         interval=lambda sample: _fpr_interval(sample, "openood"),
@@ -166,8 +182,8 @@ _ENTRIES = (
     ),
     Metric(
         "aupr_in",
-        "AUPR in %, in-distribution images positive, at 50 % prevalence, "
-        "higher is better",
+        "AUPR",
+        "in-distribution images positive, at 50 % prevalence",
         higher_is_better=True,
         value=lambda sample: ranking.average_precision(sample.counts),
         interval=_aupr_in_interval,
@@ -175,7 +191,8 @@ _ENTRIES = (
     ),
     Metric(
         "aupr_out",
-        "AUPR in %, OOD images positive, at 50 % prevalence, higher is better",
+        "AUPR",
+        "OOD images positive, at 50 % prevalence",
         higher_is_better=True,
         value=lambda sample: ranking.average_precision(sample.mirrored),
         interval=_aupr_out_interval,
@@ -183,8 +200,9 @@ _ENTRIES = (
     ),
     Metric(
         "aurc",
-        "AURC in %, lower is better: the risk of an accepted image to be OOD or "
-        "wrongly classified, mean over coverages, images as drawn",
+        "AURC",
+        "the risk of an accepted image to be OOD or wrongly classified, mean over "
+        "coverages, images as drawn",
         higher_is_better=False,
         value=lambda sample: selective.mean_risk(sample.errors),
         interval=_aurc_interval,
@@ -193,8 +211,9 @@ _ENTRIES = (
     ),
     Metric(
         "augrc",
-        "AUGRC in %, lower is better: the share of images that are accepted and "
-        "OOD or wrongly classified, mean over coverages, images as drawn",
+        "AUGRC",
+        "the share of images that are accepted and OOD or wrongly classified, mean "
+        "over coverages, images as drawn",
         higher_is_better=False,
         value=lambda sample: selective.mean_generalised_risk(sample.errors),
         interval=_augrc_interval,

@@ -2,54 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
+import numpy as np
+
 from oodbench.base.text import short_name
-from oodbench.metrics.intervals import FEW_IMAGES
+from oodbench.metrics.significance import Seeds, over_seeds
 from oodbench.metrics.table import METRICS
-from oodbench.output.numbers import interval, percent
-from oodbench.results import clusters
-from oodbench.results.fitness import Fitness, lack
-from oodbench.results.groups import Group
-from oodbench.results.recalibrated import Recalibrated
-from oodbench.results.rows import CONTROL_SEPARATES, MANY_TIES, Measured, Row
+from oodbench.output.notes import AUROC_FLAGS, MARKS, ROW_FLAGS, left_out, notes_of
+from oodbench.output.numbers import DIGITS, interval, with_deviation
+from oodbench.results.rows import Measured, Row
 
 ROLE_ORDER = ("near", "far", "unstated", "covariate", "probe")
 MEAN_ROLES = ("near", "far")
-
-CLASSIFICATION = ("accuracy %", "NLL", "Brier", "ECE %", "adaptive ECE %")
-ROW_FLAGS = ("ties", "few", "even")
-"""Flags of one detector on a set; the other flags belong to the set."""
-AUROC_FLAGS = ("few", "even")
-"""Flags that are about the AUROC only."""
-MARKS = {
-    "control": "†",
-    "overlap": "‡",
-    "limit": "§",
-    "ties": "¶",
-    "few": "◊",
-    "even": "≈",
-}
-FLAG_NOTES = {
-    "control": "a control reaches an AUROC of "
-    f"{100 * CONTROL_SEPARATES:.0f} %: pixels alone separate these images from the "
-    "in-distribution set",
-    "overlap": "shares images with the in-distribution set",
-    "limit": "cut by --limit: for trying out, not for reporting",
-    "ties": f"more than {100 * MANY_TIES:.0f} % of the scores are tied",
-    "few": f"fewer than {FEW_IMAGES} images or origins decide this AUROC: another "
-    "sample may give quite another one",
-    "even": "not significantly different from the model's best detector (paired "
-    "DeLong test, Holm-corrected, 5 %)",
-}
-ROLE_NOTES = {
-    "covariate": "classes of the in-distribution set, shifted",
-    "probe": "not OOD by meaning",
-    "unstated": "role not given; write near=SET or far=SET",
-}
 
 
 class Field(NamedTuple):
@@ -57,6 +25,14 @@ class Field(NamedTuple):
 
     text: str
     best: bool = False
+
+
+FAILED, ABSENT = Field("failed"), Field("–")
+EMPTY = {FAILED, ABSENT}
+Cell = tuple[Field, ...]
+"""The numbers that stand together: one for each metric of the table."""
+BETWEEN = " / "
+"""Between the numbers of a cell."""
 
 
 class Column(NamedTuple):
@@ -80,18 +56,24 @@ class Block(NamedTuple):
     """The rows of one model, the controls in a list of their own."""
 
     model: str
-    detectors: list[tuple[str, list[Field]]]
-    controls: list[tuple[str, list[Field]]]
+    detectors: list[tuple[str, list[Cell]]]
+    controls: list[tuple[str, list[Cell]]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of one metric and one in-set, ready for any format."""
+    """A table of one in-set, ready for any format."""
 
     title: str
     columns: list[Column]
     blocks: list[Block]
     notes: list[str] = field(default_factory=list)
+    stub: str = "detector"
+    """What the rows are."""
+    name: str = ""
+    """What distinguishes it from the other tables of the same results."""
+    wide: bool = False
+    """Whether it stays whole where there is no room for all columns."""
 
 
 def layout(
@@ -100,25 +82,34 @@ def layout(
     metric: str = "auroc",
     intervals: bool = False,
     equal_to_energy: Iterable[str] = (),
+    decimals: int = DIGITS,
 ) -> Table:
-    """Returns the table of one metric of the rows of one in-set.
+    """Returns the table of one metric, or of several in one cell, of one in-set.
 
     Args:
         rows: Of any models; all with the same in-set.
-        metric: A name of `METRICS`.
+        metric: A name of `METRICS`, or several with a slash between them.
         intervals: Whether to show the 95 % intervals where there are any.
         equal_to_energy: Models whose log p(x) is −E(x), for a note.
+        decimals: Digits behind the point.
     """
+    metrics = metric.split("/")
     columns = _columns(rows)
-    intervals = intervals and any(f"{metric}_low" in row.values for row in rows)
+    intervals = intervals and any(
+        f"{name}_low" in row.values for row in rows for name in metrics
+    )
     models: dict[str, list[Row]] = {}
     for row in rows:
         models.setdefault(row.model, []).append(row)
     blocks = [
-        _Model(own, columns, metric, intervals).block(name)
+        _block(
+            name,
+            [_Model(own, columns, each, intervals, decimals) for each in metrics],
+            columns,
+        )
         for name, own in sorted(models.items())
     ]
-    notes = _notes(rows, columns, metric, intervals)
+    notes = notes_of(rows, metrics, intervals=intervals)
     if any(row.detector == "log_px" for row in rows) and (
         same := list(equal_to_energy)
     ):
@@ -127,12 +118,50 @@ def layout(
             "log p(x) = −E(x)"
         )
     images = f"{rows[0].inside}, {rows[0].images_in} test images"
-    title = f"In-distribution: {images}. {METRICS[metric].title}."
-    return Table(title, columns, blocks, notes)
+    title = f"In-distribution: {images}. {_title(metrics)}."
+    name = f"{metric} {rows[0].inside}"
+    return Table(title, columns, blocks, notes, name=name)
+
+
+def transposed(table: Table) -> Table:
+    """Returns a table with sets in rows and detectors in columns."""
+    lines = {
+        (block.model, label): cells
+        for block in table.blocks
+        for label, cells in (*block.detectors, *block.controls)
+    }
+    columns = dict.fromkeys(
+        Column(kind, label, label)
+        for kind in ("detectors", "controls")
+        for block in table.blocks
+        for label, _ in getattr(block, kind)
+    )
+    lacking: list[Cell] = [(ABSENT,)] * len(table.columns)
+    blocks = [
+        Block(
+            block.model,
+            [
+                (
+                    f"{one.role}: {one.label}{one.marks}",
+                    [
+                        lines.get((block.model, column.label), lacking)[index]
+                        for column in columns
+                    ],
+                )
+                for index, one in enumerate(table.columns)
+            ],
+            [],
+        )
+        for block in table.blocks
+    ]
+    return replace(table, columns=list(columns), blocks=blocks, stub="set")
 
 
 def layouts(
-    measured: Iterable[Measured], metrics: Sequence[str], intervals: bool = False
+    measured: Iterable[Measured],
+    metrics: Sequence[str],
+    intervals: bool = False,
+    decimals: int = DIGITS,
 ) -> Iterator[Table]:
     """Yields the tables of some groups, one per in-set and metric.
 
@@ -140,13 +169,14 @@ def layouts(
 
     Args:
         measured: Groups of one in-set one after another.
-        metrics: Names of `METRICS`.
+        metrics: Names as those of `layout`.
         intervals: Whether to show the 95 % intervals where there are any.
+        decimals: Digits behind the point.
     """
     for together in by_inside(measured):
         groups = [one.group for one in together]
         rows = [row for one in together for row in one.rows]
-        left_out = [note for group in groups for note in _left_out(group.model, group)]
+        lacks = [note for group in groups for note in left_out(group.model, group)]
         same = [
             group.model
             for group in groups
@@ -154,11 +184,15 @@ def layouts(
         ]
         for metric in metrics if rows else ():
             table = layout(
-                rows, metric=metric, intervals=intervals, equal_to_energy=same
+                rows,
+                metric=metric,
+                intervals=intervals,
+                equal_to_energy=same,
+                decimals=decimals,
             )
-            table.notes.extend(left_out)
+            table.notes.extend(lacks)
             yield table
-            left_out = []
+            lacks = []
 
 
 def by_inside(measured: Iterable[Measured]) -> Iterator[list[Measured]]:
@@ -179,124 +213,94 @@ def spans(columns: Sequence[Column]) -> list[Span]:
     ]
 
 
-def layout_fitness(found: Sequence[Fitness]) -> tuple[list[str], list[list[str]]]:
-    """Returns head and rows of the table of accuracies and calibration."""
-    head = ["model", "in", "images", *CLASSIFICATION]
-    rows = [
-        [
-            one.model + (" (near chance!)" if one.is_chance else ""),
-            one.inside,
-            str(one.images),
-            *classification(one.values),
+def _block(name: str, metrics: Sequence[_Model], columns: Sequence[Column]) -> Block:
+    """Returns the rows of one model, with the fields of each metric side by side."""
+
+    def lines(labels: Iterable[str]) -> list[tuple[str, list[Cell]]]:
+        return [
+            (label, [_cell(label, column, metrics) for column in columns])
+            for label in labels
         ]
-        for one in found
-    ]
-    return head, rows
+
+    return Block(name, lines(metrics[0].detectors), lines(metrics[0].controls))
 
 
-def layout_recalibrated(
-    found: Sequence[Recalibrated],
-) -> tuple[list[str], list[list[str]]]:
-    """Returns head and rows of the table of what temperature scaling changes."""
-    head = ["model", "scaling", "T", *CLASSIFICATION]
-    rows = [
-        [one.model["name"], when, f"{t:#.4g}", *classification(graded.values)]
-        for one in found
-        for when, t, graded in (
-            ("before", 1.0, one.before),
-            ("after", one.temperature, one.after),
-        )
-    ]
-    return head, rows
-
-
-def classification(values: Mapping[str, float]) -> list[str]:
-    """Returns the numbers of `calibration.summary` as text below `CLASSIFICATION`."""
-    shown = {
-        "accuracy": percent,
-        "nll": "{:.4f}".format,
-        "brier": "{:.4f}".format,
-        "ece": percent,
-        "adaptive_ece": percent,
-    }
-    return [
-        text(values[name]) if name in values else "–" for name, text in shown.items()
-    ]
+def _cell(label: str, column: Column, metrics: Sequence[_Model]) -> Cell:
+    """Returns the fields of all metrics; only one where no metric has a number."""
+    fields = [each.field(label, column) for each in metrics]
+    return tuple(dict.fromkeys(fields) if set(fields) <= EMPTY else fields)
 
 
 class _Model:
-    """The rows of one model, found by detector and set."""
+    """One metric of one model, found by detector and set."""
 
     def __init__(
-        self, rows: Sequence[Row], columns: Sequence[Column], metric: str, ends: bool
+        self,
+        rows: Sequence[Row],
+        columns: Iterable[Column],
+        metric: str,
+        ends: bool,
+        decimals: int,
     ) -> None:
         self._rows = {(row.detector, row.outside): row for row in rows}
         self._sets: dict[tuple[str, str], list[Row]] = {}
         for row in rows:
             self._sets.setdefault((row.detector, row.role), []).append(row)
-        self._columns, self._metric, self._ends = columns, metric, ends
+        self._metric, self._ends, self._decimals = metric, ends, decimals
+        labels = sorted({row.detector for row in rows})
+        controls = {row.detector for row in rows if row.control}
+        self.detectors = [label for label in labels if label not in controls]
+        self.controls = [label for label in labels if label in controls]
+        self._best = {column: self._best_in(column) for column in columns}
 
-    def block(self, name: str) -> Block:
-        detectors = sorted({row.detector for row in self._rows.values()})
-        controls = {row.detector for row in self._rows.values() if row.control}
-        values = {
-            (label, column): self._value(label, column)
-            for label in detectors
-            for column in self._columns
-        }
-        best = {
-            column: self._best(
-                values[label, column] for label in detectors if label not in controls
-            )
-            for column in self._columns
-        }
-
-        def line(label: str) -> tuple[str, list[Field]]:
-            top = {} if label in controls else best
-            return label, [
-                self._field(label, column, values[label, column], top.get(column))
-                for column in self._columns
-            ]
-
-        return Block(
-            name,
-            [line(label) for label in detectors if label not in controls],
-            [line(label) for label in detectors if label in controls],
-        )
-
-    def _value(self, label: str, column: Column) -> float | None:
-        if column.outside is not None:
-            row = self._rows.get((label, column.outside))
-            return row.values.get(self._metric) if row else None
-        rows = self._sets.get((label, column.role), [])
-        found = [row.values.get(self._metric) for row in rows]
-        values = [value for value in found if value is not None]
-        # A mean over fewer sets than the other rows' would not be comparable.
-        return (
-            sum(values) / len(values) if values and len(values) == len(rows) else None
-        )
-
-    def _best(self, values: Iterable[float | None]) -> float | None:
-        best = max if METRICS[self._metric].higher_is_better else min
-        return best((value for value in values if value is not None), default=None)
-
-    def _field(
-        self, label: str, column: Column, value: float | None, top: float | None
-    ) -> Field:
+    def field(self, label: str, column: Column) -> Field:
+        """Returns what one detector's place in one column shows."""
         row = self._rows.get((label, column.outside or ""))
-        if value is None:
-            return Field("failed" if row and row.failure else "–")
-        text, best = percent(value), value == top
+        found = self._found(label, column)
+        if found is None:
+            return FAILED if row and row.failure else ABSENT
+        best = label in self.detectors and found.mean == self._best[column]
+        text = with_deviation(*found, self._decimals)
         if row is not None:
             hidden = set(AUROC_FLAGS) if self._metric != "auroc" else set()
             if best:
-                hidden.add("even")  # it is not compared with itself
+                hidden |= {"even", "even_seeds"}  # it is not compared with itself
             flags = [flag for flag in row.flags if flag not in hidden]
             text += "".join(MARKS[flag] for flag in ROW_FLAGS if flag in flags)
-            if self._ends:
-                ends = (row.values[f"{self._metric}_{end}"] for end in ("low", "high"))
-                text += f" {interval(*ends)}"
+            if self._ends and f"{self._metric}_low" in row.values:
+                low, high = (row.values[f"{self._metric}_{e}"] for e in ("low", "high"))
+                text += f" {interval(low, high, self._decimals)}"
         return Field(text, best)
+
+    def _found(self, label: str, column: Column) -> Seeds | None:
+        """Returns the number of one place, with its deviation over models."""
+        if column.outside is None:
+            rows = self._sets.get((label, column.role), [])
+        else:
+            row = self._rows.get((label, column.outside))
+            rows = [] if row is None else [row]
+        values = [
+            row.seeds.get(self._metric, (row.values[self._metric],))
+            for row in rows
+            if self._metric in row.values
+        ]
+        # A mean over fewer sets than the other rows' would not be comparable.
+        if not values or len(values) < len(rows):
+            return None
+        return over_seeds(np.mean(values, axis=0))
+
+    def _best_in(self, column: Column) -> float | None:
+        best = max if METRICS[self._metric].higher_is_better else min
+        found = (self._found(label, column) for label in self.detectors)
+        return best((one.mean for one in found if one is not None), default=None)
+
+
+def _title(metrics: Sequence[str]) -> str:
+    if len(metrics) == 1:
+        return METRICS[metrics[0]].title
+    shown = [METRICS[name] for name in metrics]
+    abouts = "".join(f"; {each.label}: {each.about}" for each in shown if each.about)
+    return f"{BETWEEN.join(each.heading for each in shown)} in %{abouts}"
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
@@ -326,37 +330,3 @@ def _label(column: Column) -> str:
     if column.outside is None:
         return column.role
     return short_name(column.label) + column.marks
-
-
-def _left_out(model: str, group: Group) -> list[str]:
-    notes = [f"{model} has no accuracy: {why}"] if (why := lack(group)) else []
-    return notes + group.notes
-
-
-def _notes(
-    rows: Sequence[Row], columns: list[Column], metric: str, intervals: bool
-) -> list[str]:
-    notes = []
-    if intervals:
-        method = METRICS[metric].method
-        named = f" ({method})" if method else ""
-        notes.append(
-            f"in brackets the 95 % interval{named}, over images, for one checkpoint"
-        )
-    flags = {flag for row in rows for flag in row.flags}
-    if metric != "auroc":
-        flags -= set(AUROC_FLAGS)
-    if intervals or "even" in flags:
-        notes += clusters.notes({row.outside: row.clusters_out for row in rows})
-    roles = {column.role for column in columns}
-    notes += [f"{role}: {text}" for role, text in ROLE_NOTES.items() if role in roles]
-    notes += [f"{MARKS[flag]} {FLAG_NOTES[flag]}" for flag in MARKS if flag in flags]
-    if any(row.control for row in rows):
-        notes.append("controls see only pixels, never the network")
-    return notes + sorted(
-        {
-            f"{row.detector} of {row.model} on {row.outside} failed: {row.failure}"
-            for row in rows
-            if row.failure
-        }
-    )

@@ -11,9 +11,8 @@ from oodbench.base.errors import InputError
 from oodbench.metrics.ranking import FloatArray
 from oodbench.metrics.significance import (
     Contrast,
-    Difference,
     Seeds,
-    contrasts,
+    between_seeds,
     holm,
     over_seeds,
     seed_difference,
@@ -90,16 +89,9 @@ def of_seeds(
     lines = []
     for outside in dict.fromkeys(outside for outside, _ in table):
         own = {label: row for (where, label), row in table.items() if where == outside}
-
-        def between(
-            one: str, other: str, own: Mapping[str, FloatArray] = own
-        ) -> Difference:
-            return seed_difference(own[one], own[other])
-
         values = {label: over_seeds(row) for label, row in own.items()}
-        means = {label: value.mean for label, value in values.items()}
         known = named is None or named in own
-        compared = contrasts(means, between, named) if known else []
+        compared = between_seeds(own, named) if known else []
         lines += _lines(outside, values, compared)
     rows = [row for one in models for row in one.rows]
     left_out = _left_out(rows, lines)
@@ -178,11 +170,6 @@ def _left_out(rows: Iterable[Row], lines: Iterable[Line]) -> list[str]:
 
 def _table(models: Sequence[Measured]) -> dict[Cell, FloatArray]:
     """Returns the AUROCs `[S]` of the cells that all models have, without controls."""
-    if len(models) < 2:
-        names = ", ".join(one.group.model for one in models)
-        raise InputError(
-            f"A comparison over seeds takes at least two models of a kind, not {names}."
-        )
     return {
         cell: np.array(values)
         for cell, values in _areas(models).items()

@@ -32,7 +32,7 @@ def rows(results: Source = RESULTS) -> pd.DataFrame:
     found = [row for one in results.measured for row in one.rows]
     about = pd.DataFrame(map(vars, found), columns=[each.name for each in fields(Row)])
     values = pd.DataFrame([row.values for row in found])
-    others = about.drop(columns=[*NAMES, "values"])
+    others = about.drop(columns=[*NAMES, "values", "seeds"])
     frame = pd.concat([about[NAMES], values, others], axis=1)
     frame.attrs["notes"] = list(results.notes)
     return frame

@@ -27,11 +27,13 @@ class Results:
     """Everything that is left out, each with the reason."""
     results: Path = RESULTS
     """The folder."""
+    hidden: frozenset[str] = frozenset()
+    """Detectors that count for the flags of sets and are not shown."""
 
     @cached_property
     def measured(self) -> list[Measured]:
         """The numbers of every group, in the same order."""
-        return [measure(group) for group in self.groups]
+        return [measure(group, self.hidden) for group in self.groups]
 
 
 class HasResults(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -42,6 +42,8 @@ class Row:
     flags: tuple[str, ...] = ()
     clusters_out: int = 0
     """Origins of the OOD images; 0 where every image has its own."""
+    seeds: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of a kind of models: the metrics of each model."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,13 @@ class Measured:
         return [one.row for one in self.scores]
 
 
-def measure(group: Group) -> Measured:
-    """Returns the numbers of every detector on every OOD set of a group."""
+def measure(group: Group, hidden: Collection[str] = ()) -> Measured:
+    """Returns the numbers of the detectors on every OOD set of a group.
+
+    Args:
+        group: What is stored.
+        hidden: Controls that flag sets and have no numbers among the others.
+    """
     found = [replace(one, row=_row(one)) for one in _pairs(group)]
     even = {
         (outside, contrast.label)
@@ -99,7 +106,11 @@ def measure(group: Group) -> Measured:
         same = ("even",) * ((row.outside, row.detector) in even)
         return replace(row, flags=row.flags + control + same)
 
-    whole = [replace(one, row=flagged(one.row)) for one in found]
+    whole = [
+        replace(one, row=flagged(one.row))
+        for one in found
+        if one.row.detector not in hidden
+    ]
     return Measured(group, whole, fitness(group))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from oodbench.data.image_set import ImageSet
 from oodbench.runs.execution import Execution
 from oodbench.runs.plan import Plan, Setup, plan
 from oodbench.runs.record import Digests, digests_of, write
-from oodbench.runs.result import RunResult
+from oodbench.runs.result import Planned, RunResult
 from oodbench.runs.score import Scorer
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,15 @@ def complete(
     """
     scorer = Scorer(setup, execution)
     inside: Digests | None = None
+    missing: list[Plan] = []
     for images in sets:
         todo = plan(setup, images, execution)
-        if not todo.is_complete:
+        if execution.is_dry:
+            missing.append(todo)
+            continue
+        if todo.is_complete:
+            execution.whole(images.count)
+        else:
             found = scorer.check()
             result.warnings += [each for each in found if each not in result.warnings]
         try:
@@ -53,6 +59,7 @@ def complete(
                 return
         else:
             inside = digests if inside is None else inside
+    result.planned += _planned(setup, missing)
 
 
 def _complete(
@@ -81,12 +88,35 @@ def _complete(
             execution=scorer.execution,
         )
         result.computed += len(todo.missing) - len(failures)
+        logger.info(
+            "%s: %d images, %d detectors in %.1f s",
+            todo.name,
+            todo.images.count,
+            len(todo.missing),
+            time.perf_counter() - began,
+        )
         for label, fault in failures.items():
             result.failed[f"{label} of {todo.name}"] = fault
     result.sets.append(todo.file)
     result.methods.update(todo.setup.keys.values())
     result.reused += len(todo.setup.keys) - len(todo.missing)
     return digests
+
+
+def _planned(setup: Setup, missing: Sequence[Plan]) -> Iterator[Planned]:
+    """Yields what fitting and scoring would compute."""
+    labels = {label for todo in missing for label in todo.missing}
+    for stage, images in setup.fits.items():
+        fitted = [
+            label
+            for label in labels
+            if setup.entries[label].detector.fitted_on == stage
+        ]
+        if fitted:
+            yield Planned(setup.fit_name(stage), images.count, len(fitted))
+    for todo in missing:
+        if not todo.is_complete:
+            yield Planned(todo.name, todo.images.count, len(todo.missing))
 
 
 def _sentence(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from oodbench.base.errors import InputError
 from oodbench.base.processes import ALONE, Processes
-from oodbench.base.progress import Watch, unwatched
+from oodbench.base.progress import Tell, Watch, silent, unwatched
 from oodbench.data.device_cache import Resident
 from oodbench.data.image_set import ImageSet
 from oodbench.results.store import Store
@@ -35,6 +35,10 @@ class Execution:
     resident: Resident = field(default_factory=Resident)
     """Serves all networks of the run."""
     watch: Watch = unwatched
+    is_dry: bool = False
+    """Whether to find what is missing without computing it."""
+    whole: Tell = silent
+    """Counts the images of the whole run: of all networks and sets."""
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("workers", 0)):

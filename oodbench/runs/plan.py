@@ -63,6 +63,11 @@ class Setup:
     def _folder(self) -> str:
         return folder_name(self.title, self.fingerprint)
 
+    def fit_name(self, stage: str) -> str:
+        """Returns the name of fitting at a stage, for the progress."""
+        images = self.fits[stage]
+        return f"fit on {images.dataset.name} {images.stage}"
+
     def batch_size(self, execution: Execution) -> int:
         """Returns the number of images that the network is given at once."""
         network = self.network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from oodbench.base.text import printable
 from oodbench.results.opened import Results, of_sets
@@ -13,6 +13,15 @@ from oodbench.results.store import SetFile
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class Planned(NamedTuple):
+    """What is missing of one network and set, or of fitting on one split."""
+
+    stage: str
+    """Its name in the progress."""
+    images: int
+    detectors: int
 
 
 @dataclass(repr=False)
@@ -37,6 +46,8 @@ class RunResult:
     """Cells that an earlier run had computed."""
     removed: int = 0
     """Stale cells that were removed."""
+    planned: list[Planned] = field(default_factory=list)
+    """What a dry run would have computed."""
     is_first: bool = True
     """Whether this process, of those that share the run, shows the result."""
 

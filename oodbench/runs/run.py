@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from oodbench.base import registry
 from oodbench.base.defaults import INSIDE, MODELS, RESULTS
 from oodbench.base.errors import InputError
+from oodbench.base.log import logged_in
 from oodbench.base.names import listed
 from oodbench.base.processes import exits_raise, join
 from oodbench.base.progress import Progress, Watch
@@ -31,6 +34,8 @@ from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.spec import expanded
+
+logger = logging.getLogger(__name__)
 
 DETECTORS = (
     "msp",
@@ -84,6 +89,7 @@ def run(
     device: str = "auto",
     results: str | Path = RESULTS,
     overwrite: Overwrite = "missing",
+    dry_run: bool = False,
     quiet: bool = False,
     watch: Watch | None = None,
 ) -> RunResult:
@@ -115,6 +121,8 @@ def run(
         results: The folder to store in.
         overwrite: missing: compute absent cells. stale: also remove outdated ones.
             always: recompute everything.
+        dry_run: Whether to compute and store nothing; `planned` of the result lists
+            what is missing.
         quiet: Whether to print no progress, warnings and summary on stderr.
         watch: Receives the progress instead of stderr.
 
@@ -127,7 +135,11 @@ def run(
     processes, place = join(pick_device(device))
 
     settings = Settings()
-    with exits_raise(), Progress(quiet=quiet or not processes.is_first) as progress:
+    with (
+        exits_raise(),
+        logged_in(store.root),
+        Progress(quiet=quiet or not processes.is_first) as progress,
+    ):
         opened = partial(open_dataset, skip_unreadable=skip_unreadable)
         names = _sets(out) if out is not None else default_out(opened(inside).spec)
         found, missing = _opened(opened, [inside, *names])
@@ -144,20 +156,31 @@ def run(
             input_noise=input_noise,
             skip_missing=skip_missing,
             device=place,
+            networks=len(networks := listed(models)),
             execution=Execution(
                 store=store,
                 batch_size=batch_size,
                 workers=workers,
                 overwrite=overwrite,
                 processes=processes,
+                is_dry=dry_run,
                 watch=watch or progress,
             ),
         )
         task.result.skipped |= missing
         store.sweep()
+        logger.info(
+            "oodbench %s: in %s; out %s; detectors %s",
+            version("oodbench"),
+            inset.name,
+            ", ".join(other.name for other in others),
+            ", ".join(map(str, task.detectors)),
+        )
         described = {"shape": native_shape(inset), "size": size, **checkpoint}
         _undo(settings, "Opening the sets and detectors", task.result)
-        _score_all(task, listed(models), described, settings)
+        _score_all(task, networks, described, settings)
+        for line in task.result.summary():
+            logger.info(line)
     result = task.result
     if overwrite == "stale" and processes.is_first:
         remove_stale(store, result)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import key_of
+from oodbench.base.progress import both
 from oodbench.data.feed import Span, feed
 from oodbench.data.image_set import ImageSet
 from oodbench.data.input_noise import InputNoise
@@ -98,8 +99,7 @@ class Scorer:
             ]
             fresh = [label for label in fresh if not self._was_fitted(label)]
             if fresh:
-                name = f"fit on {images.dataset.name} {images.stage}"
-                tell = self.execution.watch(name, images.count)
+                tell = self.execution.watch(self.setup.fit_name(stage), images.count)
                 engine = self._engine(fresh, images)
                 failures = engine.fit(stage, images.split, tell=tell, key=images.key)
                 self._fits.update({label: failures.get(label, "") for label in fresh})
@@ -135,6 +135,7 @@ class Scorer:
         if len(spans) == 1 and processes.count == 1:
             return next(self._score_spans(plan, labels, spans))
         own = partial.missing(processes.share(spans))
+        self.execution.whole(plan.images.count - _images(own))
         scores = self._score_spans(plan, labels, own)
         for span, scored in zip(own, scores, strict=True):
             partial.write(span, scored)
@@ -155,11 +156,12 @@ class Scorer:
         images, noise = plan.images, self.setup.input_noise
         engine = self._engine(labels, images)
         engine.noise = InputNoise.of(images, noise) if noise else None
+        own = self.execution.watch(plan.name, _images(spans))
         return engine.score_spans(
             images.split,
             spans,
             has_labels=self.setup.has_classes(images),
-            tell=self.execution.watch(plan.name, sum(b - a for a, b in spans)),
+            tell=both(own, self.execution.whole),
             digested=images.digests is None,
             key=(images.key, noise),
         )
@@ -172,6 +174,10 @@ class Scorer:
             workers=self.execution.workers_for(images),
             resident=self.execution.resident,
         )
+
+
+def _images(spans: Iterable[Span]) -> int:
+    return sum(stop - start for start, stop in spans)
 
 
 def _partial_folder(plan: Plan, spans: list[Span]) -> Path:

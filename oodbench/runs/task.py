@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from oodbench.base.errors import InputError
+from oodbench.base.progress import silent
 from oodbench.base.registry import PluginError
 from oodbench.data.dataset import Dataset, Shape, SplitName
 from oodbench.data.fit_split import fit_split
@@ -46,6 +47,8 @@ class Task:
     skip_missing: bool = False
     """Whether to leave out sets that cannot be opened, instead of an error."""
     device: str | torch.device = "cpu"
+    networks: int = 1
+    """How many there are, for the progress of the whole run."""
     result: RunResult = field(init=False)
     _open: Callable[[Dataset, SplitName, Shape], ImageSet] = field(init=False)
     """Opens a split once for all networks that take the same shape."""
@@ -78,6 +81,9 @@ class Task:
         for fit in fits.values():
             for one in (inside, *out):
                 self.result.warnings += _check_unseen(fit, one)
+        if self.execution.whole is silent and self.networks * len(out) > 1:
+            images = self.networks * sum(one.count for one in (inside, *out))
+            self.execution.whole = self.execution.watch("whole run", images)
         setup = Setup(network, inside, entries, fits, self.input_noise)
         complete(setup, [inside, *out], self.execution, self.result)
 

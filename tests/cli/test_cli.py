@@ -2,13 +2,18 @@
 
 import csv
 import io
+import json
+import logging
+import os
 import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 QUICK = ("--model", "ce-digits", "--out", "digits:8-9,noise:uniform", "--limit", "40")
 
@@ -108,6 +113,8 @@ def test_list_of_a_kind_says_what_each_is(oodbench):
         (["run", "--in", "digits:0-9", "--model", "ce-digits"], 3, "labels up to 9"),
         (["run", "--out", "digits:0-7"], 3, "holds the same images"),
         (["run", "--out", "nera=digits"], 3, "did you mean 'near'"),
+        (["run", "--out", "far:folder:x"], 3, "is a role; write far=folder:x"),
+        (["run", "--detectors", "msp:k=3"], 3, "no parameter of msp 'k'; there is"),
         (["run", "--detectors", "enrgy"], 3, "did you mean 'energy'"),
         (["run", "--mean", "a,b"], 3, "--mean must be numbers"),
         (["run", "--size", "0x4"], 3, "--size must be N or HxW"),
@@ -143,7 +150,7 @@ def test_images_of_another_dtype_are_refused(oodbench, tmp_path):
 
 
 def test_an_unexpected_error_is_a_sentence_too(oodbench, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError("out of cheese")
 
     monkeypatch.setattr("oodbench.base.registry.listings", fail)
@@ -154,7 +161,7 @@ def test_an_unexpected_error_is_a_sentence_too(oodbench, monkeypatch):
 
 
 def test_an_interrupt_says_how_to_go_on(oodbench, monkeypatch):
-    def stop(*arguments):
+    def stop(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("oodbench.base.registry.listings", stop)
@@ -164,7 +171,7 @@ def test_an_interrupt_says_how_to_go_on(oodbench, monkeypatch):
 
 
 def test_a_request_to_end_stops_a_run_as_an_interrupt_does(oodbench, monkeypatch):
-    def end(*arguments):
+    def end(*arguments, **options):
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr("oodbench.base.registry.listings", end)
@@ -179,3 +186,121 @@ def test_list_runs_shows_what_is_stored(oodbench):
     assert code == 0
     assert "ce-digits, in digits:0-7, on digits:8-9: 8 cells" in out
     assert "stale" not in out
+
+
+@pytest.mark.usefixtures("results")
+def test_quiet_leaves_only_the_results(oodbench, monkeypatch):
+    monkeypatch.setattr("oodbench.base.log.quiet", False)
+    code, out, errors = oodbench("plot", "-q")
+    assert (code, out, errors) == (0, "", "")
+
+
+@pytest.mark.usefixtures("results")
+def test_plot_draws_every_kind_of_picture(oodbench, tmp_path):
+    assert oodbench("plot", "--to", "pictures", "--linear")[0] == 0
+    drawn = {path.name.partition("-")[0] for path in tmp_path.glob("pictures/*.png")}
+    assert drawn == {"heatmap", "histograms", "reliability", "roc", "costs"}
+
+
+@pytest.mark.usefixtures("results")
+def test_ranks_are_those_of_near_and_far_sets(oodbench):
+    assert "near and far sets; here are 6 and 1" in oodbench("rank")[2]
+    oodbench("run", *QUICK[:2], "--out", "photos", *QUICK[-2:], "--no-plots")
+    _, text, errors = oodbench("rank", "--format", "csv")
+    found = list(csv.DictReader(io.StringIO(text)))
+    assert len(found) == 6
+    assert [float(one["rank"]) for one in found] == sorted(
+        float(one["rank"]) for one in found
+    )
+    assert "Friedman's test" in errors
+
+
+@pytest.mark.usefixtures("results")
+def test_verbose_says_what_is_done_and_the_log_keeps_it(
+    oodbench, tmp_path, monkeypatch
+):
+    logger = logging.getLogger("oodbench")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "level", logger.level)
+    _, _, errors = oodbench("run", *QUICK, "--no-plots", "--overwrite", "always", "-v")
+    line = "ce-digits on digits:0-7: 40 images, 8 detectors in"
+    assert line in errors
+    log = (tmp_path / "results/runs/oodbench.log").read_text("utf-8")
+    assert log.count(line) == 2  # the first run, too
+    assert "INFO oodbench" in log
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("command", ["table", "compare"])
+def test_json_of_tables_is_that_of_the_format(oodbench, command):
+    _, short, _ = oodbench(command, "--json")
+    assert short == oodbench(command, "--format", "json")[1]
+    assert isinstance(json.loads(short), list)
+
+
+@pytest.mark.usefixtures("results")
+def test_json_of_what_is_stored_and_installed(oodbench):
+    runs = json.loads(oodbench("list", "runs", "--json")[1])
+    assert {"model": "ce-digits", "cells": 8, "faults": []}.items() <= runs[0].items()
+    (kind,) = json.loads(oodbench("list", "datasets", "--json")[1]).items()
+    assert kind[0] == "datasets"
+    assert {"digits", "noise"} < {one["name"] for one in kind[1]}
+    assert set(json.loads(oodbench("list", "--json")[1])) == {
+        "detectors", "datasets", "models",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("results")
+def test_json_of_a_threshold_and_of_what_it_accepts(oodbench, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "black.png")
+    chosen = ("--model", "ce-digits")
+    _, text, _ = oodbench(
+        "threshold", *chosen, "--detector", "energy", "--to", "t.json", "--json"
+    )
+    assert (
+        json.loads(text)["threshold"]
+        == json.loads((tmp_path / "t.json").read_text("utf-8"))["threshold"]
+    )
+    _, text, _ = oodbench(
+        "score", "black.png", *chosen, "--threshold", "t.json", "--json"
+    )
+    (found,) = json.loads(text)
+    assert found["file"] == "black.png"
+    assert found["accepted"] == (
+        found["score"]
+        >= json.loads((tmp_path / "t.json").read_text("utf-8"))["threshold"]
+    )
+
+
+@pytest.mark.usefixtures("results")
+def test_a_table_goes_to_a_file_in_the_format_of_its_ending(oodbench, tmp_path):
+    code, out, errors = oodbench("table", "--to", "new/table.tex", "--detectors", "E*")
+    assert (code, out, errors) == (0, "", "Written to new/table.tex.\n")
+    assert "\\toprule" in (tmp_path / "new/table.tex").read_text("utf-8")
+    _, text, _ = oodbench("table", "--format", "latex", "--detectors", "E*")
+    assert (tmp_path / "new/table.tex").read_text("utf-8").strip() == text.strip()
+
+
+def test_a_dry_run_says_what_is_missing_and_stores_nothing(oodbench, tmp_path):
+    _, out, _ = oodbench("run", *QUICK, "--no-plots", "--dry-run")
+    assert "ce-digits on digits:0-7: 40 images, 8 detectors\n" in out
+    assert out.splitlines()[-1].startswith("About ")
+    assert not (tmp_path / "results").exists()
+    oodbench("run", *QUICK, "--no-plots")
+    assert (
+        oodbench("run", *QUICK, "--no-plots", "--dry-run")[1]
+        == "Everything is stored already.\n"
+    )
+
+
+def test_the_environment_names_the_folder_of_results():
+    code = "from oodbench.base.defaults import RESULTS; print(RESULTS)"
+    for folder, expected in (("/some/where", "/some/where"), ("", "results/runs")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "OODBENCH_RESULTS": folder},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert Path(done.stdout.strip()) == Path(expected)

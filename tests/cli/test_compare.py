@@ -183,11 +183,11 @@ def test_two_kinds_are_compared_by_their_seeds(store, compare):
     assert float(line["other_deviation"]) == pytest.approx(np.std(values[1], ddof=1))
 
 
-def test_all_models_are_seeds_where_nobody_says_which(store, compare):
+def test_a_star_stands_for_all_models(store, compare):
     for seed in range(3):
         write(store, f"net-{seed}", seed)
-    _, text, _ = compare("--over-seeds")
-    assert "all models: net-0, net-1, net-2" in text
+    _, text, _ = compare("--group", "all=*")
+    assert "all: net-0, net-1, net-2" in text
     assert "±" in text
     assert "Student's t" in text
 
@@ -196,16 +196,18 @@ def test_all_models_are_seeds_where_nobody_says_which(store, compare):
     ("arguments", "message"),
     [
         (["--against", "godo"], "did you mean 'good'"),
-        (["--over-seeds"], "at least two models"),
+        (["--group", "all=*"], "at least two models"),
         (["--group", "a"], "must be KIND=MODEL"),
         (["--group", "a=net", "--group", "a=net"], "a kind of its own"),
-        (["--group", "a=net", "--group", "b=other,net"], "has all of these models"),
-        (["--group", "a=net,net", "--group", "b=net"], "same number of each"),
+        (["--group", "a=net", "--group", "b=othr"], "no model in these results 'othr'"),
+        (["--group", "a=net,net"], "has a model twice"),
+        (["--group", "a=net,net-*", "--group", "b=net-*"], "same number of each"),
         (["--group", "a=net", "--group", "b=net", "--group", "c=net"], "not 3"),
     ],
 )
 def test_bad_input_is_a_sentence(store, compare, arguments, message):
-    write(store, "net")
+    for model in ("net", "net-1", "net-2")[: 3 if "net-" in str(arguments) else 1]:
+        write(store, model)
     code, _, errors = compare(*arguments)
     assert code == 3
     assert message in errors

@@ -4,7 +4,11 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +21,8 @@ from oodbench.output import formats
 from oodbench.output.formats import csv as csv_
 from oodbench.output.formats import html, latex, markdown, terminal
 from oodbench.output.formats import json as json_
-from oodbench.output.layout import MARKS, layout, spans
+from oodbench.output.layout import layout, spans, transposed
+from oodbench.output.notes import MARKS
 from oodbench.output.numbers import interval, percent
 from oodbench.output.tables import all_numbers
 from oodbench.results.rows import Measured, Row, Scores
@@ -52,9 +57,9 @@ def numbers_of(rows):
     return csv_.listing(*all_numbers([Measured(None, scores, None)]))
 
 
-def shown(renderable):
-    console = Console(width=200, file=io.StringIO())
-    console.print(renderable)
+def shown(renderable, width=200):
+    console = Console(width=width, file=io.StringIO())
+    console.print(renderable, crop=False)
     return console.file.getvalue()
 
 
@@ -73,6 +78,82 @@ def test_terminal_shows_controls_below_and_notes():
         for start in ("net", "a", "b", "pixels (control)", "† a control")
     ]
     assert places == sorted(places)
+
+
+WIDE_ROWS = [
+    row(detector, f"folder-of-images-{number}", "far", 0.1234 + number / 100)
+    for detector in ("msp", "react:percentile=90+knn:k=50")
+    for number in range(12)
+]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120, 200])
+@pytest.mark.parametrize("intervals", [False, True])
+def test_a_terminal_of_any_width_shows_every_number_in_full(width, intervals):
+    laid_out = layout(WIDE_ROWS, intervals=intervals)
+    text = shown(terminal.table(laid_out), width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    for _, fields in laid_out.blocks[0].detectors:
+        for (one,) in fields:
+            assert any(one.text in line for line in lines)
+    assert len(text.split("msp")) - 1 == text.count("detector\n") + text.count(
+        "detector "
+    )
+
+
+def test_only_names_are_cut_and_stand_in_full_below():
+    text = shown(terminal.table(layout(WIDE_ROWS)), 40)
+    assert "[1]…entile=90+knn:k=50 " in text
+    assert "\n  [1]… is react:percentile=90+knn:k=50\n" in text
+    assert "…" not in shown(terminal.table(layout(WIDE_ROWS)), 80)
+
+
+def test_two_names_with_one_end_stay_apart_where_they_are_cut():
+    rows = [row(f"{one}{'x' * 50}", "f1", "far", 0.5) for one in "ab"]
+    lines = shown(terminal.table(layout(rows)), 40).splitlines()
+    assert [line[:4] for line in lines if line.startswith("[")] == ["[1]…", "[2]…"]
+
+
+def test_a_wide_table_stays_whole():
+    table = replace(layout(WIDE_ROWS), wide=True)
+    assert shown(terminal.table(table), 60).count("detector") == 1
+
+
+def test_every_format_shows_two_numbers_in_one_cell():
+    rows = [row("a", "n1", "near", 0.9, values={"auroc": 0.9, "fpr95": 0.2})]
+    table = layout([*rows, row("b", "n1", "near", 0.5)], metric="auroc/fpr95")
+    assert "**90.00** / **20.00**" in markdown.table(table)
+    assert "<td><strong>90.00</strong> / <strong>20.00</strong></td>" in html.table(
+        table
+    )
+    assert r"\textbf{90.00} / \textbf{20.00}" in latex.table(table)
+    assert "90.00 / 20.00" in shown(terminal.table(table))
+    assert "50.00 / –" in markdown.table(table)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("a.md", "markdown"), ("a.TEX", "latex"), ("a.html", "html"), ("a.csv", "csv")],
+)
+def test_the_ending_of_a_file_means_a_format(file, name):
+    assert formats.of_file(Path(file)) == name
+
+
+def test_an_ending_without_a_format_is_refused():
+    with pytest.raises(InputError, match="means no format; add --format"):
+        formats.of_file(Path("table.docx"))
+
+
+def test_a_listing_too_wide_repeats_its_names():
+    head = ["set", "detector", *(f"number {n}" for n in range(9))]
+    lines = shown(
+        terminal.listing(head, [["photos", "msp", *"123456789"]]), 40
+    ).splitlines()
+    found = [line for line in lines if line.startswith("photos")]
+    assert len(found) > 1
+    assert "".join(line.split("msp")[1] for line in found).split() == list("123456789")
+    assert max(map(len, lines)) <= 40
 
 
 def test_markdown_has_a_line_a_detector_with_the_best_in_bold():
@@ -115,10 +196,58 @@ def test_latex_is_a_booktabs_table():
         r"\addlinespace",
         r"pixels (control) & 99.00 & 40.00 & 40.00 & 99.00 & 40.00 \\",
     ]
-    assert r"\caption{In-distribution: in:set, 50 test images. AUROC in \%, " in (
+    assert r"\caption{In-distribution: in:set, 50 test images. AUROC $\uparrow$ in" in (
         "\n".join(lines)
     )
     assert any(line.startswith(r"\dag{} a control reaches") for line in lines)
+
+
+def test_latex_splits_columns_that_no_page_holds_and_labels_each_part():
+    text = latex.table(layout(WIDE_ROWS))
+    parts = text.count(r"\begin{table}")
+    assert text.count(r"\toprule") == parts > 1
+    assert f"Part 2 of {parts}." in text
+    labels = re.findall(r"\\label\{(.*?)\}", text)
+    assert len(set(labels)) == parts
+    assert labels[0] == "tab:auroc-in-set"
+    shown_ = re.findall(r"\d\d\.\d\d", text)
+    assert len(shown_) == 2 * (12 + 1)
+    whole = latex.table(replace(layout(WIDE_ROWS), wide=True))
+    assert whole.count(r"\begin{table*}") == whole.count(r"\toprule") == 1
+
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage{booktabs}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="there is no pdflatex")
+def test_latex_compiles_and_fits_on_its_page(tmp_path):
+    rows = [
+        row(r"a_b\c{d}~^", f"n&{n}%", "near", 0.9, flags=("ties",)) for n in range(9)
+    ]
+    rows += [row("b", "f#$", "far", 0.5, model="other<|>", flags=("even", "few"))]
+    tables = [
+        latex.table(layout(rows, metric="auroc/fpr95", intervals=True)),
+        latex.table(transposed(layout(WIDE_ROWS))),
+        latex.table(replace(layout(ROWS), wide=True)),
+        latex.listing(HEAD, FIT),
+        latex.listing(["set", "detector", "p"], [["n_1", "a", "−0.1 ± 2"]], "T", ["…"]),
+    ]
+    (tmp_path / "page.tex").write_text(DOCUMENT % "\n".join(tables), "utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
 
 
 def test_latex_without_controls_has_no_empty_space():

@@ -78,7 +78,10 @@ def test_convention_and_places_are_those_that_are_given(runs, tmp_path):
         (lambda runs: table(runs, metrics=["aurok"]), "did you mean 'auroc'"),
         (lambda runs: table(runs, format="cvs"), "did you mean 'csv'"),
         (lambda runs: compare(runs, against="c"), "no detector in these results 'c'"),
-        (lambda runs: compare(runs, kinds={"k": ["net", "no"]}), "all of these models"),
+        (
+            lambda runs: compare(runs, kinds={"k": ["net", "no"]}),
+            "no model in these results",
+        ),
         (lambda runs: table(runs.parent / "none"), "no results in"),
         (lambda runs: plot(next(runs.rglob("*.json"))), "is no folder of results"),
     ],

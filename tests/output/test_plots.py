@@ -419,7 +419,7 @@ def test_a_group_is_drawn_into_files_that_say_what_they_are(tmp_path):
     both = of_sets(stored(tmp_path / "runs", limit=30).sets()).measured
     files = draw.plot(tmp_path / "runs")
     assert len(both) == 2
-    assert len(set(files)) == len(list((tmp_path / "plots").iterdir())) == 12
+    assert len(set(files)) == len(list((tmp_path / "plots").iterdir())) == 14
     names = [path.name for path in files[:6]]
     kinds = ("histograms", "roc", "heatmap")
     starts = [f"{kind}-my_model-digits_" for kind in kinds for _ in "12"]
@@ -450,3 +450,16 @@ def test_drawing_needs_neither_torch_nor_pandas_nor_pyplot():
     )
     command = [sys.executable, "-Ic", code]
     assert subprocess.check_output(command, text=True).strip() == "set()"
+
+
+def test_a_linear_axis_has_even_rates_and_says_so():
+    even = roc.LINEAR.rates
+    assert np.diff(even) == pytest.approx(np.full(even.size - 1, even[1]))
+    rates, tpr = roc.roc_points([1, 2, 3, 4], [0, 2.5], even)
+    assert tpr[rates <= 0.5].min() == 0.5
+    assert tpr[-1] == 1
+    texts = [
+        text.get_text() for text in roc.roc_curves(scores(), linear=True).axes[0].texts
+    ]
+    assert any("linear axis" in text for text in texts)
+    assert {"25", "50", "75"} <= set(texts)

@@ -166,8 +166,8 @@ def test_page_needs_nothing_else(results):
 def test_page_holds_tables_figures_and_provenance(results):
     text = Page(results.page().html).text
     assert "1 model, 2 sets, 2 detectors; scored by 2026-01-02" in text
-    assert "AUROC in %, higher is better" in text
-    assert "FPR95 in %, lower is better" in text
+    assert "AUROC ↑ in %, higher is better" in text
+    assert "FPR95 ↓ in %, lower is better" in text
     assert "controls see only pixels, never the network" in text
     assert "ROC curves over a logarithmic axis" in text
     assert f"sha256 {'0' * 64}" in text

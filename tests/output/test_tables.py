@@ -1,6 +1,7 @@
 import pytest
 
-from oodbench.output.layout import layout, layout_fitness
+from oodbench.output.classification import layout_fitness
+from oodbench.output.layout import layout, transposed
 from oodbench.results.fitness import Fitness
 from oodbench.results.rows import Row
 
@@ -35,7 +36,10 @@ ROWS = [
 
 
 def lines(table):
-    return {label: [f.text for f in line] for label, line in table.blocks[0].detectors}
+    return {
+        label: [" / ".join(one.text for one in cell) for cell in line]
+        for label, line in table.blocks[0].detectors
+    }
 
 
 def test_columns_go_by_role_with_means_over_near_and_far():
@@ -58,15 +62,15 @@ def test_columns_go_by_role_with_means_over_near_and_far():
 def test_the_best_detector_is_marked_and_never_a_control(metric, best):
     block = layout(ROWS, metric=metric).blocks[0]
     for index, winner in enumerate(best):
-        marked = [label for label, line in block.detectors if line[index].best]
+        marked = [label for label, line in block.detectors if line[index][0].best]
         assert marked == [winner]
-    assert not any(f.best for _, line in block.controls for f in line)
+    assert not any(cell[0].best for _, line in block.controls for cell in line)
 
 
 def test_each_model_has_a_best_of_its_own():
     rows = [*ROWS, row("a", "n1", "near", 0.2, model="other")]
     blocks = {block.model: block for block in layout(rows).blocks}
-    assert blocks["other"].detectors[0][1][0].best
+    assert blocks["other"].detectors[0][1][0][0].best
 
 
 def test_controls_stand_apart():
@@ -137,7 +141,7 @@ def test_lower_areas_of_selective_prediction_are_better():
     for one, area in zip(rows, (0.3, 0.2), strict=True):
         one.values["aurc"] = area
     block = layout(rows, metric="aurc").blocks[0]
-    assert [line[0].best for _, line in block.detectors] == [False, True]
+    assert [line[0][0].best for _, line in block.detectors] == [False, True]
     assert lines(layout(rows, metric="augrc"))["a"][0] == "–"
 
 
@@ -157,3 +161,51 @@ def test_sets_whose_images_share_origins_are_named():
     assert "n1: intervals and tests are over the 20 origins of its images" in notes
     assert any(note.startswith("f1: its images have only 2 origins") for note in notes)
     assert not any("origins" in note for note in layout([many, few]).notes)
+
+
+def test_two_metrics_stand_in_one_cell_each_with_its_own_best():
+    rows = [row("a", "n1", "near", 0.9), row("b", "n1", "near", 0.8)]
+    rows[0].values["fpr95"] = 0.4
+    table = layout(rows, metric="auroc/fpr95", decimals=1)
+    assert lines(table) == {
+        "a": ["90.0 / 40.0", "90.0 / 40.0"],
+        "b": ["80.0 / 20.0", "80.0 / 20.0"],
+    }
+    bests = [[one.best for one in line[0]] for _, line in table.blocks[0].detectors]
+    assert bests == [[True, False], [False, True]]
+    assert "AUROC ↑ / FPR95 ↓ in %" in table.title
+
+
+def test_a_cell_without_any_number_says_so_once():
+    rows = [row("a", "n1", "near", 0, values={}, failure="NaN"), ROWS[4]]
+    assert lines(layout(rows, metric="auroc/fpr95"))["a"][0] == "failed"
+
+
+def test_decimals_are_those_of_numbers_and_intervals():
+    table = layout([row("a", "n1", "near", 0.87654)], intervals=True, decimals=0)
+    assert lines(table)["a"] == ["88 [87, 89]", "88"]
+
+
+def test_a_transposed_table_has_the_same_fields_with_sets_in_rows():
+    table = layout(ROWS)
+    turned = transposed(table)
+    assert [(one.role, one.label) for one in turned.columns] == [
+        ("detectors", "a"), ("detectors", "b"), ("controls", "pixels"),
+    ]  # fmt: skip
+    sets = turned.blocks[0].detectors
+    assert [label for label, _ in sets][:4] == [
+        "near: n1†", "far: f1", "far: f2", "near: mean",
+    ]  # fmt: skip
+    across = [
+        cells for _, cells in (*table.blocks[0].detectors, *table.blocks[0].controls)
+    ]
+    assert [
+        list(each) for each in zip(*(cells for _, cells in sets), strict=True)
+    ] == across
+
+
+def test_a_transposed_table_has_a_dash_where_a_model_lacks_a_detector():
+    rows = [row("a", "n1", "near", 0.9), row("b", "n1", "near", 0.8, model="other")]
+    turned = transposed(layout(rows))
+    assert [one.label for one in turned.columns] == ["a", "b"]
+    assert [cells[1][0].text for _, cells in turned.blocks[0].detectors] == ["–", "–"]

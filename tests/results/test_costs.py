@@ -84,7 +84,7 @@ def test_times_are_positive_and_only_what_is_fitted_has_a_time_of_fitting(costs)
 def test_the_command_shows_them(costs, tmp_path, oodbench):
     code, out, _ = oodbench("costs", str(tmp_path / "runs"), "--format", "csv")
     assert code == 0
-    assert "tiny,Costly,3,2," in out
+    assert "tiny,in,Costly,3.0,2.0," in out
 
 
 def test_costs_of_parts_add_up():

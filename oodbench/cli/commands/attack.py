@@ -196,9 +196,9 @@ def _print(one: Attacked) -> None:
     model, inside = one.model["name"], one.inside["name"]
     if one.robust_accuracy:
         title = f"Accuracy of {model} on {inside} under attack, in %."
-        show.print_listing(title, *accuracy_rows(one))
+        show.Output().listing(title, *accuracy_rows(one))
     if one.worst_case_auroc:
         title = f"AUROC of {model}, {inside} against attacked OOD images, in %."
-        show.print_listing(title, *auroc_rows(one))
+        show.Output().listing(title, *auroc_rows(one))
     if one.notes:
         click.echo("".join(f"- {printable(note)}\n" for note in one.notes))

@@ -75,9 +75,9 @@ def calibrate(folder: Path, **options: Any) -> None:
 
 def _print(found: Sequence[Recalibrated]) -> None:
     from oodbench.base.text import printable
-    from oodbench.output.layout import layout_recalibrated
+    from oodbench.output.classification import layout_recalibrated
 
-    show.print_listing("", *layout_recalibrated(found))
+    show.Output().listing("", *layout_recalibrated(found))
     fitted, graded = (
         f"{sample['images']} {sample['split']} images of {sample['name']}"
         for sample in (found[0].fitted_on, found[0].inside)

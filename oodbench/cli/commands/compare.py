@@ -2,69 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from oodbench.base.errors import InputError
 from oodbench.cli import show
-from oodbench.cli.options import results_argument, split_commas
+from oodbench.cli.options import decimals_option, kinds_option, selection_options
+
+if TYPE_CHECKING:
+    from oodbench.results.opened import Results
 
 
 @click.command()
-@results_argument
+@selection_options
 @click.option(
     "--against",
     metavar="NAME",
     help="Detector to compare with.  [default: the best of each model and set]",
 )
-@click.option(
-    "--over-seeds",
-    is_flag=True,
-    help="Compare over all models, which differ only in their seed.",
-)
-@click.option(
-    "--group",
-    "kinds",
-    multiple=True,
-    metavar="KIND=MODEL,…",
-    help="Models of one kind, in the order of their seeds; give one or two kinds.",
-)
-@show.format_option
+@kinds_option
+@decimals_option
+@show.output_options
 def compare(
-    results: Path,
+    found: Results,
     against: str | None,
-    over_seeds: bool,
-    kinds: tuple[str, ...],
-    format_: str | None,
+    kinds: dict[str, list[str]],
+    decimals: int,
+    output: show.Output,
 ) -> None:
-    """Shows which detectors differ significantly.
+    """Shows which detectors, or kinds of models, differ significantly.
 
     \b
     oodbench compare
     oodbench compare --against msp --format csv
-    oodbench compare --over-seeds --group jem=jem-0,jem-1 --group ce=ce-0,ce-1
+    oodbench compare --group 'all=*'
+    oodbench compare --group 'jem=jem-*' --group 'ce=ce-*' --to compare.tex
     """
     from oodbench.output import comparison
 
-    found = comparison.comparisons(results, against, over_seeds, _kinds(kinds))
-    if show.is_for_reading(format_):
-        for one in found:
-            head, rows = comparison.texts(one)
-            show.print_listing(one.title, head, rows, one.notes, format_)
+    compared = comparison.comparisons(found, against, kinds)
+    if output.is_for_reading:
+        for one in compared:
+            head, rows = comparison.texts(one, decimals)
+            output.listing(one.title, head, rows, one.notes)
     else:
-        notes = dict.fromkeys(note for one in found for note in one.notes)
-        numbers = comparison.all_numbers(found)
-        show.print_listing("", *numbers, list(notes), format_)
-
-
-def _kinds(texts: Iterable[str]) -> dict[str, list[str]]:
-    pairs = [text.partition("=") for text in texts]
-    kinds = {kind: split_commas([members]) for kind, _, members in pairs}
-    if len(kinds) < len(pairs) or not all(kind and kinds[kind] for kind in kinds):
-        raise InputError(
-            f"--group must be KIND=MODEL,MODEL with a kind of its own, not "
-            f"{' '.join(texts)!r}."
-        )
-    return kinds
+        notes = dict.fromkeys(note for one in compared for note in one.notes)
+        output.listing("", *comparison.all_numbers(compared), list(notes))

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import astuple, fields
+from typing import TYPE_CHECKING
 
 import click
 
 from oodbench.cli import show
-from oodbench.cli.options import results_argument
+from oodbench.cli.options import selection_options
+
+if TYPE_CHECKING:
+    from oodbench.results.opened import Results
 
 
 @click.command()
-@results_argument
-@show.format_option
-def costs(results: Path, format_: str | None) -> None:
+@selection_options
+@show.output_options
+def costs(found: Results, output: show.Output) -> None:
     """Shows what detectors cost: passes of the network, time and memory.
 
     Costs are beyond the forward pass that all detectors share.
     """
-    from oodbench.results.costs import cost_rows
-    from oodbench.results.opened import open_results
+    from oodbench.results.costs import CostRow, cost_rows
 
-    found = open_results(results)
-    head = [
-        *("in", "model", "detector", "forward", "backward"),
-        *("µs an image", "fit s", "MiB", "mean AUROC"),
-    ]
     rows = [
+        row for row in cost_rows(found.measured) if row.detector not in found.hidden
+    ]
+    if not output.is_for_reading:
+        head = [one.name for one in fields(CostRow)]
+        output.listing("", head, [astuple(row) for row in rows], found.notes)
+        return
+    head = [
+        *("model", "detector", "in", "forward", "backward"),
+        *("µs an image", "fit s", "MiB", "mean AUROC %"),
+    ]
+    texts = [
         (
-            row.inside,
             row.model,
             row.detector,
+            row.inside,
             f"{row.forward:g}",
             f"{row.backward:g}",
             f"{row.microseconds:.2f}",
@@ -38,6 +47,6 @@ def costs(results: Path, format_: str | None) -> None:
             "" if row.mebibytes is None else f"{row.mebibytes:.2f}",
             f"{100 * row.auroc:.1f}",
         )
-        for row in cost_rows(found.measured)
+        for row in rows
     ]
-    show.print_listing("", head, rows, found.notes, format_)
+    output.listing("What detectors cost.", head, texts, found.notes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -12,6 +13,7 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.text import printable
+from oodbench.cli import show
 from oodbench.cli.options import results_option
 from oodbench.protocols import protocol
 
@@ -21,8 +23,11 @@ OTHERS = ("runs", "benchmarks")
 @click.command("list")
 @click.argument("kind", type=click.Choice([*registry.KINDS, *OTHERS]), required=False)
 @results_option
+@show.json_option
 def list_(
-    kind: registry.Kind | Literal["runs", "benchmarks"] | None, results: Path
+    kind: registry.Kind | Literal["runs", "benchmarks"] | None,
+    results: Path,
+    as_json: bool,
 ) -> None:
     """Lists plug-ins; with a kind, loads each and shows what it is or its fault.
 
@@ -30,20 +35,63 @@ def list_(
     `runs` lists stored results: failed, damaged and stale scores with the reason.
     `benchmarks` lists what --benchmark takes.
     """
+    found: Any
     if kind == "runs":
-        _list_runs(results)
+        found = list(_runs(results))
     elif kind == "benchmarks":
-        _print([(name, protocol.read(name).title) for name in protocol.names()])
-    elif kind is None:
-        for each in registry.KINDS:
-            click.echo(f"{each}:")
-            _print([(one.name, _owner(one)) for one in registry.listings(each)])
+        found = {name: protocol.read(name).title for name in protocol.names()}
     else:
-        found = registry.listings(kind, loaded=True)
-        _print([(one.name, one.fault or _described(kind, one)) for one in found])
+        found = _plugins(kind)
+    if as_json:
+        show.print_json(found)
+    elif kind == "runs":
+        _print_runs(found)
+    elif kind == "benchmarks":
+        _print(found)
+    else:
+        for each, plugins in found.items():
+            if kind is None:
+                click.echo(f"{each}:")
+            _print_plugins(plugins)
 
 
-def _list_runs(results: Path) -> None:
+def _plugins(kind: registry.Kind | None) -> dict[str, list[Record]]:
+    """Returns the plug-ins of one kind, loaded, or of all kinds."""
+    return {
+        each: [
+            {
+                "name": one.name,
+                "package": one.package,
+                "fault": one.fault,
+                "about": _about(each, one.name) if kind and not one.fault else "",
+                "files": _files(one.name)
+                if kind == "datasets" and not one.fault
+                else "",
+            }
+            for one in registry.listings(each, loaded=kind is not None)
+        ]
+        for each in ([kind] if kind else registry.KINDS)
+    }
+
+
+def _print_plugins(found: Sequence[Record]) -> None:
+    texts = {}
+    for one in found:
+        built_in = one["package"] == "oodbench"
+        owner = "" if built_in else f"from {one['package']}"
+        words = [one["about"], owner, f"[{one['files']}]" if one["files"] else ""]
+        texts[one["name"]] = one["fault"] or " ".join(filter(None, words))
+    _print(texts)
+
+
+def _print(texts: Mapping[str, str]) -> None:
+    width = max(map(len, texts), default=0)
+    for name, text in texts.items():
+        click.echo(f"  {name:<{width}}  {text}".rstrip())
+
+
+def _runs(results: Path) -> Iterator[Record]:
+    """Yields what is stored of each model and set."""
     from oodbench.results.pair import DistrustedError
     from oodbench.results.stale import stale_among
     from oodbench.results.store import CellFile, SetFile, Store
@@ -63,14 +111,27 @@ def _list_runs(results: Path) -> None:
     stale = {one.cell: one.why for one in stale_among(read, installed_sources())}
     for file, (record, why) in sets.items():
         if record is None:
-            click.echo(printable(why))
+            yield {"fault": why}
             continue
-        names = (record[part].get("name") for part in ("model", "inside", "set"))
+        names = {part: record[part].get("name") for part in ("model", "inside", "set")}
+        faults = [
+            text
+            for cell, (what, fault) in cells[file].items()
+            if (text := fault or _state(what or {}, stale.get(cell)))
+        ]
+        yield {**names, "cells": len(cells[file]), "faults": faults}
+
+
+def _print_runs(runs: Iterable[Record]) -> None:
+    for one in runs:
+        if "fault" in one:
+            click.echo(printable(one["fault"]))
+            continue
+        names = (one[part] for part in ("model", "inside", "set"))
         model, inside, name = (printable(str(each)) for each in names)
-        click.echo(f"{model}, in {inside}, on {name}: {len(cells[file])} cells")
-        for cell, (what, why) in cells[file].items():
-            if text := why or _state(what or {}, stale.get(cell)):
-                click.echo(f"  {printable(text)}")
+        click.echo(f"{model}, in {inside}, on {name}: {one['cells']} cells")
+        for fault in one["faults"]:
+            click.echo(f"  {printable(fault)}")
 
 
 def _state(record: Record, stale: str | None) -> str:
@@ -81,26 +142,13 @@ def _state(record: Record, stale: str | None) -> str:
     return f"{label}: failed: {record['failure']}" if "failure" in record else ""
 
 
-def _print(lines: list[tuple[str, str]]) -> None:
-    width = max((len(name) for name, _ in lines), default=0)
-    for name, text in lines:
-        click.echo(f"  {name:<{width}}  {text}".rstrip())
-
-
-def _owner(one: registry.Listing) -> str:
-    built_in = one.package == "oodbench"
-    return one.fault or ("" if built_in else f"from {one.package}")
-
-
-def _described(kind: registry.Kind, one: registry.Listing) -> str:
+def _about(kind: registry.Kind, name: str) -> str:
+    """Returns what a plug-in says of itself, or why it cannot be loaded."""
     try:
-        text = inspect.getdoc(registry.load(kind, one.name)) or ""
+        text = inspect.getdoc(registry.load(kind, name)) or ""
     except InputError as error:
         return str(error)
-    words = [text.partition("\n\n")[0].replace("\n", " "), _owner(one)]
-    if kind == "datasets":
-        words.append(_files(one.name))
-    return " ".join(words).strip()
+    return text.partition("\n\n")[0].replace("\n", " ")
 
 
 def _files(name: str) -> str:
@@ -112,4 +160,4 @@ def _files(name: str) -> str:
         origin = open_dataset(name).origin
     except InputError:  # it needs an argument
         return ""
-    return f"[licence {origin.licence}; {presence(origin)}]" if origin else ""
+    return f"licence {origin.licence}; {presence(origin)}" if origin else ""

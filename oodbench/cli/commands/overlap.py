@@ -27,8 +27,8 @@ SHOWN = 5
     help="Also find near-duplicates: grey 16x16 thumbnails with a correlation of at "
     "least 0.98.",
 )
-@show.format_option
-def overlap(inside: str, out: list[str], near: bool, format_: str | None) -> None:
+@show.output_options
+def overlap(inside: str, out: list[str], near: bool, output: show.Output) -> None:
     """Counts images that IN and OUT share, and lists the first ones.
 
     Exact duplicates have equal pixels, size and type, before they are adapted to a
@@ -49,10 +49,10 @@ def overlap(inside: str, out: list[str], near: bool, format_: str | None) -> Non
         + ([] if one.near is None else [len(one.near)])
         for one in found
     ]
-    if show.is_for_reading(format_):
+    if output.is_for_reading:
         rows = [[str(value) for value in row] for row in rows]
     notes = [note for one in found for note in _notes(one)]
-    show.print_listing("Images in two sets", head, rows, notes, format_)
+    output.listing("Images in two sets", head, rows, notes)
 
 
 def _notes(found: Overlap) -> Iterator[str]:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from oodbench.cli import show
-from oodbench.cli.options import results_argument
+from oodbench.cli.options import selection_options
+
+if TYPE_CHECKING:
+    from oodbench.results.opened import Results
 
 
 @click.command()
-@results_argument
+@selection_options
 @click.option(
     "--to",
     "folder",
     type=click.Path(path_type=Path),
     help="Folder of the pictures.  [default: plots next to the results]",
 )
-def plot(results: Path, folder: Path | None) -> None:
-    """Draws histograms, ROC curves and a heat map of stored results."""
+@click.option("--linear", is_flag=True, help="Draw ROC curves over a linear axis.")
+def plot(found: Results, folder: Path | None, linear: bool) -> None:
+    """Draws histograms, ROC curves, a heat map, reliability, costs and ranks."""
     from oodbench.output.plots import draw
-    from oodbench.results.opened import open_results
 
-    found = open_results(results)
-    written = draw.plot(found, folder)
+    written = draw.plot(found, folder, linear=linear)
     show.print_notes(found.notes)
     show.print_written(written)

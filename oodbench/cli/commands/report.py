@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from oodbench.cli import show
-from oodbench.cli.options import results_argument
+from oodbench.cli.options import selection_options
+
+if TYPE_CHECKING:
+    from oodbench.results.opened import Results
 
 
 @click.command()
-@results_argument
+@selection_options
 @click.option(
     "--to",
     "file",
@@ -29,7 +32,7 @@ from oodbench.cli.options import results_argument
     "all of them behind every number.",
 )
 def report(
-    results: Path, file: Path | None, images: Literal["none", "worst", "all"]
+    found: Results, file: Path | None, images: Literal["none", "worst", "all"]
 ) -> None:
     """Writes all stored results to HTML pages that need no network.
 
@@ -44,9 +47,9 @@ def report(
     from oodbench.output.report import page
 
     written = page.report(
-        results, file, images=images, tell=lambda note: show.print_notes([note])
+        found, file, images=images, tell=lambda note: show.print_notes([note])
     )
     is_folder = images == "all" and written.name == "index.html"
     files = written.parent.rglob("*.*") if is_folder else [written]
     megabytes = sum(file.stat().st_size for file in files) / 1e6
-    click.echo(f"{megabytes:.1f} MB written to {written}.", err=True)
+    show.remark(f"{megabytes:.1f} MB written to {written}.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oodbench.base.progress import Progress
+from oodbench.base.text import printable
 from oodbench.cli import benchmark as protocols
 from oodbench.cli import show
 from oodbench.cli.options import (
@@ -115,6 +117,11 @@ SOME_CELLS_FAILED = 1
     is_flag=True,
     help="Print the study that these options are, for --config, and end.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would be computed and about how long it would take.",
+)
 @click.pass_context
 def run(
     context: click.Context,
@@ -124,6 +131,7 @@ def run(
     results: Path,
     plots: bool,
     print_config: bool,
+    dry_run: bool,
     benchmark: str | None,
     replaced: tuple[str, ...],
     **options: Any,
@@ -154,31 +162,46 @@ def run(
         options["inside"] = protocol.inside.text
         out = [member.text for member in protocol.outside]
         options["checkpoint"]["usual"] = protocols.usual(protocol)
+    options |= {"out": out or None, "detectors": detectors or runs.DETECTORS}
+    if dry_run:
+        _forecast(results=results, **options)
+        return
     # Absolute from the start, since code of a plug-in may change the current folder.
     pictures = results.absolute().parent / "plots" if plots else None
     with Progress() as progress:
-        result = runs.run(
-            out=out or None,
-            detectors=detectors or runs.DETECTORS,
-            results=results,
-            quiet=True,
-            watch=progress,
-            **options,
-        )
+        result = runs.run(results=results, quiet=True, watch=progress, **options)
     if result.is_first:
         _show(result, pictures, protocol)
     if result.failed:
         raise SystemExit(SOME_CELLS_FAILED)
 
 
+def _forecast(**options: Any) -> None:
+    from oodbench.runs.forecast import forecast
+
+    found = forecast(quiet=True, **options)
+    for stage, images, detectors in found.planned:
+        click.echo(f"{printable(stage)}: {images} images, {detectors} detectors")
+    without = f", without {printable(', '.join(found.unknown))}" * bool(found.unknown)
+    click.echo(
+        f"About {timedelta(seconds=round(found.seconds))}{without}."
+        if found.planned
+        else "Everything is stored already."
+    )
+
+
 def _show(result: RunResult, pictures: Path | None, protocol: Protocol | None) -> None:
-    found = result.opened()
+    from oodbench.output.tables import Look
+
+    found, output = result.opened(), show.Output("terminal")
     if protocol is None:
-        show.print_tables(found.measured, format_="terminal")
+        output.tables(found.measured, Look(metrics=["auroc"]))
     else:
-        protocols.print_tables(protocol, found, "terminal")
-    for line in result.summary():
+        protocols.print_tables(protocol, found, output)
+    *problems, count = result.summary()
+    for line in problems:
         click.echo(line, err=True)
+    show.remark(count)
     if pictures is not None and found.measured:
         from oodbench.output.plots.draw import plot
 

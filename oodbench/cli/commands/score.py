@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from oodbench.cli import show
 from oodbench.cli.options import checkpoint_options, device_option
 
 
@@ -29,12 +30,14 @@ from oodbench.cli.options import checkpoint_options, device_option
 @click.option("--model", required=True, help="A file or a bundled name.")
 @checkpoint_options
 @device_option
+@show.json_option
 def score(
     images: tuple[Path, ...],
     file: Path,
     model: str,
     checkpoint: Mapping[str, Any],
     device: str,
+    as_json: bool,
 ) -> None:
     """Scores image files and accepts or rejects each one.
 
@@ -49,6 +52,12 @@ def score(
     found = score_(
         images, model=model, threshold=file, checkpoint=checkpoint, device=device
     )
+    if as_json:
+        names = ("file", "score", "accepted")
+        show.print_json(
+            [dict(zip(names, (str(path), *rest), strict=True)) for path, *rest in found]
+        )
+        return
     for path, value, accepted in found:
         verdict = "accepted" if accepted else "rejected"
         click.echo(f"{path}\t{value:.6g}\t{verdict}")

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oodbench.cli import benchmark as protocols
 from oodbench.cli import show
 from oodbench.cli.gate_options import gate_options
-from oodbench.cli.options import results_argument, split_commas
+from oodbench.cli.options import (
+    comma_list,
+    decimals_option,
+    kinds_option,
+    selection_options,
+)
 from oodbench.metrics.table import METRICS
 
 if TYPE_CHECKING:
-    from oodbench.output.tables import Convention
+    from oodbench.results.opened import Results
     from oodbench.results.rows import Measured
 
 
 @click.command()
-@results_argument
-@protocols.option
-@show.format_option
+@protocols.table_option
+@selection_options
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
+    callback=comma_list,
     default=["auroc,fpr95"],
     show_default=True,
     metavar="NAME,…",
-    help=f"{', '.join(METRICS)}. csv and json hold them all.",
+    help=f"{', '.join(METRICS)}; auroc/fpr95 shows both in one cell. csv and json hold "
+    "them all.",
 )
 @click.option(
     "--convention",
-    type=click.Choice(["id", "openood"]),
+    type=click.Choice(["id", "openood"], case_sensitive=False),
     default="id",
     show_default=True,
     help="Positive class of FPR95: in-distribution images, or OOD images.",
@@ -41,39 +46,42 @@ if TYPE_CHECKING:
 @click.option(
     "--intervals/--no-intervals",
     default=None,
-    help="95 % intervals where a metric has them.  [default: in Markdown]",
+    help="95 % intervals where a metric has them.  [default: in Markdown, in cells of "
+    "one number]",
 )
+@decimals_option
+@kinds_option
+@click.option("--transposed", is_flag=True, help="Sets in rows, detectors in columns.")
+@click.option(
+    "--wide",
+    is_flag=True,
+    help="Keep a wide table whole; else a terminal and LaTeX split it into blocks of "
+    "columns.",
+)
+@show.output_options
 @gate_options
-@click.pass_context
 def table(
-    context: click.Context,
-    /,
-    results: Path,
+    found: Results,
+    output: show.Output,
     benchmark: str | None,
-    format_: str | None,
-    metrics: tuple[str, ...],
-    convention: Convention,
-    intervals: bool | None,
+    **look: Any,
 ) -> list[Measured]:
     """Prints tables of stored results.
 
     \b
     oodbench table > table.md
     oodbench table --metric fpr95 --convention openood
-    oodbench table --format csv > table.csv
+    oodbench table --metric auroc/fpr95 --role near,far --decimals 1 --to table.tex
     oodbench table --benchmark oe-mnist
     oodbench table --fail-under energy:auroc=0.9 --junit gates.xml
     """
-    from oodbench.output.tables import chosen
+    from oodbench.output.tables import Look, chosen
     from oodbench.protocols.protocol import read
-    from oodbench.results.opened import open_results
 
     if benchmark is not None:
-        free = ("metrics", "convention", "intervals", "fail_under", "junit")
-        protocols.check_free(context, benchmark, *free)
-        protocols.print_tables(read(benchmark), open_results(results), format_)
+        protocols.print_tables(read(benchmark), found, output)
         return []
-    names, found = split_commas(metrics), open_results(results)
-    chosen(names)  # a wrong name is found before anything is computed
-    show.print_tables(found.measured, names, convention, intervals, format_)
+    # A wrong name is found before anything is computed.
+    look["metrics"] = chosen(look["metrics"], look["convention"])
+    output.tables(found.measured, Look(**look))
     return found.measured

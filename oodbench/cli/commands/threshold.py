@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oodbench.cli import show
 from oodbench.cli.options import results_argument
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSON file for `oodbench score`.",
 )
+@show.json_option
 def threshold(
     results: Path,
     model: str,
@@ -47,6 +49,7 @@ def threshold(
     inside: str | None,
     rate: float,
     file: Path | None,
+    as_json: bool,
 ) -> None:
     """Prints the score that accepts a share of the in-distribution test images.
 
@@ -59,9 +62,12 @@ def threshold(
     found = threshold_(
         results, model=model, detector=detector, inside=inside, rate=rate, to=file
     )
-    click.echo(_text(found))
+    if as_json:
+        show.print_json(found)
+    else:
+        click.echo(_text(found))
     if file is not None:
-        click.echo(f"Written to {file}.", err=True)
+        show.remark(f"Written to {file}.")
 
 
 def _text(found: Record) -> str:

@@ -27,9 +27,9 @@ HEAD = ["model", "detector", "set", "metric", "published", "here", "difference"]
     metavar="MODEL",
     help="The published model.  [default: the one with the name of the stored model]",
 )
-@show.format_option
+@show.output_options
 def verify(
-    results: Path, benchmark: str, against: str | None, format_: str | None
+    results: Path, benchmark: str, against: str | None, output: show.Output
 ) -> None:
     """Compares stored results with published figures of a benchmark.
 
@@ -45,7 +45,7 @@ def verify(
     rows = [_row(check) for check in found.checks]
     title = f"Benchmark {benchmark} against published figures, in %."
     head = [*HEAD, "verdict", "why"]
-    show.print_listing(title, head, rows, _notes(found), format_)
+    output.listing(title, head, rows, _notes(found))
     if any(check.verdict == "not reached" for check in found.checks):
         raise SystemExit(NOT_REACHED)
 

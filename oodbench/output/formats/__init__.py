@@ -7,9 +7,12 @@ numbers as they are.
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from oodbench.base.errors import InputError
@@ -19,7 +22,11 @@ if TYPE_CHECKING:
     from oodbench.output.layout import Table
 
 WIDE = 200
-"""Columns of text for a terminal where there is no terminal."""
+"""Columns of text where there is no terminal and `COLUMNS` states no number."""
+
+
+ENDINGS = {"md": "markdown", "tex": "latex", "txt": "terminal"}
+"""Formats by the ending of a file, where it is not the format's name."""
 
 
 class Format(Protocol):
@@ -58,6 +65,22 @@ def load(name: str) -> Format:
     return cast(Format, import_module(f"{__name__}.{name}"))
 
 
+def of_file(file: Path) -> str:
+    """Returns the name of the format that a file's ending means.
+
+    Raises:
+        InputError: The ending means no format.
+    """
+    ending = file.suffix.removeprefix(".").lower()
+    name = ENDINGS.get(ending, ending)
+    if name not in names():
+        raise InputError(
+            f"The ending of {file} means no format; add --format, or use one of: "
+            f"{', '.join([*ENDINGS, *sorted({*names()} - {*ENDINGS.values()})])}."
+        )
+    return name
+
+
 def is_for_reading(writer: Format) -> TypeGuard[ReadingFormat]:
     """Returns whether a format shows laid-out tables rather than all numbers."""
     return hasattr(writer, "table")
@@ -69,7 +92,13 @@ def as_text(made: Any) -> str:
         return made
     from rich.console import Console
 
-    console = Console(width=WIDE, color_system=None)
+    console = Console(width=width(), color_system=None)
     with console.capture() as captured:
-        console.print(made)
+        console.print(made, crop=False)
     return captured.get()
+
+
+def width() -> int | None:
+    """Returns the columns of text for a rich console; None for what it finds itself."""
+    found = sys.stdout is not None and sys.stdout.isatty()
+    return None if found or "COLUMNS" in os.environ else WIDE

@@ -6,10 +6,10 @@ import html
 from collections.abc import Callable, Iterable, Sequence
 
 from oodbench.base.text import printable, short_name, short_note
-from oodbench.output.layout import Block, Column, Field, Table, spans
+from oodbench.output.layout import BETWEEN, Block, Cell, Column, Field, Table, spans
 
 Link = Callable[[str, str, Column], str]
-"""Where the number of a model, a detector and a column leads; empty for nowhere."""
+"""Where the numbers of a model, a detector and a column lead; empty for nowhere."""
 
 
 def _nowhere(model: str, detector: str, column: Column) -> str:
@@ -24,7 +24,7 @@ def table(table: Table, link: Link = _nowhere) -> str:
         f'<th scope="colgroup" colspan="{len(group.labels)}">{escape(group.name)}</th>'
         for group in groups
     )
-    labels = ["detector", *(label for group in groups for label in group.labels)]
+    labels = [table.stub, *(label for group in groups for label in group.labels)]
     bodies = "".join(_block(block, table.columns, link) for block in table.blocks)
     return (
         f"<table>\n<caption>{_note(table.title)}</caption>\n<colgroup>{bands}\n"
@@ -64,10 +64,10 @@ def _heads(names: Sequence[str]) -> str:
 
 
 def _block(block: Block, columns: Sequence[Column], link: Link) -> str:
-    def numbers(label: str, line: Iterable[Field]) -> list[str]:
+    def numbers(label: str, line: Iterable[Cell]) -> list[str]:
         return [
-            _number(one, link(block.model, label, column))
-            for one, column in zip(line, columns, strict=True)
+            _numbers(cell, link(block.model, label, column))
+            for cell, column in zip(line, columns, strict=True)
         ]
 
     span = 1 + len(columns)
@@ -83,6 +83,10 @@ def _block(block: Block, columns: Sequence[Column], link: Link) -> str:
 def _row(label: str, cells: Iterable[str], attributes: str = "") -> str:
     numbers = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr{attributes}><th scope="row">{_name(label)}</th>{numbers}</tr>\n'
+
+
+def _numbers(cell: Cell, href: str) -> str:
+    return BETWEEN.join(_number(one, href) for one in cell)
 
 
 def _number(one: Field, href: str) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from oodbench.base.text import printable, short_name, short_note
-from oodbench.output.layout import Block, Column, Table
+from oodbench.output.layout import BETWEEN, Block, Cell, Column, Table
 
 
 def table(table: Table) -> str:
     """Returns a table, the best in bold, its notes below."""
-    head = ["model", "detector", *map(_head, table.columns)]
+    head = ["model", table.stub, *map(_head, table.columns)]
     rows = [line for block in table.blocks for line in _rows(block)]
     return _document(table.title, _pipes(head, rows), table.notes)
 
@@ -66,6 +66,11 @@ def _head(column: Column) -> str:
     return f"{column.role}: {_escape_name(column.label)}{column.marks}"
 
 
+def _numbers(cell: Cell) -> str:
+    texts = (f"**{one.text}**" if one.best else one.text for one in cell)
+    return BETWEEN.join(texts)
+
+
 def _rows(block: Block) -> list[list[str]]:
     lines = [(short_name(label), line) for label, line in block.detectors]
     lines += [
@@ -75,7 +80,7 @@ def _rows(block: Block) -> list[list[str]]:
         [
             _escape_name(block.model),
             escape(label),
-            *(f"**{one.text}**" if one.best else one.text for one in line),
+            *map(_numbers, line),
         ]
         for label, line in lines
     ]

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from oodbench.base.files import folder_name, key_of, write_atomically
+from oodbench.base.errors import InputError
+from oodbench.base.files import folder_name, key_of
+from oodbench.metrics.temperature import Graded
+from oodbench.output.plots.costs import cost_diagram
 from oodbench.output.plots.heat_map import heat_map
 from oodbench.output.plots.histograms import histograms
+from oodbench.output.plots.ranks import rank_diagram
+from oodbench.output.plots.reliability import reliability_diagram
 from oodbench.output.plots.roc import roc_curves
-from oodbench.output.plots.sheet import style
+from oodbench.output.plots.save import save
+from oodbench.output.plots.sheet import label
+from oodbench.results.costs import cost_rows
 from oodbench.results.opened import Source, folder_of, open_results
+from oodbench.results.ranked import ranked
 from oodbench.results.rows import Measured
 
 
-def plot(results: Source, to: str | Path | None = None) -> list[Path]:
-    """Draws histograms, ROC curves and a heat map of every model and in-set.
+def plot(
+    results: Source, to: str | Path | None = None, *, linear: bool = False
+) -> list[Path]:
+    """Draws all figures of every model and in-set, and the ranks of the detectors.
+
+    These are histograms, ROC curves, a heat map, how true the confidence is, and what
+    detectors cost.
 
     Args:
-        results: The folder, or what `run` returned.
+        results: The folder, what `run` returned, or what `select` returned.
         to: The folder of the pictures; None for `plots` next to the results.
+        linear: Whether the ROC curves' axis is linear instead of logarithmic.
 
     Returns:
         The files that were written, PNG and SVG.
@@ -31,45 +45,60 @@ def plot(results: Source, to: str | Path | None = None) -> list[Path]:
     """
     folder = folder_of(results).parent / "plots" if to is None else Path(to)
     found = open_results(results).measured
-    return [path for one in found for path in draw(one, folder)]
+    written = [path for one in found for path in draw(one, folder, linear=linear)]
+    if (ranks := figure_of_ranks(found)) is not None:
+        written += save(ranks, folder / "ranks")
+    return written
 
 
-def figures(measured: Measured) -> dict[str, Figure]:
+def figure_of_ranks(measured: Sequence[Measured]) -> Figure | None:
+    """Returns the ranks of all detectors; None for one detector or pair of sets."""
+    try:
+        return rank_diagram(ranked(measured))
+    except InputError:
+        return None
+
+
+def figures(measured: Measured, *, linear: bool = False) -> dict[str, Figure]:
     """Returns all figures of one model and in-set; none where it has no scores."""
     if not measured.scores:
         return {}
     return {
         "histograms": histograms(measured.scores),
-        "roc": roc_curves(measured.scores),
+        "roc": roc_curves(measured.scores, linear=linear),
         "heatmap": heat_map(measured.rows),
+        **_reliability(measured),
+        **_costs(measured),
     }
 
 
-def draw(measured: Measured, folder: Path) -> list[Path]:
+def _costs(measured: Measured) -> dict[str, Figure]:
+    scored = {row.detector for row in measured.rows if row.values and not row.control}
+    rows = [row for row in cost_rows([measured]) if row.detector in scored]
+    return {"costs": cost_diagram(rows)} if rows else {}
+
+
+def _reliability(measured: Measured) -> dict[str, Figure]:
+    fitness, arrays = measured.fitness, measured.group.inside.arrays
+    if fitness is None or "confidences" not in arrays:
+        return {}
+    graded = Graded(
+        arrays["confidences"],
+        arrays["predictions"] == arrays["labels"],
+        fitness.values,
+    )
+    title = f"{label(fitness.model)}, {label(fitness.inside)}, {fitness.images} images"
+    return {"reliability": reliability_diagram(title, {"as the network is": graded})}
+
+
+def draw(measured: Measured, folder: Path, *, linear: bool = False) -> list[Path]:
     """Draws and saves all figures of one model and in-set; nothing without scores."""
     group = measured.group
     # Two groups may share both names.
     record = group.inside.record
     key = key_of(record["model"]["key"], record["set"]["key"])
     written = []
-    for kind, figure in figures(measured).items():
+    for kind, figure in figures(measured, linear=linear).items():
         name = folder_name(f"{kind}-{group.model}-{group.inside.name}", key)
         written += save(figure, folder / name)
-    return written
-
-
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Writes a figure as PNG and SVG; equal figures give equal bytes.
-
-    Args:
-        figure: What to write.
-        stem: The files' path without its ending.
-    """
-    written = []
-    for ending, metadata in {"png": {"Software": None}, "svg": {"Date": None}}.items():
-        buffer = io.BytesIO()
-        with style():
-            figure.savefig(buffer, format=ending, dpi=150, metadata=metadata)
-        written.append(stem.with_name(f"{stem.name}.{ending}"))
-        write_atomically(written[-1], buffer.getvalue())
     return written

@@ -18,7 +18,7 @@ from oodbench.metrics.calibration import (
     reliability,
 )
 from oodbench.output.numbers import percent
-from oodbench.output.plots.draw import save
+from oodbench.output.plots.save import save
 from oodbench.output.plots.sheet import (
     BLACK,
     DARK,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -41,26 +42,46 @@ NUMBERS = 0.9
 """For the numbers at the right of the curves."""
 
 
-def roc_points(inside: ArrayLike, outside: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Returns `[ROC_POINTS]` rates of a ROC curve, evenly spaced on a logarithmic axis.
+class Axis(NamedTuple):
+    """The axis of the rates of accepted OOD images."""
+
+    rates: FloatArray
+    """`[ROC_POINTS]`, evenly spaced on the axis."""
+    ticks: tuple[str, ...]
+    """In %, evenly spaced on the axis."""
+    name: str
+
+
+LOGARITHMIC = Axis(
+    np.geomspace(LOWEST_RATE, 1, ROC_POINTS), ("0.1", "1", "10", "100"), "logarithmic"
+)
+LINEAR = Axis(np.linspace(0, 1, ROC_POINTS), ("0", "25", "50", "75", "100"), "linear")
+
+
+def roc_points(
+    inside: ArrayLike, outside: ArrayLike, rates: FloatArray = LOGARITHMIC.rates
+) -> tuple[FloatArray, FloatArray]:
+    """Returns `[ROC_POINTS]` rates of a ROC curve, evenly spaced on an axis.
 
     Args:
         inside: `[N]`.
         outside: `[M]`.
+        rates: Of accepted OOD images.
     """
     curve = ranking.roc_curve(inside, outside)
-    rates = np.geomspace(LOWEST_RATE, 1, ROC_POINTS)
     return rates, np.interp(rates, curve.fpr, curve.tpr)
 
 
-def roc_curves(scores: Sequence[Scores]) -> Figure:
+def roc_curves(scores: Sequence[Scores], *, linear: bool = False) -> Figure:
     """Draws a ROC curve per detector, in one panel per out-set.
 
     Args:
         scores: Of one model and one in-set, at least one.
+        linear: Whether the axis is linear instead of logarithmic.
     """
+    axis = LINEAR if linear else LOGARITHMIC
     what = (
-        "ROC curves over a logarithmic axis; the line: where 95 % of the "
+        f"ROC curves over a {axis.name} axis; the line: where 95 % of the "
         "in-distribution images are accepted. Numbers: AUROC in %."
     )
     below = {"color": PALE, "linewidth": 6, "solid_capstyle": "butt"}
@@ -84,8 +105,8 @@ def roc_curves(scores: Sequence[Scores]) -> Figure:
                 sheet.y += LINE * max(map(len, titles)) + size[1] + 0.14 * (index > 0)
             corner = MARGIN + 0.33 + pitch * (index % across), sheet.y
             own = [pair for pair in scores if pair.row.outside == one.outside]
-            _add_curves(sheet, own, looks, corner, size)
-            _add_axes(sheet, corner, size, named=(last, first))
+            _add_curves(sheet, own, looks, axis, (corner, size))
+            _add_axes(sheet, axis, (corner, size), named=(last, first))
             top = corner[1] - size[1] - 0.04
             sheet.ax.text(corner[0], top, "\n".join(title), va="bottom")
         sheet.y += 2 * LINE
@@ -96,13 +117,12 @@ def _add_curves(
     sheet: Sheet,
     own: Sequence[Scores],
     looks: Mapping[str, Look],
-    corner: Point,
-    size: Point,
+    axis: Axis,
+    panel: tuple[Point, Point],
 ) -> None:
-    (left, bottom), (width, height) = corner, size
+    (left, bottom), (width, height) = panel
     x = np.linspace(left, left + width, ROC_POINTS)
-    chance = np.geomspace(LOWEST_RATE, 1, ROC_POINTS)
-    shade = np.column_stack([x, bottom - height * chance])
+    shade = np.column_stack([x, bottom - height * axis.rates])
     shade = np.append(shade, [(left + width, bottom)], axis=0)
     sheet.add_polygons([shade], facecolors=PALE)
     places, lines = list(looks), []
@@ -113,7 +133,7 @@ def _add_curves(
         text = "failed"
         if not pair.row.failure:
             text = number_text(pair.row)
-            _, tpr = roc_points(pair.inside, pair.outside)
+            _, tpr = roc_points(pair.inside, pair.outside, axis.rates)
             lines.append(np.column_stack([x, bottom - height * tpr]))
         shown += [looks[pair.row.detector]] * (len(lines) - len(shown))
         sheet.ax.text(left + width + 0.35, y, text, va="center")
@@ -121,16 +141,16 @@ def _add_curves(
 
 
 def _add_axes(
-    sheet: Sheet, corner: Point, size: Point, named: tuple[bool, bool]
+    sheet: Sheet, axis: Axis, panel: tuple[Point, Point], named: tuple[bool, bool]
 ) -> None:
-    (left, bottom), (width, height) = corner, size
+    (left, bottom), (width, height) = panel
     line = bottom - ACCEPTED * height
     thin: Look = {"color": BLACK, "linewidth": 0.7}
     sheet.ax.plot([left, left + width], [line, line], **{**thin, "color": GREY})
     frame = [left, left, left + width], [bottom - height, bottom, bottom]
     sheet.ax.plot(*frame, **thin)
-    for place, text in enumerate(("0.1", "1", "10", "100")):
-        x = left + width * place / 3
+    for place, text in enumerate(axis.ticks):
+        x = left + width * place / (len(axis.ticks) - 1)
         sheet.ax.plot([x, x], [bottom, bottom + 0.03], **thin)
         if named[0]:
             sheet.ax.text(x, bottom + 0.04, text, ha="center", va="top")

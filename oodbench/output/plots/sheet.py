@@ -20,7 +20,8 @@ from matplotlib.textpath import text_to_path
 
 from oodbench.base.text import printable, short_name, short_note
 from oodbench.metrics.ranking import FloatArray
-from oodbench.output.layout import MARKS, ROW_FLAGS, layout
+from oodbench.output.layout import layout
+from oodbench.output.notes import MARKS, ROW_FLAGS
 from oodbench.output.numbers import minus, percent
 from oodbench.results.rows import Row
 
@@ -87,7 +88,7 @@ class Sheet:
         self._paragraph(what)
         x = MARGIN
         for text, look in looks.items():
-            wide = HANDLE + 0.2 + _width(text)
+            wide = HANDLE + 0.2 + text_width(text)
             if x > MARGIN and x + wide > self.width:
                 x, self.y = MARGIN, self.y + LINE
             y = self.y + LINE / 2
@@ -110,7 +111,7 @@ class Sheet:
         while LINE * max(map(len, names)) > cell[1] + 0.1:
             room *= 1.5
             names = self._name_detectors(spans, room)
-        left = 2 * MARGIN + max(_width(line) for lines in names for line in lines)
+        left = 2 * MARGIN + max(text_width(line) for lines in names for line in lines)
         xs = _starts([one.role for one in self.sets], left, cell[0] + space)
         self.head(xs[-1] + cell[0] + MARGIN, what, looks)
         self._name_sets(xs, cell[0])
@@ -243,19 +244,21 @@ def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
     """Returns lines no wider than some inches, broken at spaces and signs if it can."""
     lines = [""]
     for piece in re.findall(r"[^\s:+_,/-]*[\s:+_,/-]+|[^\s:+_,/-]+", printable(text)):
-        if lines[-1] and _width(lines[-1] + piece.rstrip(), weight) > width:
+        if lines[-1] and text_width(lines[-1] + piece.rstrip(), weight) > width:
             lines.append("")
         lines[-1] += piece
-        while _width(lines[-1].rstrip(), weight) > width and len(lines[-1]) > 1:
+        while text_width(lines[-1].rstrip(), weight) > width and len(lines[-1]) > 1:
             line, ends = lines[-1], range(1, len(lines[-1]))
-            fits = bisect_right(ends, width, key=lambda end: _width(line[:end], weight))
+            fits = bisect_right(
+                ends, width, key=lambda end: text_width(line[:end], weight)
+            )
             end = max(fits, 1)
             lines[-1:] = [lines[-1][:end], lines[-1][end:]]
     return [line.strip() for line in lines]
 
 
 @functools.lru_cache(maxsize=4096)
-def _width(text: str, weight: str = "normal") -> float:
+def text_width(text: str, weight: str = "normal") -> float:
     """Returns how many inches a text is wide."""
     font = FontProperties(weight=weight, size=7)
     return text_to_path.get_text_width_height_descent(text, font, False)[0] / 72

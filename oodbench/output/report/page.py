@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple
 from oodbench.base.errors import InputError
 from oodbench.base.files import write_atomically
 from oodbench.base.text import short_name
+from oodbench.output.classification import layout_fitness
 from oodbench.output.formats import html
 from oodbench.output.formats.html import escape
-from oodbench.output.layout import Column, by_inside, layout_fitness, layouts
-from oodbench.output.plots.draw import figures
+from oodbench.output.layout import Column, by_inside, layouts
+from oodbench.output.plots.draw import figure_of_ranks, figures
 from oodbench.output.plots.sheet import ACCEPTED
 from oodbench.output.report import provenance
 from oodbench.output.report.browse import Browser, views
@@ -30,7 +31,13 @@ Shown = Literal["none", "worst", "all"]
 LARGEST = 50_000_000
 """Bytes of one file with all images."""
 METRICS = {"auroc": "AUROC", "fpr95": "FPR95"}
-FIGURES = {"heatmap": "Heat map", "histograms": "Histograms", "roc": "ROC curves"}
+FIGURES = {
+    "heatmap": "Heat map",
+    "histograms": "Histograms",
+    "roc": "ROC curves",
+    "reliability": "Reliability",
+    "costs": "Costs",
+}
 GALLERY = (
     f"For each detector: the {SHOWN} in-distribution images with the lowest scores and "
     f"the {SHOWN} images of every other set with the highest scores, the worst first. "
@@ -134,6 +141,9 @@ def _chapter(
     tables = layouts(measured, list(METRICS), intervals=True)
     for name, table in zip(METRICS.values(), tables, strict=False):  # none: all failed
         sections[name] = scrolling(html.table(table, link), name)
+    if (ranks := figure_of_ranks(measured)) is not None:
+        svg = inline_svg(ranks, f"{anchor}-ranks", "Ranks of detectors")
+        sections["Ranks"] = scrolling(svg, "Ranks of detectors", "figure")
     for number, one in enumerate(measured):
         model = short_name(one.group.model)
         sections[f"Figures of {model}"] = _figures(one, f"{anchor}-f{number}")
