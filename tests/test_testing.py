@@ -91,7 +91,7 @@ def test_a_sound_detector_passes_as_a_class(kind):
         ("GuardOutside", "scores_constant", "scores are not finite"),
         ("EmptyClass", "scores_without", "scores are not finite"),
         ("OneRowAClass", "scores_without", "IndexError"),
-        ("Saturates", "withstands", "6 different scores .* by 100, 48 otherwise; com"),
+        ("Saturates", "withstands", "7 different scores .* by 100, 48 otherwise; com"),
         ("Overflows", "withstands", "scores are not finite"),
     ],
 )

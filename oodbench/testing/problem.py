@@ -23,8 +23,10 @@ KNOWN_EACH = 52
 EACH = 24
 """Images of each kind to score."""
 
-_CODES = hadamard(FEATURES)[1 : 1 + CLASSES]
-"""The signs of the features of each class."""
+_CODES = np.hstack([np.ones((CLASSES, 8)), hadamard(8)[1 : 1 + CLASSES]])
+"""The signs of the features of each class; half of them are those of all classes."""
+_WEIGHTS = _CODES * np.repeat([0.05, 1], 8)
+"""Of the head, which attends to where the classes differ."""
 _SHAPE = Shape(3, 6, 8)
 _PATCH = 3, 3, 4
 
@@ -34,7 +36,7 @@ def network(scale: float = 1.0) -> Network:
 
     A convolution measures 16 patterns in each quarter of an image; the features are the
     mean tanh of what it finds. Images of a class have large features with the signs of
-    the class, others have small ones.
+    the class. Others have small ones, which also lie farther from the mean feature.
 
     Args:
         scale: Multiplies the logits.
@@ -51,7 +53,7 @@ def _module(scale: float) -> nn.Module:
     with torch.no_grad():
         filters.weight.copy_(torch.from_numpy(_patterns()).reshape(-1, *_PATCH))
         filters.bias.zero_()
-        head.weight.copy_(torch.from_numpy(scale * _CODES / 2))
+        head.weight.copy_(torch.from_numpy(scale * _WEIGHTS))
         head.bias.zero_()
     return nn.Sequential(
         filters, nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head
