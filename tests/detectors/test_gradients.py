@@ -85,7 +85,7 @@ def test_grad_norm_by_hand():
 
 
 def test_grad_uncertainty_by_hand():
-    assert of_features("grad_uncertainty", [[3.0, 4]], TWO) == pytest.approx([-13])
+    assert of_features("grad_uncertainty", [[3.0, 4]], TWO) == pytest.approx([13])
 
 
 def test_ex_grad_by_hand():
@@ -122,7 +122,7 @@ def test_grad_norm_is_the_norm_of_the_gradient(rows, temperature):
 
 def test_grad_uncertainty_is_the_norm_of_the_gradient(rows):
     gradients = head_gradients(*rows, lambda f: -f.log_softmax(0).sum())
-    naive = [-float((w**2).sum() + (b**2).sum()) for w, b in gradients]
+    naive = [float((w**2).sum() + (b**2).sum()) for w, b in gradients]
     assert of_features("grad_uncertainty", *rows) == pytest.approx(naive, rel=1e-10)
 
 

@@ -1,7 +1,10 @@
 """The page of the detectors is generated, and up to date."""
 
+import csv
 import runpy
 from pathlib import Path
+
+from oodbench.base import registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -10,3 +13,15 @@ def test_the_page_is_up_to_date():
     page = runpy.run_path(str(DOCS / "detectors.py"))["page"]
     written = (DOCS / "detectors.md").read_text("utf-8")
     assert page() == written, "run `python docs/detectors.py`"
+
+
+def test_the_table_of_peers_is_whole():
+    with (DOCS / "peers.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [row["oodbench"] for row in rows]
+    assert len(set(names)) == len(names)
+    # As many post-hoc detectors as the README says.
+    assert sum(bool(row["OpenOOD"]) for row in rows) == 36
+    assert sum(bool(row["pytorch-ood"]) for row in rows) == 35
+    there = registry.names("detectors")
+    assert all(row["why absent"] for row in rows if row["oodbench"] not in there)
