@@ -47,7 +47,7 @@ def test_the_exit_code_tells_whether_all_gates_are_kept(
 ):
     code, out, errors = gate(oodbench, results, text)
     assert code == int(broken > 0)
-    assert "AUROC in %" in out
+    assert "AUROC ↑ in %" in out
     assert errors.count("Failed: net: ") == broken
     suite = ElementTree.parse(tmp_path / "gates.xml").getroot()
     assert suite.get("failures") == str(broken)
