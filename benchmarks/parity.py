@@ -10,6 +10,7 @@ where that is another one. All is on the CPU, in one process, in interleaved rou
 """
 
 import argparse
+import shlex
 import statistics
 import sys
 import textwrap
@@ -139,10 +140,16 @@ def parity(pairs, mine, theirs, data):
             ]
         )
         if rank < ENOUGH:
-            reasons.append(f"- {pair.ours}: {pair.departs or 'NOT EXPLAINED'}.")
+            why = pair.departs or "not explained"
+            reasons.append(item(f"{pair.ours}: {why}."))
     head = ["detector", "rank correlation", "largest difference", "range"]
     head += ["AUROC %, oodbench", "AUROC %, pytorch-ood"]
     return tabulate(rows, head, "pipe", disable_numparse=True), "\n".join(reasons)
+
+
+def item(text):
+    """Returns an item of a list, wrapped."""
+    return textwrap.fill(f"- {text}", 88, subsequent_indent="  ")
 
 
 def times(network, parts, pairs, data, rounds):
@@ -201,8 +208,8 @@ def main():
     table, reasons = parity(pairs, mine, theirs, data)
     print(
         PAGE.format(
-            command=textwrap.fill(f"{' '.join(sys.argv[1:])}`", 88),
-            absent="\n".join(f"- {reason}." for reason in NOT_COMPARED),
+            command=textwrap.fill(f"{shlex.join(sys.argv[1:])}`", 88),
+            absent="\n".join(item(f"{reason}.") for reason in NOT_COMPARED),
             about=options.about,
             train=train,
             val=val - train,

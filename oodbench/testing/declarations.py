@@ -17,7 +17,7 @@ from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
 from oodbench.testing import problem
 from oodbench.testing.fault import FaultError, check
-from oodbench.testing.trial import Kind, Scores, Trial, compare, fresh
+from oodbench.testing.trial import Kind, Scores, Trial, compare, fresh, network_for
 
 _ON_EVERY_MODULE = (
     module._global_forward_pre_hooks,
@@ -77,8 +77,8 @@ def _scores_with(kind: Kind, *, usual: Scores, **declared: Any) -> bool:
 @check
 def says_that_it_is_not_fitted(kind: Kind) -> None:
     """Without `fit` it scores anyway, or its error mentions fitting."""
-    detector = fresh(kind)
-    engine = Engine(problem.network(detector), {"it": detector})
+    one = fresh(kind)
+    engine = Engine(network_for(one), {"it": one})
     scored = engine.score(problem.inside(), has_labels=False, tell=silent)
     reason = scored.failures.get("it", "")
     if reason and "fit" not in reason.lower():
@@ -91,12 +91,10 @@ def says_that_it_is_not_fitted(kind: Kind) -> None:
 @check
 def leaves_the_network_alone(kind: Kind) -> None:
     """Weights, training flags and hooks of the network stay as they are."""
-    detector = fresh(kind)
-    network = problem.network(detector)
-    before = _state(network)
     everywhere = [dict(hooks) for hooks in _ON_EVERY_MODULE]
-    Trial(detector, network).scores()
-    if _state(network) != before:
+    trial = Trial(fresh(kind))
+    trial.scores()
+    if _state(trial.network) != _state(network_for(trial.detector)):
         raise FaultError("it changes the network; work on a copy")
     if [dict(hooks) for hooks in _ON_EVERY_MODULE] != everywhere:
         for hooks, kept in zip(_ON_EVERY_MODULE, everywhere, strict=True):

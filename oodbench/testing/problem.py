@@ -15,8 +15,6 @@ from torch.nn.utils import skip_init
 from oodbench.data.dataset import Shape, Split
 from oodbench.networks.ensemble import ensemble
 from oodbench.networks.network import Network
-from oodbench.scoring.batch import Need
-from oodbench.scoring.detector import Detector
 
 FEATURES, CLASSES = 16, 5
 GREY = 128
@@ -26,7 +24,8 @@ KNOWN_EACH = 52
 EACH = 24
 """Images of each kind to score."""
 
-_CODES = np.hstack([np.ones((CLASSES, 8)), hadamard(8)[1 : 1 + CLASSES]])
+_SIGNS = hadamard(8)[1 : 1 + CLASSES]
+_CODES = np.hstack([np.ones_like(_SIGNS), _SIGNS])
 """The signs of the features of each class; half of them are those of all classes."""
 _WEIGHTS = _CODES * np.repeat([0.05, 1], 8)
 """Of the head, which attends to where the classes differ."""
@@ -34,48 +33,50 @@ _SHAPE = Shape(3, 6, 8)
 _PATCH = 3, 3, 4
 
 
-def network(detector: Detector, scale: float = 1.0) -> Network:
-    """Returns a network on 3×6×8 images with one block, 16 features and 5 classes.
+def network(scale: float = 1.0) -> Network:
+    """Returns a network on 3×6×8 images with two blocks, 16 features and 5 classes.
 
-    A convolution measures 16 patterns in each quarter of an image; the features are the
-    mean tanh of what it finds. Images of a class have large features with the signs of
-    the class. Others have small ones, which also lie farther from the mean feature.
+    The first block returns the normalised pixels. The second measures 16 patterns in
+    each quarter of an image; the features are the mean tanh of what it finds. Images of
+    a class have large features with the signs of the class. Others have small ones,
+    which also lie farther from the mean feature.
 
     Args:
-        detector: One that reads the members of an ensemble gets one of two such
-            networks; their heads differ in what the classes do not use.
         scale: Multiplies the logits.
     """
-    members = [
-        Network(
-            copy.deepcopy(_module(scale, turned)), _SHAPE, name, (GREY / 255,), (0.25,)
-        )
-        for turned, name in ((False, "check"), (True, "turned"))
-    ]
-    is_ensemble = Need.MEMBERS in detector.needs
-    return ensemble(members, "check") if is_ensemble else members[0]
+    return _network(scale * _WEIGHTS)
+
+
+def members(scale: float = 1.0) -> Network:
+    """Returns an ensemble of two such networks, which agree on images of the classes.
+
+    Args:
+        scale: Multiplies the logits.
+    """
+    apart = np.hstack([_SIGNS, np.zeros_like(_SIGNS)]) / 2
+    return ensemble([_network(scale * (_WEIGHTS + own)) for own in (apart, -apart)], "")
+
+
+def _network(weights: NDArray[np.float64]) -> Network:
+    module = copy.deepcopy(_body())
+    head = skip_init(nn.Linear, FEATURES, CLASSES)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weights))
+        head.bias.zero_()
+    return Network(module.append(head), _SHAPE, "check", (GREY / 255,), (0.25,))
 
 
 @cache
-def _module(scale: float, turned: bool) -> nn.Module:
+def _body() -> nn.Sequential:
     # Without random weights, which would take global random numbers.
-    filters = skip_init(nn.Conv2d, 3, FEATURES, _PATCH[1:], _PATCH[1:])
-    head = skip_init(nn.Linear, FEATURES, CLASSES)
-    weights = _WEIGHTS + _unused() if turned else _WEIGHTS
+    pixels = skip_init(nn.Conv2d, 3, 3, 1, bias=False)
+    filters = skip_init(nn.Conv2d, 3, FEATURES, _PATCH[1:], _PATCH[1:], bias=False)
     with torch.no_grad():
+        pixels.weight.copy_(torch.eye(3)[:, :, None, None])
         filters.weight.copy_(torch.from_numpy(_patterns()).reshape(-1, *_PATCH))
-        filters.bias.zero_()
-        head.weight.copy_(torch.from_numpy(scale * weights))
-        head.bias.zero_()
     return nn.Sequential(
-        filters, nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head
+        pixels, filters, nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
-
-
-def _unused() -> NDArray[np.float64]:
-    """Returns weights `[K, D]` that no image of a class answers to."""
-    weights = 2 * np.random.default_rng(3).standard_normal(_CODES.shape)
-    return weights - weights @ np.linalg.pinv(_CODES) @ _CODES
 
 
 def known() -> Split:

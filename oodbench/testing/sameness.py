@@ -117,8 +117,7 @@ def gives_the_same_on_a_gpu(kind: Kind) -> None:
     if not torch.cuda.is_available():
         return
     usual = Trial(fresh(kind)).scores()
-    detector = fresh(kind)
-    found = Trial(detector, problem.network(detector).to("cuda")).scores()
+    found = Trial(fresh(kind), device="cuda").scores()
     away = np.abs(found - usual)
     if (away > GPU_SHARE * np.ptp(usual)).any():
         first = int(away.argmax())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from oodbench.base.progress import silent
 from oodbench.data.adapt import adapt
 from oodbench.data.dataset import Split
 from oodbench.networks.network import Network
+from oodbench.scoring.batch import Need
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.forward import run_network
@@ -47,6 +48,17 @@ def fresh(kind: Kind) -> Detector:
         ) from error
 
 
+def network_for(detector: Detector, scale: float = 1.0) -> Network:
+    """Returns the problem's network, or ensemble for a detector that reads members.
+
+    Args:
+        detector: Decides by its needs.
+        scale: Multiplies the logits.
+    """
+    make = problem.members if Need.MEMBERS in detector.needs else problem.network
+    return make(scale)
+
+
 @dataclass
 class Trial:
     """A detector, fitted on the problem's known images.
@@ -57,8 +69,9 @@ class Trial:
     """
 
     detector: Detector
-    on: InitVar[Network | None] = None
-    """The network; None for the usual one."""
+    scale: float = 1.0
+    """Multiplies the network's logits."""
+    device: str = "cpu"
     known: Split = field(default_factory=problem.known)
     batch_size: int = 64
     beside: Mapping[str, Detector] = field(default_factory=dict)
@@ -66,8 +79,8 @@ class Trial:
 
     network: Network = field(init=False)
 
-    def __post_init__(self, on: Network | None) -> None:
-        self.network = on or problem.network(self.detector)
+    def __post_init__(self) -> None:
+        self.network = network_for(self.detector, self.scale).to(self.device)
         self.fit()
 
     def fit(self) -> None:
