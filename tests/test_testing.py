@@ -84,6 +84,7 @@ def test_a_sound_detector_passes_as_a_class(kind):
         ("CountsObjectives", "ignores_other", "beside others; read nothing but"),
         ("WritesStatisticAsArray", "leaves_shared", "equal detector; copy what"),
         ("ForgottenField", "can_be_stored", "sets scale, which is no field.*; keep"),
+        ("LearntElsewhere", "can_be_stored", "by a copy; keep all that `fit` learns"),
         ("LearntFunction", "can_be_stored", "a function cannot be stored; keep all"),
         ("WrongSign", "scores_known", "AUROC 0.0.*; return the negative"),
         ("SquaredDistance", "scores_known", "AUROC 0.0.*; return the negative"),

@@ -17,7 +17,15 @@ from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
 from oodbench.testing import problem
 from oodbench.testing.fault import FaultError, check
-from oodbench.testing.trial import Kind, Scores, Trial, compare, fresh, network_for
+from oodbench.testing.trial import (
+    Kind,
+    Scores,
+    Trial,
+    compare,
+    fresh,
+    network_for,
+    usual_scores,
+)
 
 _ON_EVERY_MODULE = (
     module._global_forward_pre_hooks,
@@ -54,7 +62,7 @@ def declares_what_it_reads(kind: Kind) -> None:
                 if has_fit
                 else f"it has no `fit` for {part.fitted_on} images; drop `fitted_on`"
             )
-    usual = Trial(one).scores()
+    usual = usual_scores(kind)
     # A shaping needs a head, but does not read it itself.
     for need in one.needs & ~Need.HEAD:
         if _scores_with(kind, needs=one.needs & ~need, usual=usual):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -118,6 +119,12 @@ class Trial:
     def _engine(self) -> Engine:
         every = {**self.beside, "it": self.detector}
         return Engine(self.network, every, self.batch_size)
+
+
+@cache
+def usual_scores(kind: Kind) -> Scores:
+    """Returns the scores of a fitted detector, `[N]`, for several checks."""
+    return Trial(fresh(kind)).scores()
 
 
 def compare(
