@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logsumexp, softmax
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
 from torch import nn
 
 from oodbench import InputError, Network, Split
@@ -19,6 +21,7 @@ SPECS = [
     "davis:variant=max",
     "davis+mahalanobis",
     NAC,
+    "sem:components=2",
 ]
 
 
@@ -363,6 +366,54 @@ def test_nac_layers_covers_its_own_images_in_full(network, known):
     assert 20 <= (few == 1).sum() < 60
 
 
+def styles(network, split):
+    """Returns mean and variance of the channels of the first block."""
+    first = outputs(network, split)[0][0]
+    return np.hstack([first.mean((2, 3)), first.var((2, 3), ddof=1)])
+
+
+def features(network, split):
+    return network(tensor(split)).features.double().numpy()
+
+
+def test_sem_of_one_component_is_a_difference_of_mahalanobis_distances(
+    network, known, new
+):
+    expected = 0
+    for rows_of, factor in ((features, -0.5), (styles, 0.5 * 0.2)):
+        rows = rows_of(network, known)
+        covariance = np.cov(rows.T, bias=True) + 1e-6 * np.eye(rows.shape[1])
+        away = rows_of(network, new) - rows.mean(0)
+        expected += factor * (away @ np.linalg.inv(covariance) * away).sum(1)
+    found = scores("sem:components=1:styles=1:weight=0.2", network, known, new)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_sem_of_several_components_is_that_of_scikit_learn(network, known, new):
+    rows = features(network, known)
+    pca = PCA(4).fit(rows)
+    fitted = GaussianMixture(3, covariance_type="tied", random_state=5, max_iter=1000)
+    fitted.fit(pca.transform(rows))
+    expected = fitted.score_samples(pca.transform(features(network, new)))
+    found = scores("sem:components=3:size=4:weight=0:seed=5", network, known, new)
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-4)
+
+
+def test_sem_of_far_images_does_not_tie(known):
+    network = convolutions()
+    with torch.no_grad():
+        network.module[0].weight *= 30
+    fitted_on = Split(known.images // 64, known.labels)
+    found = scores("sem:components=2", network, fitted_on, known)
+    assert found.max() < -200
+    assert len(set(found.tolist())) == 60
+
+
+def test_sem_of_fewer_images_than_components_is_refused(network, known):
+    few = Split(known.images[:5], known.labels[:5])
+    assert "5 images are too few for 10 components" in failure("sem", network, few)
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -374,6 +425,8 @@ def test_nac_layers_covers_its_own_images_in_full(network, known):
         ("nac_layers:alpha=1/2/3/x", "got '1/2/3/x', '50/100/5/100' and"),
         ("nac_layers:bins=50/500/50/5", "bins must be even and at least 4, got 5"),
         ("nac_layers:images=0", "images must be at least 1, got 0"),
+        ("sem:styles=0", "styles must be at least 1, got 0"),
+        ("sem:weight=inf", "weight must be finite, got inf"),
         ("davis:gamma=-1", "gamma must be at least 0, got -1.0"),
     ],
 )
