@@ -53,9 +53,7 @@ class Classes:
 
     def __call__(self, known: Known) -> Gaussians:
         """Returns the Gaussians."""
-        found = class_moments(known, self.unit)
-        means = found.means[found.counts > 0]
-        return _checked(means, found.within, int(found.counts.sum()), self.cutoff)
+        return of_classes(class_moments(known, self.unit), self.cutoff)
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,12 @@ class Background:
             )
         total = found.total()
         return _checked(total.mean[None], total.scatter, total.images, self.cutoff)
+
+
+def of_classes(found: statistics.ClassMoments, cutoff: float = 0.0) -> Gaussians:
+    """Returns a Gaussian per class with images, all of the covariance within them."""
+    means = found.means[found.counts > 0]
+    return _checked(means, found.within, int(found.counts.sum()), cutoff)
 
 
 def class_moments(known: Known, unit: bool) -> statistics.ClassMoments:

@@ -84,15 +84,15 @@ def unit_moments(known: Known) -> Moments:
 
 def class_moments(known: Known) -> ClassMoments:
     """Returns the moments of the features by true class."""
-    return _class_moments(known, known.shared(class_means), to_unit=False)
+    means = known.shared(class_means)
+    return group_moments(known.features, class_numbers(known), means)
 
 
 def unit_class_moments(known: Known) -> ClassMoments:
     """Returns the moments by true class of the features, each scaled to length 1."""
-    means = group_means(
-        known.features, class_numbers(known), classes(known), to_unit=True
-    )
-    return _class_moments(known, means, to_unit=True)
+    features, groups = known.features, class_numbers(known)
+    means = group_means(features, groups, classes(known), to_unit=True)
+    return group_moments(features, groups, means, to_unit=True)
 
 
 def predicted_means(known: Known) -> ClassMeans:
@@ -169,6 +169,24 @@ def group_means(
     return ClassMeans(counts, sums / counts.clamp(min=1)[:, None])
 
 
+def group_moments(
+    features: Tensor, groups: Tensor, found: ClassMeans, *, to_unit: bool = False
+) -> ClassMoments:
+    """Returns the moments of the features `[N, D]` by group.
+
+    Args:
+        features: `[N, D]`.
+        groups: `[N]`, the group of each image.
+        found: The groups' means, as `group_means` returns them.
+        to_unit: Whether to scale each image's features to length 1 first.
+    """
+    away = (
+        block - found.means[groups[start : start + len(block)]]
+        for start, block in in_blocks(features, to_unit=to_unit)
+    )
+    return ClassMoments(*found, scatter(away, features.shape[1]))
+
+
 def in_blocks(
     features: Tensor, *, to_unit: bool = False
 ) -> Iterator[tuple[int, Tensor]]:
@@ -200,12 +218,3 @@ def _moments(features: Tensor, *, to_unit: bool = False) -> Moments:
     mean = _mean(features, to_unit=to_unit)
     away = (block - mean for _, block in in_blocks(features, to_unit=to_unit))
     return Moments(len(features), mean, scatter(away, len(mean)))
-
-
-def _class_moments(known: Known, found: ClassMeans, *, to_unit: bool) -> ClassMoments:
-    features, groups = known.features, class_numbers(known)
-    away = (
-        block - found.means[groups[start : start + len(block)]]
-        for start, block in in_blocks(features, to_unit=to_unit)
-    )
-    return ClassMoments(*found, scatter(away, features.shape[1]))

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from oodbench import Detector, Need, Outputs
+from oodbench import Detector, Need, Network, Outputs
 from oodbench.base import registry
 from oodbench.scoring.batch import Batch
 from oodbench.scoring.engine import Engine
@@ -23,17 +23,15 @@ from oodbench.scoring.spec import open_detector
 from oodbench.scoring.state import move
 
 N, K, D = 5, 6, 8
-NAMES = [
-    name
-    for name in registry.names("detectors")
-    if Need.BLOCKS not in open_detector(name).detector.needs
-]
+NAMES = registry.names("detectors")
+BLOCKS = ("1", "3")
 GPU = torch.device("cuda:0")
 WAITING = {
     "grood": "neighbours whose rounding is in doubt are searched again",
     "knn": "likewise",
     "react+knn:k=3": "likewise",
     "pixel_knn": "likewise",
+    "davis": "features that are not the mean of the map are refused",
     "line": "every predicted class has weights of its own",
     "jem_refine": "the numbers of images are on the host, and seed the noise",
     "jem_refine_grad": "likewise",
@@ -42,6 +40,14 @@ WAITING = {
 }
 """Those that read a value in `score`, and why."""
 READ = (DataDependentOutputException, DynamicOutputShapeException)
+
+
+@pytest.fixture(scope="module")
+def convolutional():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, D, 1), nn.ReLU(), nn.Conv2d(D, D, 3, 1, 1), nn.ReLU()
+    pooled = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(D, K)
+    return Network(nn.Sequential(*layers, *pooled), (1, 4, 4), blocks=BLOCKS)
 
 
 def fitted(spec, network, images):
@@ -70,13 +76,23 @@ def fake_batch(objectives):
         members=torch.rand(N, 3, K, device=GPU),
         head=Head(D, K, device=GPU),
         gradients={one: torch.rand(N, 1, 4, 4, device=GPU) for one in objectives},
+        blocks=BLOCKS,
+        maps={block: torch.rand(N, D, 4, 4, device=GPU) for block in BLOCKS},
+        map_gradients={
+            (block, one): torch.rand(N, D, 4, 4, device=GPU)
+            for block in BLOCKS
+            for one in objectives
+        },
         rerun=lambda pixels, objectives, given: fake_batch(objectives),
     )
 
 
 @pytest.mark.parametrize("spec", [*NAMES, "react+knn:k=3"])
-def test_scores_are_computed_on_the_device_of_the_inputs(spec, tiny, images):
-    detector = fitted(spec, tiny, images)
+def test_scores_are_computed_on_the_device_of_the_inputs(
+    spec, tiny, convolutional, images
+):
+    has_maps = Need.BLOCKS in open_detector(spec).detector.needs
+    detector = fitted(spec, convolutional if has_maps else tiny, images)
     numbers = torch.arange(N)
     with FakeTensorMode(allow_non_fake_inputs=True):
         move(detector, GPU, {})
