@@ -13,7 +13,7 @@ from oodbench.base.files import Record, json_bytes, write_atomically
 from oodbench.metrics.threshold import Threshold
 from oodbench.results.schema import Form, fits, is_count, is_count_or_none, is_text
 
-SCHEMA = 1
+SCHEMA = 2
 KIND = "oodbench threshold"
 
 
@@ -37,6 +37,10 @@ FIT: Form = {
     "limit": is_count_or_none,
     "spec": is_text,
 }
+LEARNT: Form = {
+    "parts": lambda value: isinstance(value, list),
+    "tensors": lambda value: isinstance(value, list) and all(map(is_text, value)),
+}
 FORM: Form = {
     "kind": lambda value: value == KIND,
     "schema": lambda value: value == SCHEMA,
@@ -56,6 +60,7 @@ FORM: Form = {
         "key": is_text,
         "fitted_on": lambda value: value is None or fits(value, FIT),
     },
+    "learnt": lambda value: value is None or fits(value, LEARNT),
 }
 """The form of the file that `oodbench score` reads."""
 
@@ -82,7 +87,13 @@ def record(cell: Record, found: Threshold, rate: float) -> Record:
         "inside": cell["set"],
         "detector": cell["detector"],
         "run": cell["run"],
+        "learnt": None,
     }
+
+
+def archive_of(path: Path) -> Path:
+    """Returns the place of what the detector has learnt, beside its threshold."""
+    return path.with_suffix(".learnt.npz")
 
 
 def write(path: Path, content: Record) -> None:

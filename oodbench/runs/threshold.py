@@ -14,6 +14,7 @@ from oodbench.metrics.threshold import threshold as threshold_of
 from oodbench.results import thresholds
 from oodbench.results.groups import Group
 from oodbench.results.opened import Source, open_results
+from oodbench.runs.fitted import Fitted
 
 
 def threshold(
@@ -30,6 +31,9 @@ def threshold(
     The record holds `threshold`, its 95 % interval `threshold_interval` (None for an
     infinite end), the share `accepted` of these images, its 95 % interval
     `accepted_interval` for all images like them, and all that decided the scores.
+    `learnt` describes what a fitted detector has learnt; its tensors are written beside
+    the file: `knn.json` and `knn.learnt.npz`. It is None where nothing is stored, as of
+    controls; then `score` fits the detector again.
 
     Args:
         results: The folder, or what `run` returned.
@@ -37,7 +41,7 @@ def threshold(
         detector: Name of a detector in these results.
         inside: Name of the in-distribution set, where the model has several.
         rate: Share of the images to accept, in (0, 1].
-        to: A JSON file to write for `score`.
+        to: A JSON file to write for `score` and `Scorer`.
 
     Raises:
         InputError: There are no such results, or the file cannot be written.
@@ -53,8 +57,18 @@ def threshold(
                 f"The scores of {model} are imported, so `oodbench score` has no "
                 "network for this threshold; leave out the file."
             )
+        content["learnt"] = _ship(found, record["detector"], Path(to))
         thresholds.write(Path(to), content)
     return content
+
+
+def _ship(group: Group, detector: Record, to: Path) -> Record | None:
+    """Copies what the detector has learnt beside its threshold, if it is stored."""
+    if detector["fitted_on"] is None:
+        return None
+    fitted = Fitted(group.inside.file.path.parents[1] / "fitted")
+    archive = thresholds.archive_of(to)
+    return fitted.ship(detector["label"], detector["key"], archive)
 
 
 def _choose(found: Sequence[Group], model: str, inside: str | None) -> Group:
