@@ -41,7 +41,7 @@ def pixels_of(images: Several, shape: Shape) -> Tensor:
         InputError: They are no images, or a file cannot be read.
     """
     if isinstance(images, Tensor):
-        fits = images.dtype == torch.float32 and images.shape[1:] == shape
+        fits = images.dtype == torch.float32 and tuple(images.shape[1:]) == shape
         if fits and ((images >= 0) & (images <= 1)).all():
             return images.detach()
         if images.ndim != 4:

@@ -110,8 +110,11 @@ class Scorer:
         if record["learnt"] is not None and archive is not None:
             unship(entry.detector, record["learnt"], archive)
             move(entry.detector, network.device, {})
-        elif entry.detector.fitted_on is not None:
-            _fit(entry, record["detector"], network, batch_size, watch)
+        elif (stage := entry.detector.fitted_on) is not None:
+            sample = _open_fit(network, record["detector"])
+            tell = watch(f"fit on {sample.dataset.name}", sample.count)
+            engine = Engine(network, {entry.label: entry.detector}, batch_size)
+            _refuse(entry.label, engine.fit(stage, sample.split, tell=tell))
         return cls(network, entry.detector, record, batch_size)
 
     def accepts(self, images: Given | Sequence[Given]) -> NDArray[np.bool_]:
@@ -183,26 +186,15 @@ def _check_network(network: Network, record: Record) -> None:
 def _open(record: Record, network: Network) -> Entry:
     """Returns the detector of a threshold, not fitted."""
     entry = open_detector(record["label"])
-    stage = entry.detector.fitted_on
-    fits = {stage: record["fitted_on"]["key"]} if stage and record["fitted_on"] else {}
-    if (stage is not None) != bool(fits) or (
-        provenance.method_key(entry, fits, network) != record["key"]
-    ):
+    stage, fit = entry.detector.fitted_on, record["fitted_on"]
+    fits: dict[str, str] = {stage: fit["key"]} if stage and fit else {}
+    is_known = len(fits) == (stage is not None)
+    if not is_known or provenance.method_key(entry, fits, network) != record["key"]:
         raise InputError(
             f"The detector {record['label']} has changed since the threshold was made; "
             "run `oodbench run` and `oodbench threshold` again."
         )
     return entry
-
-
-def _fit(
-    entry: Entry, record: Record, network: Network, batch_size: int, watch: Watch
-) -> None:
-    """Fits a detector on the images that it was fitted on."""
-    sample = _open_fit(network, record)
-    tell = watch(f"fit on {sample.dataset.name}", len(sample.split.images))
-    engine = Engine(network, {record["label"]: entry.detector}, batch_size)
-    _refuse(record["label"], engine.fit(sample.stage, sample.split, tell=tell))
 
 
 def _open_fit(network: Network, detector: Record) -> ImageSet:

@@ -28,6 +28,7 @@ from oodbench.base.files import (
     folder_name,
     json_bytes,
     write_atomically,
+    write_npz,
     writing,
 )
 from oodbench.scoring.detector import Detector
@@ -81,7 +82,7 @@ class Fitted:
         except DAMAGE:
             return None
         with writing(archive) as file:
-            np.savez(file, **tensors)
+            write_npz(file, tensors)
         return {"parts": record["parts"], "tensors": digests}
 
     def write(self, label: str, key: str, detector: Detector, seconds: float) -> None:
@@ -157,7 +158,7 @@ def unship(detector: Detector, learnt: Record, archive: Path) -> None:
         InputError: The archive is missing or damaged, or of another detector.
     """
     try:
-        with np.load(archive, allow_pickle=False) as stored:
+        with archive.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {digest: stored[digest] for digest in learnt["tensors"]}
         if any(_digest(array) != digest for digest, array in arrays.items()):
             raise ValueError("its content has changed")

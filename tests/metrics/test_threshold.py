@@ -78,7 +78,7 @@ def test_unusable_input_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '{"kind": "oodbench threshold", "schema": 2}', "\xff"]
+    "text", ["", "{}", "[1]", '{"kind": "oodbench threshold", "schema": 1}', "\xff"]
 )
 def test_other_files_are_refused(tmp_path, text):
     path = tmp_path / "t.json"

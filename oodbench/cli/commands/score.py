@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +41,7 @@ SOME_FILES_FAILED = 1
 )
 @checkpoint_options
 @device_option
-def score(
-    images: tuple[Path, ...], file: Path, as_json: bool, **options: Any
-) -> None:
+def score(images: tuple[Path, ...], file: Path, as_json: bool, **options: Any) -> None:
     """Scores image files and accepts or rejects each one.
 
     Prints one line per image: file, score, accepted or rejected, separated by tabs. Of
