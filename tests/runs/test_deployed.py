@@ -139,6 +139,49 @@ def test_a_threshold_without_its_tensors_is_refused(made, tiny, tmp_path):
         Scorer.load(file, model=tiny)
 
 
+def test_guarantees_are_stated_and_held(made, tiny):
+    images, make = made
+    scorers = [
+        Scorer.load(make("energy", **options)[0], model=tiny)
+        for options in (
+            {"rate": 0.8},
+            {"rate": 0.8, "certified": "mean"},
+            {"rate": 0.8, "certified": "delta", "delta": 0.1},
+        )
+    ]
+    accepted = [one.accepts(images).sum() for one in scorers]
+    assert accepted[:2] == [32, 33]  # 0.8 of 40, and 0.8 of 41
+    assert accepted[2] > 33
+    texts = [one.record["guarantee"] for one in scorers]
+    assert "80 % of these test images" in texts[0]
+    assert "on average" in texts[1]
+    assert "all but 10 % of samples" in texts[2]
+
+
+def test_a_certified_risk_is_that_of_the_predictions(oodbench, tmp_path):
+    chosen = ("--model", "ce-digits", "--detector", "msp")
+    oodbench(
+        "run", "--model", "ce-digits", "--detectors", "msp", "--out", "digits:8-9",
+        "--limit", "200", "--no-plots",
+    )  # fmt: skip
+    code, out, errors = oodbench(
+        "threshold", *chosen, "--risk", "0.1", "--to", "t.json"
+    )
+    assert code == 0, errors
+    assert "at most 10 % of the predictions for accepted images" in out
+    record = json.loads((tmp_path / "t.json").read_text())
+    (images,) = tmp_path.glob("results/runs/*/*/digits_0-7-*.npz")
+    (cell,) = tmp_path.glob("results/runs/*/*/digits_0-7-*/msp-*.npy")
+    with np.load(images) as known:
+        wrong = known["predictions"] != known["labels"]
+    accepted = np.load(cell) >= record["threshold"]
+    assert record["accepted"] == accepted.mean()
+    assert record["wrong"] == wrong[accepted].mean() <= record["wrong_at_most"] <= 0.1
+    code, _, errors = oodbench("threshold", *chosen, "--risk", "0.001")
+    assert code == 3
+    assert "certifies a risk of 0.001" in errors
+
+
 def test_a_network_that_is_not_bundled_must_be_named(made):
     with pytest.raises(InputError, match="the network tiny, which is not a bundled"):
         Scorer.load(made[1]("energy")[0])
