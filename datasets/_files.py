@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.base.errors import reason
-from oodbench.data.image_files import SUFFIXES
+from oodbench.data.image_files import images_below
 from oodbench.data.sources.source import Origin
 from oodbench.data.sources.unpacked import UnpackedFiles
 
@@ -112,15 +111,10 @@ def images_in(root: Path) -> list[Path]:
     Raises:
         InputError: There are none.
     """
-    found = [
-        Path(folder) / file
-        for folder, _, files in os.walk(root, followlinks=True)
-        for file in files
-        if not file.startswith(".") and file.lower().endswith(SUFFIXES)
-    ]
+    found = images_below(root)
     if not found:
         raise InputError(f"{root} has no images; remove it and fetch the set again.")
-    return sorted(found, key=Path.as_posix)
+    return found
 
 
 def loose(root: Path) -> Split:

@@ -9,7 +9,7 @@
 Run:        run, rows, costs, table, compare, rank, plot, report, verify
 Some:       select, of stored results
 Exchange:   import_scores, export, samples, check_results, board
-Use:        threshold, score, calibrate, attack
+Use:        threshold, score, Scorer, evaluate, calibrate, attack
 Data:       fetch, overlap
 JEMs:       train, sample
 Networks:   load_network, Network, Joint
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from oodbench.results.selection import select as select
     from oodbench.runs.accept import score as score
     from oodbench.runs.calibrate import calibrate as calibrate
+    from oodbench.runs.deployed import Scorer as Scorer
+    from oodbench.runs.evaluate import evaluate as evaluate
     from oodbench.runs.run import run as run
     from oodbench.runs.threshold import threshold as threshold
     from oodbench.scoring.batch import Need as Need
@@ -75,6 +77,7 @@ _HOMES = {
     "Outputs": "oodbench.scoring.outputs",
     "Result": "oodbench.networks.result",
     "Role": "oodbench.data.dataset",
+    "Scorer": "oodbench.runs.deployed",
     "Shape": "oodbench.data.dataset",
     "Shaping": "oodbench.scoring.shaping",
     "Split": "oodbench.data.dataset",
@@ -85,6 +88,7 @@ _HOMES = {
     "check_results": "oodbench.results.exchange.validate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
+    "evaluate": "oodbench.runs.evaluate",
     "export": "oodbench.output.export",
     "fetch": "oodbench.data.sources.fetch",
     "import_scores": "oodbench.results.exchange.imports",

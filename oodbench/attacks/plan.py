@@ -131,8 +131,9 @@ class Task:
     def key(self) -> str:
         """A hash of everything that decides the results."""
         plan = self.plan
+        fits = {stage: images.key for stage, images in self.fits.items()}
         methods = [
-            provenance.method_key(entry, self.fits, self.network)
+            provenance.method_key(entry, fits, self.network)
             for entry in self.entries
             if entry.detector.fitted_on in (None, *self.fits)
         ]

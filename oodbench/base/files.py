@@ -50,6 +50,19 @@ def json_bytes(content: object) -> bytes:
 def npz_bytes(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> bytes:
     """Returns arrays as an `.npz` file; equal arrays give equal bytes.
 
+    Raises:
+        ValueError: An array holds objects.
+    """
+    buffer = io.BytesIO()
+    write_npz(buffer, arrays, compressed=compressed)
+    return buffer.getvalue()
+
+
+def write_npz(
+    to: IO[bytes], arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False
+) -> None:
+    """Writes arrays as an `.npz` file, one after the other.
+
     `numpy.savez` has the argument `allow_pickle` only in newer versions of numpy; older
     versions store it as one more array.
 
@@ -58,13 +71,11 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -
     """
     from numpy.lib.format import write_array
 
-    buffer = io.BytesIO()
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-    with zipfile.ZipFile(buffer, "w", method) as archive:
+    with zipfile.ZipFile(to, "w", method) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 write_array(file, array, allow_pickle=False)
-    return buffer.getvalue()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -89,6 +89,16 @@ def files_manifest(paths: Iterable[Path]) -> str:
     return listed.hexdigest()
 
 
+def images_below(root: Path) -> list[Path]:
+    """Returns the images at any depth of a folder, hidden ones left out, in order."""
+    found: list[Path] = []
+    for folder, inner, files in os.walk(root, followlinks=True):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        shown = [name for name in files if not name.startswith(".")]
+        found += [Path(folder) / f for f in shown if f.lower().endswith(SUFFIXES)]
+    return sorted(found, key=Path.as_posix)
+
+
 def read_image(path: Path) -> NDArray[np.generic]:
     """Returns the image of a file, `[H, W, C]`.
 

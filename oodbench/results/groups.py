@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.files import Record
@@ -44,6 +45,16 @@ class Group:
     def is_imported(self) -> bool:
         """Whether another program computed the scores."""
         return fits(self.inside.record, IMPORTED)
+
+    @property
+    def correct(self) -> NDArray[np.bool_] | None:
+        """`[N]`, whether each in-distribution prediction is right; None if unknown."""
+        known = self.inside.arrays
+        # Where labels are not the network's classes, a run stores no losses.
+        graded = known.keys() >= {"predictions", "labels"} and (
+            "nll" in known or self.is_imported
+        )
+        return known["predictions"] == known["labels"] if graded else None
 
 
 def find(

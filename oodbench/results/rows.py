@@ -152,18 +152,13 @@ def contrasts(
 def _pairs(group: Group) -> list[Scores]:
     """Returns the scores of every detector and OOD set of a group, not yet measured."""
     known = group.inside.arrays
-    # Where labels are not the network's classes, a run stores no losses.
-    graded = known.keys() >= {"predictions", "labels"} and (
-        "nll" in known or group.is_imported
-    )
-    correct = known["predictions"] == known["labels"] if graded else None
     found = []
     for one in group.outside:
         clusters = intervals.Clusters(known.get("clusters"), one.arrays.get("clusters"))
         for label, inside in group.inside.cells.items():
             if (outside := one.cells.get(label)) is not None:
                 pair = _pair(group, one, inside, outside, clusters)
-                found.append(replace(pair, correct=correct))
+                found.append(replace(pair, correct=group.correct))
     return found
 
 

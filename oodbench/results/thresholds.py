@@ -10,10 +10,11 @@ import numpy as np
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record, json_bytes, write_atomically
-from oodbench.metrics.threshold import Threshold
+from oodbench.metrics.selective_threshold import SelectiveThreshold
+from oodbench.metrics.threshold import Certified, Threshold
 from oodbench.results.schema import Form, fits, is_count, is_count_or_none, is_text
 
-SCHEMA = 1
+SCHEMA = 2
 KIND = "oodbench threshold"
 
 
@@ -37,10 +38,15 @@ FIT: Form = {
     "limit": is_count_or_none,
     "spec": is_text,
 }
+LEARNT: Form = {
+    "parts": lambda value: isinstance(value, list),
+    "tensors": lambda value: isinstance(value, list) and all(map(is_text, value)),
+}
 FORM: Form = {
     "kind": lambda value: value == KIND,
     "schema": lambda value: value == SCHEMA,
     "threshold": _is_number,
+    "guarantee": is_text,
     "model": {
         "name": is_text,
         "key": is_text,
@@ -56,33 +62,90 @@ FORM: Form = {
         "key": is_text,
         "fitted_on": lambda value: value is None or fits(value, FIT),
     },
+    "learnt": lambda value: value is None or fits(value, LEARNT),
 }
 """The form of the file that `oodbench score` reads."""
 
 
-def record(cell: Record, found: Threshold, rate: float) -> Record:
-    """Returns the record of a threshold, with everything that decides it.
+def accepting(
+    cell: Record,
+    found: Threshold,
+    rate: float,
+    certified: Certified | None,
+    delta: float,
+) -> Record:
+    """Returns the record of a threshold that accepts a share of the images.
 
     Args:
         cell: The record of the detector's scores on the in-distribution set.
         found: The threshold.
         rate: The share of in-distribution images that it should accept.
+        certified: Whether that holds for new images.
+        delta: Of `metrics.threshold.threshold`.
     """
     finite_ends = [end if np.isfinite(end) else None for end in found.likely]
+    guarantees = {
+        None: f"{100 * rate:g} % of these test images are accepted, at least",
+        "mean": f"new images like these are accepted at a rate of {100 * rate:g} % or "
+        "more, on average over samples like this one (conformal risk control)",
+        "delta": f"new images like these are accepted at a rate of {100 * rate:g} % or "
+        f"more, for all but {100 * delta:g} % of samples like this one",
+    }
     return {
-        "kind": KIND,
-        "schema": SCHEMA,
-        "threshold": found.value,
+        **_common(cell, found.value, guarantees[certified]),
         "threshold_interval": finite_ends,
         "rate": rate,
+        "certified": certified,
         "accepted": found.share,
         "accepted_interval": list(found.true_share),
         "level": 0.95,
+        **({"delta": delta} if certified == "delta" else {}),
+    }
+
+
+def selecting(
+    cell: Record, found: SelectiveThreshold, risk: float, delta: float
+) -> Record:
+    """Returns the record of a threshold with a certified risk.
+
+    Args:
+        cell: The record of the detector's scores on the in-distribution set.
+        found: The threshold.
+        risk: The share of accepted predictions that may be wrong.
+        delta: Of `metrics.selective_threshold.selective_threshold`.
+    """
+    guarantee = (
+        f"at most {100 * risk:g} % of the predictions for accepted images like these "
+        f"are wrong, for all but {100 * delta:g} % of samples like this one (SGR)"
+    )
+    return {
+        **_common(cell, found.value, guarantee),
+        "risk": risk,
+        "certified": "delta",
+        "delta": delta,
+        "accepted": found.accepted / cell["set"]["images"],
+        "wrong": found.wrong / found.accepted,
+        "wrong_at_most": found.risk,
+    }
+
+
+def _common(cell: Record, value: float, guarantee: str) -> Record:
+    return {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "threshold": value,
+        "guarantee": guarantee,
         "model": cell["model"],
         "inside": cell["set"],
         "detector": cell["detector"],
         "run": cell["run"],
+        "learnt": None,
     }
+
+
+def archive_of(path: Path) -> Path:
+    """Returns the place of what the detector has learnt, beside its threshold."""
+    return path.with_suffix(".learnt.npz")
 
 
 def write(path: Path, content: Record) -> None:

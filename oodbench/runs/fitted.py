@@ -22,18 +22,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oodbench.base.errors import InputError
+from oodbench.base.errors import InputError, reason
 from oodbench.base.files import (
     Record,
     folder_name,
     json_bytes,
     write_atomically,
+    write_npz,
     writing,
 )
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.state import State, restore, state_of
 
 logger = logging.getLogger(__name__)
+
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError)
+"""What reading something else than what was written can raise."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,36 @@ class Fitted:
             The seconds that fitting it took; None if nothing undamaged is there.
         """
         try:
-            record = json.loads(self._file(label, key).read_bytes())
-            if record["key"] != key:
-                return None
+            record = self._record(label, key)
             tensors = [self._tensor(digest) for digest in record["tensors"]]
             restore(detector, State(record["parts"], tensors))
             return float(record["seconds"])
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        except DAMAGE:
             return None
+
+    def ship(self, label: str, key: str, archive: Path) -> Record | None:
+        """Copies what is stored of a detector to a place of its own.
+
+        Args:
+            label: The detector's.
+            key: That of its scores.
+            archive: An `.npz` file to write, with its tensors by their hashes.
+
+        Returns:
+            What `unship` needs besides; None if nothing undamaged is there.
+
+        Raises:
+            InputError: The archive cannot be written.
+        """
+        try:
+            record = self._record(label, key)
+            digests = record["tensors"]
+            tensors = {one: self._tensor(one).numpy() for one in digests}
+        except DAMAGE:
+            return None
+        with writing(archive) as file:
+            write_npz(file, tensors)
+        return {"parts": record["parts"], "tensors": digests}
 
     def write(self, label: str, key: str, detector: Detector, seconds: float) -> None:
         """Stores what a detector has learnt; logs where this is impossible."""
@@ -91,6 +117,12 @@ class Fitted:
             if path.stem not in used:
                 path.unlink(missing_ok=True)
 
+    def _record(self, label: str, key: str) -> Record:
+        record: Record = json.loads(self._file(label, key).read_bytes())
+        if record["key"] != key:
+            raise ValueError("of another detector")
+        return record
+
     def _file(self, label: str, key: str) -> Path:
         return self.folder / "detectors" / f"{folder_name(label, key)}.json"
 
@@ -117,6 +149,27 @@ class Fitted:
                 raise ValueError(f"{path} is damaged")
             self._mapped[digest] = torch.from_numpy(array)
         return self._mapped[digest]
+
+
+def unship(detector: Detector, learnt: Record, archive: Path) -> None:
+    """Gives a detector what `Fitted.ship` has written.
+
+    Raises:
+        InputError: The archive is missing or damaged, or of another detector.
+    """
+    try:
+        with archive.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {digest: stored[digest] for digest in learnt["tensors"]}
+        if any(_digest(array) != digest for digest, array in arrays.items()):
+            raise ValueError("its content has changed")
+        tensors = [torch.from_numpy(arrays[digest]) for digest in learnt["tensors"]]
+        restore(detector, State(learnt["parts"], tensors))
+    except Exception as error:  # hostile bytes can raise anything
+        raise InputError(
+            f"{archive}, which holds what the detector of the threshold has learnt, "
+            f"cannot be used ({reason(error)}); ship it beside the threshold as "
+            "`oodbench threshold --to` wrote both."
+        ) from error
 
 
 def _digest(array: NDArray[Any]) -> str:

@@ -46,8 +46,9 @@ class Setup:
     @cached_property
     def keys(self) -> dict[str, str]:
         """A hash of all that decides a detector's scores, by label."""
+        fits = {stage: images.key for stage, images in self.fits.items()}
         return {
-            label: provenance.method_key(entry, self.fits, self.network)
+            label: provenance.method_key(entry, fits, self.network)
             for label, entry in self.entries.items()
         }
 

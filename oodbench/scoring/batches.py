@@ -24,7 +24,8 @@ def cut(start: int, stop: int, size: int) -> Iterator[Span]:
         yield first, min(first + size, stop)
 
 
-def _frees_nothing() -> bool:
+def frees_nothing() -> bool:
+    """Returns False: there is nothing to free."""
     return False
 
 
@@ -37,7 +38,7 @@ class Batches:
 
     size: int
     """Images at once, as far as they are known to fit."""
-    free: Callable[[], bool] = _frees_nothing
+    free: Callable[[], bool] = frees_nothing
     """Frees memory that is used for something else; returns whether there was any."""
     where: str = ""
     """Where memory runs out, for messages: ` in energy`, say."""

@@ -17,12 +17,12 @@ from oodbench.scoring.batch import Need
 from oodbench.scoring.spec import Entry
 
 
-def method_key(entry: Entry, fits: Mapping[str, ImageSet], network: Network) -> str:
+def method_key(entry: Entry, fits: Mapping[str, str], network: Network) -> str:
     """Returns a hash of all that decides a detector's scores, given the images.
 
     Args:
         entry: The detector.
-        fits: The samples that detectors are fitted on, by stage.
+        fits: The keys of the samples that detectors are fitted on, by stage.
         network: The network; its own hash is not in this one.
     """
     stage = entry.detector.fitted_on
@@ -31,7 +31,7 @@ def method_key(entry: Entry, fits: Mapping[str, ImageSet], network: Network) -> 
         "+".join(kind.__qualname__ for kind in entry.kinds),
         entry.parameters,
         source_of(entry),
-        fits[stage].key if stage else None,
+        fits[stage] if stage else None,
         *([layers] if layers else []),
     )
 

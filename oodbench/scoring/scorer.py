@@ -15,7 +15,7 @@ from oodbench.base.errors import InputError, reason
 from oodbench.networks.hardware import is_out_of_memory
 from oodbench.networks.network import Network
 from oodbench.scoring.batch import Batch, Need
-from oodbench.scoring.batches import Batches
+from oodbench.scoring.batches import Batches, frees_nothing
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.forward import run_network
@@ -32,20 +32,22 @@ class Scorer:
         network: On the device of the pixels.
         detectors: By label; fitted, if they need fitting.
         free: Frees memory that is used for something else, as in `Batches`.
+        contained: Watches the detectors and their objectives.
     """
 
     def __init__(
         self,
         network: Network,
         detectors: Mapping[str, Detector],
-        free: Callable[[], bool],
+        free: Callable[[], bool] = frees_nothing,
+        contained: Containment | None = None,
     ) -> None:
         self._network = network
         self._detectors = dict(detectors)
         self._failures: dict[str, str] = {}
         self._free = free
         self._own_batches: dict[str, Batches] = {}
-        self._contained = Containment()
+        self._contained = contained or Containment()
 
     @torch.no_grad()
     def score(

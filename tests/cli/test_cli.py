@@ -264,7 +264,7 @@ def test_json_of_a_threshold_and_of_what_it_accepts(oodbench, tmp_path):
     _, text, _ = oodbench(
         "score", "black.png", *chosen, "--threshold", "t.json", "--json"
     )
-    (found,) = json.loads(text)
+    found = json.loads(text)
     assert found["file"] == "black.png"
     assert found["accepted"] == (
         found["score"]

@@ -1,6 +1,7 @@
 """Thresholds: what they accept, what is written of them, and images scored by them."""
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -70,7 +71,45 @@ def test_a_small_sample_leaves_the_score_unbounded():
     assert found.true_share.high == 1
 
 
+@given(levels, st.floats(0.05, 0.9))
+def test_a_certified_rate_asks_for_more_images(scores, rate):
+    plain = threshold(scores, rate).value
+    for certified in ("mean", "delta"):
+        with suppress(InputError):  # too few images
+            value = threshold(scores, rate, certified=certified).value
+            assert value <= plain
+            if certified == "mean":
+                reached = np.count_nonzero(np.array(scores) >= value)
+                assert reached >= rate * (len(scores) + 1) - 1e-9
+
+
+@pytest.mark.parametrize("n", [60, 600])
+def test_certified_rates_hold_for_new_images(n):
+    samples = np.random.default_rng(0).random((1000, n))
+    # Of scores that are uniform in [0, 1], a threshold t accepts the share 1 - t.
+    on_average, mostly = (
+        np.array([1 - threshold(s, 0.9, certified=c, delta=0.1).value for s in samples])
+        for c in ("mean", "delta")
+    )
+    error = on_average.std() / np.sqrt(1000)
+    assert 0.9 - 3 * error < on_average.mean() < 0.9 + 1 / n + 3 * error
+    assert np.mean(mostly < 0.9) <= 0.1 + 3 * np.sqrt(0.09 / 1000)
+
+
+def test_certified_ranks_are_those_of_the_theorems():
+    scores = np.arange(100.0)  # the K-th highest is 100 - K
+    assert threshold(scores, 0.9, certified="mean").value == 100 - 91
+    rank = 100 - threshold(scores, 0.9, certified="delta", delta=0.05).value
+    below = [stats.beta.cdf(0.9, k, 101 - k) for k in (rank - 1, rank)]
+    assert below[0] > 0.05 >= below[1]
+    assert threshold(np.arange(19.0), 0.95, certified="mean").value == 0
+    with pytest.raises(InputError, match="18 images are too few"):
+        threshold(np.arange(18.0), 0.95, certified="mean")
+
+
 def test_unusable_input_is_refused():
+    with pytest.raises(InputError, match="delta must be between 0 and 1"):
+        threshold([1, 2], 0.5, certified="delta", delta=1)
     with pytest.raises(InputError, match="rate of 95"):
         threshold([1, 2], 95)
     with pytest.raises(InputError, match="id_scores is empty"):
@@ -78,7 +117,7 @@ def test_unusable_input_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[1]", '{"kind": "oodbench threshold", "schema": 2}', "\xff"]
+    "text", ["", "{}", "[1]", '{"kind": "oodbench threshold", "schema": 1}', "\xff"]
 )
 def test_other_files_are_refused(tmp_path, text):
     path = tmp_path / "t.json"
@@ -199,7 +238,7 @@ def test_a_record_without_what_scoring_needs_is_refused(tmp_path):
         "detector": {"label": "energy", "key": "d", "fitted_on": None},
     }  # fmt: skip
     path = tmp_path / "t.json"
-    whole = thresholds.record(cell, threshold([1, 2, 3]), 0.95)
+    whole = thresholds.accepting(cell, threshold([1, 2, 3]), 0.95, None, 0.05)
     thresholds.write(path, whole)
     assert thresholds.read(path) == whole
     assert whole["threshold_interval"][0] is None  # JSON has no infinity

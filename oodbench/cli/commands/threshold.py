@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,32 +36,42 @@ if TYPE_CHECKING:
     help="Share of in-distribution images to accept.",
 )
 @click.option(
+    "--certified",
+    type=click.Choice(["mean", "delta"], case_sensitive=False),
+    help="Hold the rate for new images: on average over samples of test images, or for "
+    "all but --delta of them.",
+)
+@click.option(
+    "--risk",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="In place of a rate: at most this share of accepted predictions is wrong, for "
+    "all but --delta of samples.",
+)
+@click.option(
+    "--delta",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Share of samples for which a guarantee may fail.",
+)
+@click.option(
     "--to",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSON file for `oodbench score`.",
 )
 @show.json_option
-def threshold(
-    results: Path,
-    model: str,
-    detector: str,
-    inside: str | None,
-    rate: float,
-    file: Path | None,
-    as_json: bool,
-) -> None:
+def threshold(results: Path, file: Path | None, as_json: bool, **options: Any) -> None:
     """Prints the score that accepts a share of the in-distribution test images.
 
     \b
     oodbench threshold --model jem-digits --detector energy --to energy.json
-    oodbench score photo.png --model jem-digits --threshold energy.json
+    oodbench threshold --model jem-digits --detector msp --risk 0.05 --to msp.json
+    oodbench score photo.png --threshold energy.json
     """
     from oodbench.runs.threshold import threshold as threshold_
 
-    found = threshold_(
-        results, model=model, detector=detector, inside=inside, rate=rate, to=file
-    )
+    found = threshold_(results, to=file, **options)
     if as_json:
         show.print_json(found)
     else:
@@ -75,15 +85,36 @@ def _text(found: Record) -> str:
 
     images = found["inside"]
     what = f"{found['detector']['label']} of {found['model']['name']}"
+    lines = [
+        f"{printable(what)} on {printable(images['name'])}, "
+        f"{images['images']} test images:",
+        f"accept scores of at least {found['threshold']:.6g}{_likely(found)}",
+        f"accepts {100 * found['accepted']:.2f} % of them{_of_all(found)}",
+        f"guarantee: {found['guarantee']}",
+    ]
+    if found["detector"]["fitted_on"] and found["learnt"] is None:
+        where = printable(found["detector"]["fitted_on"]["name"])
+        lines.append(f"to score, the detector is fitted again on {where}")
+    return "\n".join(lines)
+
+
+def _likely(found: Record) -> str:
+    if "threshold_interval" not in found:
+        return ""
     low, high = found["threshold_interval"]
+    return f" (95 % interval {_end(low, '-inf')} to {_end(high, 'inf')})"
+
+
+def _of_all(found: Record) -> str:
+    if "risk" in found:
+        return (
+            f", of which {100 * found['wrong']:.2f} % are wrong; of all images like "
+            f"them at most {100 * found['wrong_at_most']:.2f} %"
+        )
     least, most = found["accepted_interval"]
     return (
-        f"{printable(what)} on {printable(images['name'])}, "
-        f"{images['images']} test images:\n"
-        f"accept scores of at least {found['threshold']:.6g} (95 % interval "
-        f"{_end(low, '-inf')} to {_end(high, 'inf')})\n"
-        f"accepts {100 * found['accepted']:.2f} % of them, and of all images like them "
-        f"{100 * least:.2f} to {100 * most:.2f} % (95 % interval)"
+        f", and of all images like them {100 * least:.2f} to {100 * most:.2f} % "
+        "(95 % interval)"
     )
 
 
