@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodbench import Detector
+from oodbench import Detector, Need
 from oodbench.base import registry
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
@@ -18,8 +18,10 @@ from oodbench.scoring.state import State, restore, state_of
 FITTED = [
     name
     for name in registry.names("detectors")
-    if open_detector(name).detector.fitted_on
+    if (detector := open_detector(name).detector).fitted_on
+    and not detector.needs & (Need.BLOCKS | Need.MEMBERS)
 ]
+"""Those that a network of two layers serves; `oodbench.testing` checks all."""
 
 
 class Pair(NamedTuple):
