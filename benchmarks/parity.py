@@ -26,7 +26,6 @@ from tabulate import tabulate
 from torch.utils.data import DataLoader, TensorDataset
 
 from oodbench import Shape, Split, load_network
-from oodbench.base import registry
 from oodbench.cli.options import numbers
 from oodbench.metrics.ranking import auroc
 from oodbench.scoring.engine import Engine
@@ -179,9 +178,8 @@ def times(network, parts, pairs, data, rounds):
     return tabulate(rows, ["", "CPU seconds", "share that oodbench takes"], "pipe")
 
 
-def main():
-    """Prints the page."""
-    options = arguments()
+def opened(options):
+    """Returns the network and the Data that the options name."""
     images, labels = (np.load(options.known)[key] for key in ("images", "labels"))
     inside, outside = (np.load(f)["images"] for f in (options.images, options.other))
     train, val = options.train, options.train + options.train // 4
@@ -193,27 +191,31 @@ def main():
         shape=Shape(images.shape[3], *images.shape[1:3]),
     )
     half = options.count // 2
-    data = Data(
+    return network, Data(
         network.classes,
         Split(images[:train], labels[:train]),
         Split(images[train:val], labels[train:val]),
         Split(np.concatenate([inside[:half], outside[:half]])),
         half,
     )
+
+
+def main():
+    """Prints the page."""
+    options = arguments()
+    network, data = opened(options)
     parts = Parts.of(network)
-    known = registry.names("detectors")
-    pairs = [one for one in PAIRS if one.ours.split(":")[0] in known]
-    cached = [one for one in pairs if one.reads != "images"]
-    mine, theirs = ours(network, pairs, data), one_after_another(parts, pairs, data)
-    table, reasons = parity(pairs, mine, theirs, data)
+    cached = [one for one in PAIRS if one.reads != "images"]
+    mine, theirs = ours(network, PAIRS, data), one_after_another(parts, PAIRS, data)
+    table, reasons = parity(PAIRS, mine, theirs, data)
     print(
         PAGE.format(
             command=textwrap.fill(f"{shlex.join(sys.argv[1:])}`", 88),
             absent="\n".join(item(f"{reason}.") for reason in NOT_COMPARED),
             about=options.about,
-            train=train,
-            val=val - train,
-            count=2 * half,
+            train=data.fitted,
+            val=len(data.val.images),
+            count=len(data.test.images),
             table=table,
             reasons=reasons,
             cached=len(cached),
