@@ -45,6 +45,25 @@ def tiny():
 
 
 @pytest.fixture
+def convolutional():
+    """A network on 1x4x4 images with the blocks 1 and 3, features and a head."""
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 8, 1),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(8, 8, 3, 1, 1),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 6),
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.normal_(0, 0.5, generator=generator)
+    return Network(module, (1, 4, 4), "convolutional", blocks=("1", "3"))
+
+
+@pytest.fixture
 def images():
     """Forty random uint8 images of 4x4 with labels of six classes."""
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from oodbench import Detector, Need, Network, Outputs
+from oodbench import Detector, Need, Outputs
 from oodbench.base import registry
 from oodbench.scoring.batch import Batch
 from oodbench.scoring.engine import Engine
@@ -40,14 +40,6 @@ WAITING = {
 }
 """Those that read a value in `score`, and why."""
 READ = (DataDependentOutputException, DynamicOutputShapeException)
-
-
-@pytest.fixture(scope="module")
-def convolutional():
-    torch.manual_seed(0)
-    layers = nn.Conv2d(1, D, 1), nn.ReLU(), nn.Conv2d(D, D, 3, 1, 1), nn.ReLU()
-    pooled = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(D, K)
-    return Network(nn.Sequential(*layers, *pooled), (1, 4, 4), blocks=BLOCKS)
 
 
 def fitted(spec, network, images):

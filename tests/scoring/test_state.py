@@ -72,13 +72,14 @@ def test_what_is_no_field_or_needs_code_is_refused():
 
 @pytest.mark.parametrize("spec", [*FITTED, "react+ash+knn:k=3"])
 def test_a_built_in_detector_scores_the_same_with_what_another_has_learnt(
-    spec, tiny, images
+    spec, tiny, convolutional, images
 ):
     fitted, other = (open_detector(spec).detector for _ in range(2))
-    faults = Engine(tiny, {"it": fitted}).fit(fitted.fitted_on, images, tell=quiet)
+    network = convolutional if Need.BLOCKS in fitted.needs else tiny
+    faults = Engine(network, {"it": fitted}).fit(fitted.fitted_on, images, tell=quiet)
     assert not faults
     restore(other, through_json(state_of(fitted)))
-    both = [scores(tiny, one, images) for one in (fitted, other)]
+    both = [scores(network, one, images) for one in (fitted, other)]
     np.testing.assert_array_equal(*both)
 
 
