@@ -136,7 +136,7 @@ class Network:
         names = (*(self.block_names if with_maps else ()), *given)
         with self._watched(names, given) as inner:
             output = self._run(pixels)
-        logits, log_px, members = self._joint(output, len(pixels))
+        logits, log_px, members = self._joint(output, pixels.shape[0])
         return Result(
             logits.float(),
             log_px.float(),
@@ -202,7 +202,7 @@ class Network:
             found = torch.cat([torch.zeros_like(found), found], 1)
         elif images == 1 and found.ndim == 1:  # the module squeezes its output
             found = found[None]
-        if len(found) != images:
+        if found.shape[0] != images:
             raise InputError(
                 f"The network {self.name!r} returned {len(found)} rows of logits for "
                 f"{images} images; it must return one per image."

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
-from oodbench.base.files import Record
+from oodbench.base.files import Record, writing
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.dataset import Shape
 from oodbench.data.given import Given, pixels_of, several
@@ -31,6 +31,7 @@ from oodbench.scoring.batches import Batches
 from oodbench.scoring.containment import Trust
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
+from oodbench.scoring.program import program
 from oodbench.scoring.scored import Scored, merge, without_bad_scores
 from oodbench.scoring.scorer import Scorer as BatchScorer
 from oodbench.scoring.spec import Entry, open_detector
@@ -146,6 +147,24 @@ class Scorer:
         (label,) = self._detectors
         _refuse(label, scored.failures)
         return scored.scores[label]
+
+    def export(self, to: str | Path) -> None:
+        """Writes network, score and threshold as a program of `torch.export`.
+
+        `torch.export.load(to).module()` maps pixels `[N, *shape]` in [0, 1], float32,
+        to logits `[N, K]`, scores `[N]` and whether each image is accepted, `[N]`. It
+        needs torch, and no code of oodbench.
+
+        Args:
+            to: A file that ends in `.pt2`.
+
+        Raises:
+            InputError: The detector reads more than logits, or torch cannot export it,
+                or the file cannot be written.
+        """
+        (detector,) = self._detectors.values()
+        with self._lock, writing(Path(to)) as file:
+            torch.export.save(program(self._network, detector, self.threshold), file)
 
     def _score(self, images: Any, first: int) -> Scored:
         network = self._network

@@ -42,7 +42,7 @@ def evaluate(
     fit: Loader | None = None,
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
-    limit: int = 1000,
+    limit: int = 500,
 ) -> dict[str, float]:
     """Returns the accuracy, and AUROC and FPR95 of detectors, in a training script.
 

@@ -139,6 +139,27 @@ def test_a_threshold_without_its_tensors_is_refused(made, tiny, tmp_path):
         Scorer.load(file, model=tiny)
 
 
+def test_an_exported_program_has_the_same_verdicts(made, tiny, tmp_path):
+    images, make = made
+    scorer = Scorer.load(make("energy")[0], model=tiny)
+    scorer.export(tmp_path / "energy.pt2")
+    program = torch.export.load(tmp_path / "energy.pt2").module()
+    pixels = torch.from_numpy(images).movedim(-1, 1) / 255
+    logits, scores, accepted = program(pixels)
+    assert torch.equal(logits, tiny(pixels).logits)
+    assert scores.numpy() == pytest.approx(scorer.scores(images), rel=1e-6)
+    assert np.array_equal(accepted, scorer.accepts(images))
+    assert torch.equal(program(pixels[:1])[0].argmax(1), logits[:1].argmax(1))
+
+
+@pytest.mark.parametrize("detector", ["odin", "knn:k=3", "pixel_knn"])
+def test_only_scores_of_logits_are_exported(made, tiny, tmp_path, detector):
+    scorer = Scorer.load(made[1](detector)[0], model=tiny)
+    with pytest.raises(InputError, match="Only scores of logits"):
+        scorer.export(tmp_path / "t.pt2")
+    assert not (tmp_path / "t.pt2").exists()
+
+
 def test_guarantees_are_stated_and_held(made, tiny):
     images, make = made
     scorers = [
