@@ -38,6 +38,7 @@ class ActSub(Detector):
 
     needs = Need.FEATURES | Need.HEAD
     fitted_on = "train"
+    chosen_on = dict.fromkeys(("power", "percentile"), "OOD validation images")
 
     power: float = 2.0
     """λ, at least 0; at 0 the score is E."""

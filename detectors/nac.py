@@ -29,6 +29,7 @@ class NAC(Detector):
 
     needs = Need.FEATURES | Need.HEAD
     fitted_on = "train"
+    chosen_on = dict.fromkeys(("alpha", "enough", "bins"), "OOD validation images")
 
     alpha: float = 100.0
     """Steepness α of the sigmoid, above 0."""

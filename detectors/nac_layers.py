@@ -52,6 +52,7 @@ class NACLayers(Detector):
     objectives = (divergence,)
     summaries = (products,)
     fitted_on = "train"
+    chosen_on = dict.fromkeys(("alpha", "enough", "bins"), "OOD validation images")
 
     alpha: str = "100/1000/0.001/0.001"
     enough: str = "50/100/5/100"

@@ -24,6 +24,8 @@ class ODIN(OneStepDetector):
     Detection in Neural Networks, ICLR 2018, arXiv 1706.02690.
     """
 
+    chosen_on = dict.fromkeys(("temperature", "epsilon"), "OOD validation images")
+
     def direction(self, gradient: Tensor) -> Tensor:
         """Returns the sign of the gradient."""
         return gradient.sign()

@@ -34,6 +34,7 @@ class WeiPer(Detector):
 
     needs = Need.FEATURES | Need.HEAD
     fitted_on = "train"
+    chosen_on = dict.fromkeys(("delta", "lambda1", "lambda2"), "OOD validation images")
 
     repeats: int = 100
     """r, at least 1."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from oodbench.base import registry
 from oodbench.scoring.batch import Need
+from oodbench.scoring.detector import Detector
 from oodbench.scoring.shaping import Shaping
 from oodbench.scoring.spec import Entry, open_detector
 
@@ -20,8 +21,11 @@ once: `knn:k=1|5`. A shaping stands before any detector that reads logits or fea
 alone: `react+knn`. In such a chain all parts are fitted on one split, each on what the
 parts before it give.
 
-| detector | reads | fitted on | parameters |
-|---|---|---|---|
+The last column says on which images the authors chose a default. Where it is empty,
+that is not stated, or there is nothing to choose. `oodbench tune` chooses again.
+
+| detector | reads | fitted on | parameters | defaults chosen on |
+|---|---|---|---|---|
 """
 
 ELSEWHERE = """
@@ -89,7 +93,16 @@ def _row(name: str, entry: Entry) -> str:
     kind = " (shaping)" if isinstance(detector, Shaping) else ""
     kind = " (control)" if detector.control else kind
     fitted = detector.fitted_on or "–"
-    return f"| [{name}](#{name}){kind} | {reads} | {fitted} | {', '.join(given)} |\n"
+    cells = [f"[{name}](#{name}){kind}", reads, fitted, ", ".join(given)]
+    return f"| {' | '.join([*cells, _chosen(detector)])} |\n"
+
+
+def _chosen(detector: Detector) -> str:
+    """Returns the images on which parameters were chosen, behind their names."""
+    images: dict[str, list[str]] = {}
+    for parameter, where in detector.chosen_on.items():
+        images.setdefault(where, []).append(parameter)
+    return "; ".join(f"{', '.join(own)}: {where}" for where, own in images.items())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        run, rows, costs, table, compare, rank, plot, report, verify
+Run:        run, tune, rows, costs, table, compare, rank, plot, report, verify
 Some:       select, of stored results
 Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, Scorer, evaluate, calibrate, attack
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from oodbench.runs.evaluate import evaluate as evaluate
     from oodbench.runs.run import run as run
     from oodbench.runs.threshold import threshold as threshold
+    from oodbench.runs.tune import tune as tune
     from oodbench.scoring.batch import Need as Need
     from oodbench.scoring.detector import Detector as Detector
     from oodbench.scoring.known import Known as Known
@@ -106,6 +107,7 @@ _HOMES = {
     "table": "oodbench.output.tables",
     "threshold": "oodbench.runs.threshold",
     "train": "oodbench.jem.training.run",
+    "tune": "oodbench.runs.tune",
     "verify": "oodbench.protocols.verify",
 }
 """Where each public name is defined; imported when it is first used."""

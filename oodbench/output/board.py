@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from oodbench.base import tuning
 from oodbench.base.files import write_atomically
 from oodbench.base.text import printable
 from oodbench.metrics.table import METRICS
@@ -72,7 +73,7 @@ def _table(scored: Iterable[boards.Scored], metric: str) -> str:
     for one in scored:
         row = one.row
         name = (
-            row.detector + " (control)" * row.control,
+            row.title,
             one.entry,
             row.model + " (imported)" * ("imported" in row.flags),
         )
@@ -89,8 +90,8 @@ def _table(scored: Iterable[boards.Scored], metric: str) -> str:
     def rank(line: Mapping[str, Row]) -> tuple[bool, bool, float]:
         mean = _mean(line, graded, metric)
         sign = -1 if METRICS[metric].higher_is_better else 1
-        is_control = any(row.control for row in line.values())
-        return is_control, mean is None, sign * (mean or 0)
+        is_apart = any(row.apart for row in line.values())
+        return is_apart, mean is None, sign * (mean or 0)
 
     rows = [
         [
@@ -102,7 +103,9 @@ def _table(scored: Iterable[boards.Scored], metric: str) -> str:
     ]
     heads = [f"mean {role}" for role in means]
     heads += [f"{sets[name]}: {name}" for name in order]
-    return listing(["detector", "entry", "model", *heads], rows, METRICS[metric].title)
+    head = ["detector", "entry", "model", *heads]
+    notes = tuning.notes(detector for detector, *_ in lines)
+    return listing(head, rows, METRICS[metric].title, notes)
 
 
 def _mean(line: Mapping[str, Row], sets: Sequence[str], metric: str) -> float | None:

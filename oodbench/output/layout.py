@@ -53,11 +53,17 @@ class Span(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The rows of one model, the controls in a list of their own."""
+    """The rows of one model; those in `apart` are not ranked."""
 
     model: str
     detectors: list[tuple[str, list[Cell]]]
-    controls: list[tuple[str, list[Cell]]]
+    apart: list[tuple[str, list[Cell]]]
+    controls: frozenset[str] = frozenset()
+    """Detectors that are controls."""
+
+    def title(self, detector: str) -> str:
+        """Returns a detector's name as a reader sees it."""
+        return detector + " (control)" * (detector in self.controls)
 
 
 @dataclass(frozen=True)
@@ -128,11 +134,11 @@ def transposed(table: Table) -> Table:
     lines = {
         (block.model, label): cells
         for block in table.blocks
-        for label, cells in (*block.detectors, *block.controls)
+        for label, cells in (*block.detectors, *block.apart)
     }
     columns = dict.fromkeys(
-        Column(kind, label, label)
-        for kind in ("detectors", "controls")
+        Column(kind, block.title(label), label)
+        for kind in ("detectors", "apart")
         for block in table.blocks
         for label, _ in getattr(block, kind)
     )
@@ -144,7 +150,7 @@ def transposed(table: Table) -> Table:
                 (
                     f"{one.role}: {one.label}{one.marks}",
                     [
-                        lines.get((block.model, column.label), lacking)[index]
+                        lines.get((block.model, str(column.outside)), lacking)[index]
                         for column in columns
                     ],
                 )
@@ -222,7 +228,8 @@ def _block(name: str, metrics: Sequence[_Model], columns: Sequence[Column]) -> B
             for label in labels
         ]
 
-    return Block(name, lines(metrics[0].detectors), lines(metrics[0].controls))
+    first = metrics[0]
+    return Block(name, lines(first.detectors), lines(first.apart), first.controls)
 
 
 def _cell(label: str, column: Column, metrics: Sequence[_Model]) -> Cell:
@@ -248,9 +255,10 @@ class _Model:
             self._sets.setdefault((row.detector, row.role), []).append(row)
         self._metric, self._ends, self._decimals = metric, ends, decimals
         labels = sorted({row.detector for row in rows})
-        controls = {row.detector for row in rows if row.control}
-        self.detectors = [label for label in labels if label not in controls]
-        self.controls = [label for label in labels if label in controls]
+        apart = {row.detector for row in rows if row.apart}
+        self.detectors = [label for label in labels if label not in apart]
+        self.apart = [label for label in labels if label in apart]
+        self.controls = frozenset(row.detector for row in rows if row.control)
         self._best = {column: self._best_in(column) for column in columns}
 
     def field(self, label: str, column: Column) -> Field:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from oodbench.base import tuning
 from oodbench.metrics.intervals import FEW_IMAGES
 from oodbench.metrics.table import METRICS
 from oodbench.results import clusters
@@ -73,6 +74,7 @@ def notes_of(
     notes += [f"{MARKS[flag]} {FLAG_NOTES[flag]}" for flag in MARKS if flag in flags]
     if any(row.control for row in rows):
         notes.append("controls see only pixels, never the network")
+    notes += tuning.notes(row.detector for row in rows)
     return notes + sorted(
         {
             f"{row.detector} of {row.model} on {row.outside} failed: {row.failure}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from oodbench.base import tuning
 from oodbench.base.errors import InputError
 from oodbench.data.spec import stated
 from oodbench.protocols.figures import Figure, Place, Scores, figures
@@ -47,6 +48,7 @@ class Outcome:
         if self.missing:
             labels = ", ".join(self.missing)
             notes.append(f"missing: {labels}; no mean over their groups")
+        notes += tuning.notes(entry.detector for entry in self.entries)
         return [*notes, *self.protocol.notes]
 
 

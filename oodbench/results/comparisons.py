@@ -169,7 +169,7 @@ def _left_out(rows: Iterable[Row], lines: Iterable[Line]) -> list[str]:
 
 
 def _table(models: Sequence[Measured]) -> dict[Cell, FloatArray]:
-    """Returns the AUROCs `[S]` of the cells that all models have, without controls."""
+    """Returns the AUROCs `[S]` of the cells that all models have; no rows apart."""
     return {
         cell: np.array(values)
         for cell, values in _areas(models).items()
@@ -181,7 +181,7 @@ def _areas(models: Iterable[Measured]) -> dict[Cell, list[float]]:
     found: dict[Cell, list[float]] = {}
     for one in models:
         for row in one.rows:
-            if not (row.control or row.failure):
+            if not (row.apart or row.failure):
                 cell = row.outside, row.detector
                 found.setdefault(cell, []).append(row.values["auroc"])
     return found

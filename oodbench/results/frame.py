@@ -22,7 +22,7 @@ def rows(results: Source = RESULTS) -> pd.DataFrame:
         Columns: `model`, `inside`, `outside`, `detector`; every metric in [0, 1], from
         `auroc` on, each with the ends of its 95 % interval as `NAME_low` and
         `NAME_high`; `role`, `control`, `images_in`, `images_out`, `failure`, `flags`,
-        `clusters_out`.
+        `clusters_out`, `tuned`.
         `attrs["notes"]` lists what is left out, each with the reason.
 
     Raises:

@@ -121,7 +121,7 @@ def _alike(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
     """Yields the sets and detectors that do not differ from the best of the set."""
     sets: dict[str, dict[str, tuple[float, ...]]] = {}
     for row in rows:
-        if not row.control:
+        if not row.apart:
             sets.setdefault(row.outside, {})[row.detector] = row.seeds["auroc"]
     for outside, areas in sets.items():
         for contrast in significance.between_seeds(areas):

@@ -41,7 +41,7 @@ def ranked(measured: Iterable[Measured], metric: str = "auroc") -> Ranked:
     """Ranks detectors over all models and pairs of sets, best first.
 
     Only near and far sets count; where there are none, all sets do. A detector without
-    a number on one of the pairs is left out, and so are controls.
+    a number on one of the pairs is left out, and so are rows apart.
 
     Args:
         measured: Of any models and in-sets.
@@ -50,7 +50,7 @@ def ranked(measured: Iterable[Measured], metric: str = "auroc") -> Ranked:
     Raises:
         InputError: There are fewer than two such detectors or pairs.
     """
-    rows = [row for one in measured for row in one.rows if not row.control]
+    rows = [row for one in measured for row in one.rows if not row.apart]
     counted = [row for row in rows if row.role in ROLES] or rows
     found: dict[str, dict[tuple[str, str, str], float]] = {}
     for row in counted:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from oodbench.base.tuning import TuningProtocol, protocol_of
 from oodbench.metrics import intervals, ranking, significance
 from oodbench.metrics.table import METRICS, Sample
 from oodbench.results import clusters as origins
@@ -44,6 +45,18 @@ class Row:
     """Origins of the OOD images; 0 where every image has its own."""
     seeds: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """Of a kind of models: the metrics of each model."""
+    tuned: TuningProtocol | None = None
+    """How the parameters were chosen, where that is known."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is shown apart and never ranked: it is no detector to choose."""
+        return self.control or self.tuned == "oracle"
+
+    @property
+    def title(self) -> str:
+        """The detector as tables name it."""
+        return self.detector + " (control)" * self.control
 
 
 @dataclass(frozen=True)
@@ -129,13 +142,13 @@ def contrasts(
 
     Args:
         found: Of one model and pair of sets. Failed cells are left out, and so are
-            controls, except for one that is named.
+            rows apart, except for one that is named.
         against: Label of the detector to compare with; None for the best.
     """
     scored = {
         one.row.detector: one
         for one in found
-        if not one.row.failure and (not one.row.control or one.row.detector == against)
+        if not one.row.failure and (not one.row.apart or one.row.detector == against)
     }
     if not scored or (against is not None and against not in scored):
         return []
@@ -188,6 +201,7 @@ def _pair(
         failure=failure,
         flags=tuple(flag for flag, raised in flags.items() if raised),
         clusters_out=origins.count(clusters.outside),
+        tuned=protocol_of(outside.record["detector"]["label"]),
     )
     if failure:
         return Scores(row, np.empty(0), np.empty(0))

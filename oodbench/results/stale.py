@@ -17,6 +17,7 @@ WHY = {
     "set": "other images",
     "parameters": "other parameters",
     "source": "another version of the detector",
+    "tuned": "parameters chosen in another way",
     "key": "fitted on other images",
 }
 """Reasons, by the first part of the record that differs from the later cell."""

@@ -204,7 +204,7 @@ def _check_network(network: Network, record: Record) -> None:
 
 def _open(record: Record, network: Network) -> Entry:
     """Returns the detector of a threshold, not fitted."""
-    entry = open_detector(record["label"])
+    entry = open_detector(record["label"])._replace(tuned=record.get("tuned"))
     stage, fit = entry.detector.fitted_on, record["fitted_on"]
     fits: dict[str, str] = {stage: fit["key"]} if stage and fit else {}
     is_known = len(fits) == (stage is not None)

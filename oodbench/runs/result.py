@@ -51,6 +51,21 @@ class RunResult:
     is_first: bool = True
     """Whether this process, of those that share the run, shows the result."""
 
+    def add(self, other: RunResult) -> None:
+        """Takes over what another run has left in the same folder."""
+        self.sets += other.sets
+        self.methods |= other.methods
+        self.computed += other.computed
+        self.reused += other.reused
+        self.removed += other.removed
+        self.add_remarks(other)
+
+    def add_remarks(self, other: RunResult) -> None:
+        """Takes over what went wrong in another run."""
+        self.warnings += other.warnings
+        self.skipped |= other.skipped
+        self.failed |= other.failed
+
     def rows(self) -> pd.DataFrame:
         """Returns the run's results, one row per model, detector and out-set.
 

@@ -33,7 +33,7 @@ from oodbench.runs.folder import writable_parent
 from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.spec import expanded
+from oodbench.scoring.spec import Tuned, expanded
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def run(
     inside: str | Dataset = INSIDE,
     out: str | Dataset | Iterable[str | Dataset] | None = None,
     *,
-    detectors: str | Detector | Iterable[str | Detector] = DETECTORS,
+    detectors: str | Detector | Tuned | Iterable[str | Detector | Tuned] = DETECTORS,
     fit: str | Dataset | None = None,
     limit: int | None = None,
     size: tuple[int, int] | None = None,
@@ -102,7 +102,8 @@ def run(
         inside: The in-distribution set, such as `digits:0-7`.
         out: The other sets; None for those that need no download.
         detectors: Names with parameters, such as `energy:temperature=2`; `all`; a sweep
-            over values, `knn:k=1|5`; shapings before a detector, `react+knn`.
+            over values, `knn:k=1|5`; shapings before a detector, `react+knn`; how the
+            parameters were chosen, `knn:k=5@ood-validation`, as `tune` names them.
         fit: The set that detectors are fitted on; None for the train split of `inside`.
         limit: Take only this many images of every split, evenly spread.
         size: Height and width of the images that networks of files take; None for
@@ -141,7 +142,7 @@ def run(
         Progress(quiet=quiet or not processes.is_first) as progress,
     ):
         opened = partial(open_dataset, skip_unreadable=skip_unreadable)
-        names = _sets(out) if out is not None else default_out(opened(inside).spec)
+        names = named_sets(out) if out is not None else default_out(opened(inside).spec)
         found, missing = _opened(opened, [inside, *names])
         if missing and (str(inside) in missing or not skip_missing):
             raise InputError(" ".join(missing.values()))
@@ -189,7 +190,10 @@ def run(
     return result
 
 
-def _sets(given: str | Dataset | Iterable[str | Dataset]) -> list[str | Dataset]:
+def named_sets(
+    given: str | Dataset | Iterable[str | Dataset],
+) -> list[str | Dataset]:
+    """Returns each set that a text or a list names; nothing is opened."""
     if isinstance(given, str):
         return [*split_specs([given])]
     return [
@@ -213,7 +217,9 @@ def _opened(
     return found, missing
 
 
-def _detectors(given: str | Detector | Iterable[str | Detector]) -> list[Any]:
+def _detectors(
+    given: str | Detector | Tuned | Iterable[str | Detector | Tuned],
+) -> list[Any]:
     chosen = listed(given)
     if chosen == ["all"]:
         return [*registry.names("detectors")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 from torch import Tensor
@@ -34,6 +36,10 @@ class Detector(ABC):
     control: ClassVar[bool] = False
     """Whether it uses pixels alone. Where a control separates two sets, the success of
     other detectors says little about the network."""
+
+    chosen_on: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """On which images the authors chose a parameter's default, by its name; one that is
+    not named here has no stated choice."""
 
     @property
     def parts(self) -> tuple[Detector, ...]:

@@ -33,6 +33,7 @@ def method_key(entry: Entry, fits: Mapping[str, str], network: Network) -> str:
         source_of(entry),
         fits[stage] if stage else None,
         *([layers] if layers else []),
+        *([entry.tuned] if entry.tuned else []),
     )
 
 
@@ -79,6 +80,7 @@ def of_detector(
         "source": source_of(entry),
         "layers": layers_of(entry, network),
         "control": entry.detector.control,
+        "tuned": entry.tuned,
         "fitted_on": fits[stage].record() if stage else None,
     }
 

@@ -7,13 +7,15 @@ import json
 import re
 import typing
 from collections.abc import Hashable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
+from oodbench.base.files import Record
 from oodbench.base.registry import PluginError
 from oodbench.base.sources import sources_key
+from oodbench.base.tuning import PROTOCOLS
 from oodbench.base.user_code import load_object
 from oodbench.scoring.batch import Need
 from oodbench.scoring.chain import Chain
@@ -23,29 +25,46 @@ Value = bool | int | float | str | None
 
 _IN_FILE = re.compile(r"(.+\.py):([^:=]+)((?::.*)?)", re.DOTALL)
 _IN_MODULE = re.compile(r"([^:]+\.[^:]+):([^:=]+)((?::.*)?)", re.DOTALL)
+_TAGGED = re.compile(r"(.+)@([\w-]*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A detector whose parameters a protocol has chosen."""
+
+    spec: str
+    """Without the protocol."""
+    how: Record
+    """`protocol` and, where known, `candidates`, their number, and `sets`."""
+
+    def __str__(self) -> str:
+        return f"{self.spec}@{self.how['protocol']}"
 
 
 class Entry(NamedTuple):
     """A detector with the names that results use."""
 
     label: str
-    """Its name and every parameter that differs from the default."""
+    """Its name, every parameter that differs from the default, and how it is tuned."""
     name: str
     parameters: dict[str, Value]
     detector: Detector
     kinds: tuple[type, ...]
     """Its class; of a chain, the classes of its parts."""
+    tuned: Record | None = None
+    """As in `Tuned.how`; None where nothing says how the parameters were chosen."""
 
 
-def open_detector(spec: str | Detector) -> Entry:
+def open_detector(spec: str | Detector | Tuned) -> Entry:
     """Returns a fresh detector, not fitted, with its label.
 
     Args:
         spec: A name with parameters, `NAME:PARAMETER=VALUE:PARAMETER=VALUE`, parameters
             in upper or lower case. The name is that of a plug-in, or `file.py:Class`,
             or `package.module:Class`. Shapings before a detector are separated by +:
-            `react:percentile=95+knn`. Or an instance, of which a copy is made; its name
-            is that of its class.
+            `react:percentile=95+knn`. At the end may stand the protocol by which the
+            parameters were chosen: `knn:k=5@ood-validation`. Or an instance, of which a
+            copy is made; its name is that of its class.
 
     Raises:
         InputError: Unknown name or parameter, or a value that the detector refuses.
@@ -56,6 +75,13 @@ def open_detector(spec: str | Detector) -> Entry:
         _check_kind(name, type(spec))
         with registry.foreign(f"The detector {name!r} cannot be copied:"):
             return _entry(name, replace(typing.cast("Any", spec)))
+    if isinstance(spec, Tuned):
+        entry = open_detector(spec.spec)
+        label = f"{entry.label}@{spec.how['protocol']}"
+        return entry._replace(label=label, tuned=spec.how)
+    plain, protocol = _untagged(spec)
+    if protocol:
+        return open_detector(Tuned(plain, {"protocol": protocol}))
     if len(parts := _parts(spec)) > 1:
         return _chain(spec, [open_detector(part) for part in parts])
     name, kind, settings = _kind(spec)
@@ -78,8 +104,23 @@ def expanded(spec: str) -> list[str]:
 
     Several swept parameters give every combination of their values.
     """
-    swept = [_swept(part) for part in _parts(spec)]
-    return ["+".join(chosen) for chosen in itertools.product(*swept)]
+    plain, protocol = _untagged(spec)
+    tag = f"@{protocol}" if protocol else ""
+    swept = [_swept(part) for part in _parts(plain)]
+    return ["+".join(chosen) + tag for chosen in itertools.product(*swept)]
+
+
+def _untagged(spec: str) -> tuple[str, str]:
+    """Returns a detector's text and the protocol behind its @, empty without one.
+
+    An @ within a path stays: behind it there is a point or a colon.
+    """
+    if not (match := _TAGGED.fullmatch(spec)):
+        return spec, ""
+    plain, protocol = match.groups()
+    if protocol not in PROTOCOLS:
+        raise InputError(registry.unknown("tuning protocol", protocol, PROTOCOLS))
+    return plain, protocol
 
 
 def _swept(part: str) -> list[str]:

@@ -64,7 +64,20 @@ def test_the_best_detector_is_marked_and_never_a_control(metric, best):
     for index, winner in enumerate(best):
         marked = [label for label, line in block.detectors if line[index][0].best]
         assert marked == [winner]
-    assert not any(cell[0].best for _, line in block.controls for cell in line)
+    assert not any(cell[0].best for _, line in block.apart for cell in line)
+
+
+def test_an_oracle_stands_apart_and_is_never_the_best():
+    rows = [*ROWS, row("a:k=5@oracle", "n1", "near", 0.95, tuned="oracle")]
+    table = layout(rows)
+    (block,) = table.blocks
+    assert [label for label, _ in block.detectors] == ["a", "b"]
+    assert [block.title(label) for label, _ in block.apart] == [
+        "a:k=5@oracle", "pixels (control)",
+    ]  # fmt: skip
+    assert not any(cell[0].best for _, line in block.apart for cell in line)
+    assert block.detectors[0][1][0][0].best
+    assert any(note.startswith("@oracle: ") for note in table.notes)
 
 
 def test_each_model_has_a_best_of_its_own():
@@ -76,7 +89,7 @@ def test_each_model_has_a_best_of_its_own():
 def test_controls_stand_apart():
     block = layout(ROWS).blocks[0]
     assert [label for label, _ in block.detectors] == ["a", "b"]
-    assert [label for label, _ in block.controls] == ["pixels"]
+    assert [label for label, _ in block.apart] == ["pixels"]
 
 
 def test_convention_chooses_the_number_and_is_named():
@@ -190,14 +203,14 @@ def test_a_transposed_table_has_the_same_fields_with_sets_in_rows():
     table = layout(ROWS)
     turned = transposed(table)
     assert [(one.role, one.label) for one in turned.columns] == [
-        ("detectors", "a"), ("detectors", "b"), ("controls", "pixels"),
+        ("detectors", "a"), ("detectors", "b"), ("apart", "pixels (control)"),
     ]  # fmt: skip
     sets = turned.blocks[0].detectors
     assert [label for label, _ in sets][:4] == [
         "near: n1†", "far: f1", "far: f2", "near: mean",
     ]  # fmt: skip
     across = [
-        cells for _, cells in (*table.blocks[0].detectors, *table.blocks[0].controls)
+        cells for _, cells in (*table.blocks[0].detectors, *table.blocks[0].apart)
     ]
     assert [
         list(each) for each in zip(*(cells for _, cells in sets), strict=True)

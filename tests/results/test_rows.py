@@ -14,7 +14,7 @@ from oodbench.metrics.selective import augrc, aurc
 from oodbench.results.fitness import lack
 from oodbench.results.groups import find
 from oodbench.results.opened import of_sets
-from oodbench.results.rows import measure
+from oodbench.results.rows import contrasts, measure
 from oodbench.results.store import Store
 
 RNG = np.random.default_rng(0)
@@ -192,6 +192,22 @@ def test_detectors_that_do_not_differ_from_the_best_are_flagged(store):
     assert "even" not in flags["pixels"]
 
 
+def test_an_oracle_is_compared_with_no_detector(store):
+    best, middle = np.linspace(9, 10, 50), INSIDE
+    write_set(store, "in", "in", {"a@oracle": best, "b@ood-validation": middle})
+    write_set(store, "far", "far", {"a@oracle": FAR, "b@ood-validation": FAR})
+    scores = groups(store)[0]
+    rows = {row.detector: row for row in rows_of(store)}
+    assert rows["a@oracle"].tuned == "oracle"
+    assert rows["b@ood-validation"].tuned == "ood-validation"
+    assert (rows["a@oracle"].apart, rows["b@ood-validation"].apart) == (True, False)
+    assert rows["a@oracle"].values["auroc"] > rows["b@ood-validation"].values["auroc"]
+    found = measure(scores).scores
+    assert contrasts(found) == []
+    (named,) = contrasts(found, against="a@oracle")
+    assert named.label == "b@ood-validation"
+
+
 def test_an_auroc_that_few_images_decide_is_flagged(store):
     many = np.linspace(0, 1, 200)
     few = np.where(np.arange(200) < 190, 9, 0.5)
@@ -255,7 +271,7 @@ def test_a_data_frame_begins_with_the_names_and_the_auroc(store):
     names = ["model", "inside", "outside", "detector"]
     metrics = ["auroc", "auroc_low", "auroc_high", "fpr95"]
     assert frame.columns[:8].tolist() == names + metrics
-    assert frame.columns[-1] == "clusters_out"
+    assert frame.columns[-1] == "tuned"
     assert frame.failure.tolist() == ["no memory", ""]
     assert frame.auroc.isna().tolist() == [True, False]
 

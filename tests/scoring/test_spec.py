@@ -152,10 +152,39 @@ def test_keys_depend_on_class_parameters_and_sources(file, tiny):
     assert key(f"{file}:Mine") == key("mine.py:Mine") == first
 
 
+def test_a_protocol_behind_a_detector_is_part_of_its_label_record_and_key(tiny):
+    entry, plain = open_detector("knn:k=5@oracle"), open_detector("knn:k=5")
+    assert (entry.label, plain.label) == ("knn:k=5@oracle", "knn:k=5")
+    assert (entry.tuned, plain.tuned) == ({"protocol": "oracle"}, None)
+    assert (entry.name, entry.parameters) == (plain.name, plain.parameters)
+    other = open_detector("knn:k=5@in-distribution")
+    fits = {"train": "key of the images"}
+    keys = {provenance.method_key(e, fits, tiny) for e in (entry, plain, other)}
+    assert len(keys) == 3
+    energy = open_detector("energy@oracle")
+    record = provenance.of_detector(energy, "key", {}, tiny)
+    assert (record["label"], record["tuned"]) == ("energy@oracle", energy.tuned)
+
+
+def test_a_protocol_belongs_to_a_whole_chain(tiny):
+    entry = open_detector("react:percentile=95+energy@ood-validation")
+    assert entry.label == "react:percentile=95.0+energy@ood-validation"
+    assert entry.name == "react+energy"
+
+
+def test_an_unknown_protocol_is_refused_and_an_at_sign_in_a_path_is_none(file):
+    with pytest.raises(InputError, match="no tuning protocol 'orcle'; did you mean"):
+        open_detector("knn:k=5@orcle")
+    (file.parent / "a@b.py").write_text(FILE)
+    assert open_detector("a@b.py:Mine").tuned is None
+    assert open_detector("a@b.py:Mine:k=2@oracle").label == "a@b.py:Mine:k=2@oracle"
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
         ("energy", ["energy"]),
+        ("knn:k=1|5@oracle", ["knn:k=1@oracle", "knn:k=5@oracle"]),
         ("energy:temperature=1|2", ["energy:temperature=1", "energy:temperature=2"]),
         ("a:b=1|2:c=3|4", ["a:b=1:c=3", "a:b=1:c=4", "a:b=2:c=3", "a:b=2:c=4"]),
         (

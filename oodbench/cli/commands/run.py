@@ -12,18 +12,8 @@ from oodbench.base.progress import Progress
 from oodbench.base.text import printable
 from oodbench.cli import benchmark as protocols
 from oodbench.cli import show
-from oodbench.cli.options import (
-    batch_size_option,
-    checkpoint_options,
-    comma_list,
-    device_option,
-    inside_option,
-    limit_option,
-    models_option,
-    results_option,
-    set_list,
-    size_option,
-)
+from oodbench.cli.options import comma_list
+from oodbench.cli.scoring_options import scoring_options
 from oodbench.cli.study import config_option, written
 
 if TYPE_CHECKING:
@@ -37,16 +27,6 @@ SOME_CELLS_FAILED = 1
 @config_option
 @protocols.run_option
 @protocols.set_option
-@models_option
-@inside_option
-@click.option(
-    "--out",
-    multiple=True,
-    callback=set_list,
-    metavar="[ROLE=]SET,…",
-    help="Out-of-distribution sets; ROLE is near, far, covariate or probe.  "
-    "[default: sets that need no download]",
-)
 @click.option(
     "--detectors",
     multiple=True,
@@ -57,55 +37,7 @@ SOME_CELLS_FAILED = 1
     "all that are installed.  [default: msp, max_logit, energy, entropy, log_px, "
     "jem_grad_norm and the controls pixel_knn and pixel_stats]",
 )
-@click.option(
-    "--fit",
-    metavar="SET",
-    help="The set that detectors are fitted on.  [default: --in]",
-)
-@checkpoint_options
-@size_option
-@limit_option
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "bf16"]),
-    default="fp32",
-    show_default=True,
-    help="Precision of the network; scores are computed from float32 in both cases.",
-)
-@click.option(
-    "--input-noise",
-    type=click.FloatRange(0),
-    metavar="NUMBER",
-    default=0.0,
-    help="Standard deviation of Gaussian noise on all evaluated images, for pixels in "
-    "[-1, 1]; 0.03 in the JEM paper's evaluation.  [default: no noise]",
-)
-@click.option(
-    "--skip-unreadable",
-    is_flag=True,
-    help="Leave out image files that cannot be read, instead of an error.",
-)
-@click.option(
-    "--skip-missing",
-    is_flag=True,
-    help="Leave out sets that cannot be opened, instead of an error.",
-)
-@batch_size_option
-@click.option(
-    "--workers",
-    type=click.IntRange(0),
-    help="Processes that read images ahead.  [default: some for folders, else 0]",
-)
-@device_option
-@results_option
-@click.option(
-    "--overwrite",
-    type=click.Choice(["missing", "stale", "always"]),
-    default="missing",
-    show_default=True,
-    help="missing: compute absent cells. stale: also remove outdated ones. always: "
-    "recompute everything.",
-)
+@scoring_options
 @click.option(
     "--plots/--no-plots",
     default=True,

@@ -17,7 +17,7 @@ def _nowhere(model: str, detector: str, column: Column) -> str:
 
 
 def table(table: Table, link: Link = _nowhere) -> str:
-    """Returns a table, the best in bold, controls at the end, its notes below."""
+    """Returns a table, the best in bold, rows apart at the end, its notes below."""
     groups = spans(table.columns)
     bands = "".join(f'<colgroup span="{len(group.labels)}">' for group in groups)
     over = "".join(
@@ -74,8 +74,8 @@ def _block(block: Block, columns: Sequence[Column], link: Link) -> str:
     title = f'<th scope="rowgroup" colspan="{span}">{_name(block.model)}</th>'
     lines = [_row(label, numbers(label, line)) for label, line in block.detectors]
     lines += [
-        _row(f"{short_name(label)} (control)", numbers(label, line), ' class="control"')
-        for label, line in block.controls
+        _row(block.title(label), numbers(label, line), ' class="apart"')
+        for label, line in block.apart
     ]
     return f"<tbody>\n<tr>{title}</tr>\n{''.join(lines)}</tbody>\n"
 

@@ -44,7 +44,7 @@ ESCAPES = {
 
 
 def table(table: Table) -> str:
-    """Returns a floating table, the best in bold, controls last, its notes below.
+    """Returns a floating table, the best in bold, rows apart last, its notes below.
 
     Columns that do not fit on a page go to further floating tables, unless the table is
     to stay whole; it then spans both columns of a page.
@@ -103,9 +103,9 @@ def _pages(table: Table) -> Iterator[list[int]]:
     """Yields the columns of each block, counted without that of the names."""
     names, lines = [table.stub], []
     for block in table.blocks:
-        names += [short_name(label) for label, _ in block.detectors]
-        names += [f"{short_name(label)} (control)" for label, _ in block.controls]
-        lines += [line for _, line in (*block.detectors, *block.controls)]
+        for label, line in (*block.detectors, *block.apart):
+            names.append(short_name(block.title(label)))
+            lines.append(line)
     widths = [_width(names)]
     for index, column in enumerate(table.columns):
         texts = [BETWEEN.join(one.text for one in line[index]) for line in lines]
@@ -186,18 +186,18 @@ def _block(block: Block, columns: Sequence[int]) -> str:
     name = _escape_name(block.model)
     title = f"\\multicolumn{{{1 + len(columns)}}}{{l}}{{\\textit{{{name}}}}}"
 
-    def lines(named: Iterable[tuple[str, list[Cell]]], end: str = "") -> str:
+    def lines(named: Iterable[tuple[str, list[Cell]]]) -> str:
         return "".join(
-            _line(short_name(label) + end, [line[index] for index in columns])
+            _line(short_name(block.title(label)), [line[index] for index in columns])
             for label, line in named
         )
 
-    controls = lines(block.controls, " (control)")
+    apart = lines(block.apart)
     return "".join(
         [
             _row([title]),
             lines(block.detectors),
-            "\\addlinespace\n" * bool(controls) + controls,
+            "\\addlinespace\n" * bool(apart) + apart,
         ]
     )
 

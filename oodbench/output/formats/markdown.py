@@ -72,15 +72,11 @@ def _numbers(cell: Cell) -> str:
 
 
 def _rows(block: Block) -> list[list[str]]:
-    lines = [(short_name(label), line) for label, line in block.detectors]
-    lines += [
-        (f"{short_name(label)} (control)", line) for label, line in block.controls
-    ]
     return [
         [
             _escape_name(block.model),
-            escape(label),
+            _escape_name(block.title(label)),
             *map(_numbers, line),
         ]
-        for label, line in lines
+        for label, line in (*block.detectors, *block.apart)
     ]

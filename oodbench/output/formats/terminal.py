@@ -22,7 +22,7 @@ SPACE = 2
 
 
 def table(table: Table) -> RenderableType:
-    """Returns a table, the best in bold, controls dimmed, its notes below."""
+    """Returns a table, the best in bold, rows apart dimmed, its notes below."""
     heads = [Text(f"\n{table.stub}"), *map(_head, table.columns)]
     grid = _Grid(heads, is_whole=table.wide)
     for block in table.blocks:
@@ -30,8 +30,8 @@ def table(table: Table) -> RenderableType:
         grid.rows.append([Text(short_name(block.model), "bold cyan")])
         for label, line in block.detectors:
             grid.rows.append([Text(f"  {short_name(label)}"), *map(_styled, line)])
-        for label, line in block.controls:
-            name = Text(f"  {short_name(label)} (control)", "dim")
+        for label, line in block.apart:
+            name = Text(f"  {short_name(block.title(label))}", "dim")
             grid.rows.append([name, *(_styled(cell, "dim") for cell in line)])
     return _document(table.title, grid, table.notes)
 

@@ -73,7 +73,7 @@ def figures(measured: Measured, *, linear: bool = False) -> dict[str, Figure]:
 
 
 def _costs(measured: Measured) -> dict[str, Figure]:
-    scored = {row.detector for row in measured.rows if row.values and not row.control}
+    scored = {row.detector for row in measured.rows if row.values and not row.apart}
     rows = [row for row in cost_rows([measured]) if row.detector in scored]
     return {"costs": cost_diagram(rows)} if rows else {}
 

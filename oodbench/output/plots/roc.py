@@ -30,7 +30,7 @@ from oodbench.output.plots.sheet import (
     style,
     wrap,
 )
-from oodbench.results.rows import Scores
+from oodbench.results.rows import Row, Scores
 
 LOWEST_RATE = 1e-3
 """Where the logarithmic axis begins."""
@@ -92,8 +92,8 @@ def roc_curves(scores: Sequence[Scores], *, linear: bool = False) -> Figure:
         across = 3 if len(sets) <= 9 else math.ceil(math.sqrt(len(sets)))
         pitch, size = SIZE[0] + NUMBERS, (SIZE[0], max(SIZE[1], LINE * len(looks)))
         key = {
-            label(detector) + " (control)" * control: looks[detector]
-            for detector, control in sheet.detectors.items()
+            label(row.title): looks[detector]
+            for detector, row in sheet.detectors.items()
         }
         width = pitch * min(across, len(sets)) + 2 * MARGIN
         sheet.head(width, what, {**key, "below chance": below})
@@ -165,12 +165,12 @@ def _add_axes(
         sheet.ax.text(x, y, text, rotation=90, ha="right", va="center")
 
 
-def _looks(detectors: Mapping[str, bool]) -> dict[str, Look]:
+def _looks(detectors: Mapping[str, Row]) -> dict[str, Look]:
     return {
         detector: {
-            "color": DARK if control else COLOURS[index % len(COLOURS)],
+            "color": DARK if row.apart else COLOURS[index % len(COLOURS)],
             "linestyle": (0, DASHES[index % len(DASHES)]),
-            "linewidth": 0.8 if control else 1.2,
+            "linewidth": 0.8 if row.apart else 1.2,
         }
-        for index, (detector, control) in enumerate(detectors.items())
+        for index, (detector, row) in enumerate(detectors.items())
     }

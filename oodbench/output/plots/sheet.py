@@ -68,12 +68,12 @@ class Sheet:
             layout(rows),
             (label(rows[0].model), label(rows[0].inside)),
         )
-        block, images = table.blocks[0], rows[0].images_in
+        images = rows[0].images_in
         self.title = "{}, in-distribution: {}, {} images".format(*names, images)
         self.sets = [one for one in table.columns if one.outside is not None]
-        self.detectors = {name: False for name, _ in block.detectors}
-        """Whether each is a control."""
-        self.detectors |= {name: True for name, _ in block.controls}
+        ordered = sorted(rows, key=lambda row: (row.apart, row.detector))
+        self.detectors = {row.detector: row for row in ordered}
+        """A row of each, those that are ranked first."""
         self.failures = [row for row in rows if row.failure]
         self.notes = table.notes
         self.width, self.y = NARROWEST, MARGIN
@@ -115,7 +115,8 @@ class Sheet:
         xs = _starts([one.role for one in self.sets], left, cell[0] + space)
         self.head(xs[-1] + cell[0] + MARGIN, what, looks)
         self._name_sets(xs, cell[0])
-        ys = _starts(list(self.detectors.values()), self.y, cell[1] + space)
+        apart = [row.apart for row in self.detectors.values()]
+        ys = _starts(apart, self.y, cell[1] + space)
         for y, lines in zip(ys, names, strict=True):
             x, middle = left - MARGIN, y + cell[1] / 2
             self.ax.text(x, middle, "\n".join(lines), ha="right", va="center")
@@ -176,8 +177,8 @@ class Sheet:
         self, spans: Mapping[str, Point], width: float
     ) -> list[list[str]]:
         names = []
-        for detector, control in self.detectors.items():
-            names.append(wrap(label(detector), width) + ["(control)"] * control)
+        for detector, row in self.detectors.items():
+            names.append(wrap(label(detector), width) + ["(control)"] * row.control)
             if detector in spans:
                 span = "{:.3g} to {:.3g}".format(*spans[detector])
                 names[-1].append(minus(span))

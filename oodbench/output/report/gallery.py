@@ -38,7 +38,7 @@ class Strip(NamedTuple):
     """The images of one set that one detector gets most wrong, the worst first."""
 
     detector: str
-    control: bool
+    apart: bool
     pictures: list[Picture]
 
 
@@ -65,7 +65,7 @@ class Gallery:
         return "".join([own, *walls])
 
     def _wall(self, one: StoredSet, strips: Iterable[Strip]) -> str:
-        ordered = sorted(strips, key=lambda strip: (strip.control, strip.detector))
+        ordered = sorted(strips, key=lambda strip: (strip.apart, strip.detector))
         if not ordered:
             return ""
         name = one.name
@@ -119,11 +119,11 @@ def _chosen(
         Picture(int(place), float(scores[place]), bool(scores[place] >= threshold))
         for place in order[:SHOWN]
     ]
-    return Strip(pair.row.detector, pair.row.control, pictures)
+    return Strip(pair.row.title, pair.row.apart, pictures)
 
 
 def _strip(strip: Strip, uris: dict[int, str], name: str, right: str) -> str:
-    title = short_name(strip.detector) + " (control)" * strip.control
+    title = short_name(strip.detector)
     items = "".join(_item(one, uris[one.place], name, right) for one in strip.pictures)
     return f"<div><dt>{escape(title)}</dt>\n<dd><ul>\n{items}</ul></dd></div>\n"
 

@@ -1,5 +1,6 @@
 // Sorts a table by the column whose head is clicked: numbers fall, texts rise, and a
-// second click turns that round. Rows that name a model and controls keep their places.
+// second click turns that round. Rows that name a model keep their places, and rows
+// apart stay last.
 "use strict";
 
 const NONE = /^(–|failed|)$/;
@@ -25,7 +26,7 @@ function sort(body, column, rising) {
   const rows = [...body.rows].filter((row) => !row.querySelector("[scope=rowgroup]"));
   rows.sort(
     (one, other) =>
-      one.classList.contains("control") - other.classList.contains("control") ||
+      one.classList.contains("apart") - other.classList.contains("apart") ||
       compare(text(one), text(other), rising),
   );
   body.append(...rows);
