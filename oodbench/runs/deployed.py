@@ -125,7 +125,8 @@ class Scorer:
     def scores(self, images: Given | Sequence[Given]) -> FloatArray:
         """Returns scores `[N]`; a higher one means more in-distribution.
 
-        Images of another size or colour are adapted as those of a data set.
+        Images of another size or colour are adapted as those of a data set. A detector
+        that draws noise draws it by the place of an image among those given.
 
         Args:
             images: One image or several: a tensor `[C, H, W]` or `[N, C, H, W]`, an
