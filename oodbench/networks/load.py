@@ -165,13 +165,8 @@ def load_network(
         raise InputError(f"{path}: {error}") from error
     others = found.others if weights is None else []
     _announce(path, f"{plan.name}, images {taken}", assumed, found.how, others, fit)
-    origin = {
-        "file": path.name,
-        # Separates two files of one name without giving the path away.
-        "place": hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16],
-        "sha256": file.sha256,
-        "state_dict": "; ".join(filter(None, (found.how, str(fit)))),
-    }
+    how = "; ".join(filter(None, (found.how, str(fit))))
+    origin = _origin(path, file.sha256, how)
     source = origin | plan.record | ({"assumed": assumed} if assumed else {})
     network = Network(plan.module, taken, path.stem, mean, std, source=source)
     if plan.class_names and len(plan.class_names) != network.classes:
@@ -181,6 +176,17 @@ def load_network(
         )
     network.class_names = plan.class_names
     return network
+
+
+def _origin(path: Path, sha256: str, how: str) -> dict[str, str]:
+    """Returns the record of a file of weights."""
+    return {
+        "file": path.name,
+        # Separates two files of one name without giving the path away.
+        "place": hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16],
+        "sha256": sha256,
+        "state_dict": how,
+    }
 
 
 def _announce(

@@ -142,11 +142,7 @@ def run(
         Progress(quiet=quiet or not processes.is_first) as progress,
     ):
         opened = partial(open_dataset, skip_unreadable=skip_unreadable)
-        names = named_sets(out) if out is not None else default_out(opened(inside).spec)
-        found, missing = _opened(opened, [inside, *names])
-        if missing and (str(inside) in missing or not skip_missing):
-            raise InputError(" ".join(missing.values()))
-        inset, *others = distinct(found)
+        inset, others, missing = _pair(opened, inside, out, skip_missing)
         task = Task(
             inside=inset,
             out=[other.relative_to(inset) for other in others],
@@ -170,13 +166,7 @@ def run(
         )
         task.result.skipped |= missing
         store.sweep()
-        logger.info(
-            "oodbench %s: in %s; out %s; detectors %s",
-            version("oodbench"),
-            inset.name,
-            ", ".join(other.name for other in others),
-            ", ".join(map(str, task.detectors)),
-        )
+        _log(task)
         described = {"shape": native_shape(inset), "size": size, **checkpoint}
         _undo(settings, "Opening the sets and detectors", task.result)
         _score_all(task, networks, described, settings)
@@ -201,6 +191,32 @@ def named_sets(
         for one in listed(given)
         for each in (swept(one) if isinstance(one, str) else [one])
     ]
+
+
+def _pair(
+    opened: Callable[[str | Dataset], Dataset],
+    inside: str | Dataset,
+    out: str | Dataset | Iterable[str | Dataset] | None,
+    skip_missing: bool,
+) -> tuple[Dataset, list[Dataset], dict[str, str]]:
+    """Returns the in-set, the out-sets, and why others cannot be opened."""
+    names = named_sets(out) if out is not None else default_out(opened(inside).spec)
+    found, missing = _opened(opened, [inside, *names])
+    if missing and (str(inside) in missing or not skip_missing):
+        raise InputError(" ".join(missing.values()))
+    inset, *others = distinct(found)
+    return inset, others, missing
+
+
+def _log(task: Task) -> None:
+    """Notes in the log what the run is about."""
+    logger.info(
+        "oodbench %s: in %s; out %s; detectors %s",
+        version("oodbench"),
+        task.inside.name,
+        ", ".join(other.name for other in task.out),
+        ", ".join(map(str, task.detectors)),
+    )
 
 
 def _opened(
