@@ -94,6 +94,25 @@ def test_the_list_of_a_set_holds_for_a_local_copy(tmp_path):
     assert len(found.load("val", SHAPE).images) == 1_000
 
 
+def test_tiny_imagenet_in_another_order_is_refused(tmp_path):
+    def written(labels):
+        numbers = np.arange(10_000)
+        images = np.stack([numbers // 256, numbers % 256, 0 * numbers], 1)
+        images = images.astype(np.uint8).reshape(-1, 1, 1, 3)
+        path = tmp_path / f"{len([*tmp_path.iterdir()])}.npz"
+        np.savez(path, images=images, **({} if labels is None else {"labels": labels}))
+        return open_dataset(f"openood:cifar10/tin=npz:{path}")
+
+    found = written(None)
+    labels = np.zeros(10_000, np.int64)
+    for split in ("val", "test"):
+        for image in found.load(split, SHAPE).images[:]:
+            labels[int(image[0, 0, 0]) * 256 + int(image[0, 0, 1])] = 1
+    assert len(written(labels).load("test", SHAPE).images) == 7_793
+    with pytest.raises(InputError, match="not in the order of Tiny ImageNet's numbers"):
+        written(np.arange(10_000) % 200).load("test", SHAPE)
+
+
 def test_another_number_of_images_is_refused(opened):
     found = opened("openood:cifar10/tin", 500)
     with pytest.raises(InputError, match="give the whole official set"):
