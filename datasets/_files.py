@@ -10,6 +10,7 @@ import numpy as np
 from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.base.errors import reason
 from oodbench.data.image_files import images_below
+from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin
 from oodbench.data.sources.unpacked import UnpackedFiles
 
@@ -18,13 +19,22 @@ def one_split(
     name: str,
     argument: str,
     origin: Origin,
-    load: Callable[[], Split],
+    read: Callable[[Path], Split],
     *,
     family: str,
     label_space: str = "",
     shape: Shape | None = None,
 ) -> Dataset:
     """Returns a set that takes no argument and has a test split alone.
+
+    Args:
+        name: Of the set.
+        argument: The text behind its name.
+        origin: Where its one file comes from.
+        read: Returns the split, given that file or the folder of the unpacked archive.
+        family: Of the set.
+        label_space: Of the set.
+        shape: Of the images, if all have one.
 
     Raises:
         InputError: There is an argument.
@@ -33,7 +43,7 @@ def one_split(
         name,
         argument,
         origin,
-        lambda split: load(),
+        lambda split: read(fetched(origin.sources[0])),
         ("test",),
         family=family,
         label_space=label_space,

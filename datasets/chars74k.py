@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import class_folders, one_split
 
@@ -37,10 +36,6 @@ def chars74k(argument: str) -> Dataset:
         "chars74k",
         argument,
         ORIGIN,
-        _load,
+        lambda root: class_folders(root / "English" / "Img" / "GoodImg" / "Bmp"),
         family="characters",
     )
-
-
-def _load() -> Split:
-    return class_folders(fetched(ARCHIVE) / "English" / "Img" / "GoodImg" / "Bmp")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Shape, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset, Shape
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import class_folders, one_split
 
@@ -35,11 +34,7 @@ def eurosat(argument: str) -> Dataset:
         "eurosat",
         argument,
         ORIGIN,
-        _load,
+        lambda root: class_folders(root / "2750"),
         family="satellite images",
         shape=Shape(3, 64, 64),
     )
-
-
-def _load() -> Split:
-    return class_folders(fetched(ARCHIVE) / "2750")

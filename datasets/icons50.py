@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 
 from oodbench import Dataset, InputError, Shape, Split
-from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import one_split
 from oodbench.datasets._pickled import ArraysAlone
@@ -37,8 +37,7 @@ def icons50(argument: str) -> Dataset:
     )
 
 
-def _load() -> Split:
-    path = fetched(FILE)
+def _load(path: Path) -> Split:
     try:
         with path.open("rb") as file:
             npy.read_magic(file)

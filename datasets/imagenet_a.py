@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import class_folders, one_split
 
@@ -34,11 +33,7 @@ def imagenet_a(argument: str) -> Dataset:
         "imagenet_a",
         argument,
         ORIGIN,
-        _load,
+        lambda root: class_folders(root / "imagenet-a"),
         family="imagenet",
         label_space="imagenet",
     )
-
-
-def _load() -> Split:
-    return class_folders(fetched(ARCHIVE) / "imagenet-a")

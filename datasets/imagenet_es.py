@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import DRIVE, Origin, Source
 from oodbench.datasets._files import images_in, labelled, one_split
 
@@ -43,6 +44,6 @@ def imagenet_es(argument: str) -> Dataset:
     )
 
 
-def _load() -> Split:
-    paths = [p for p in images_in(fetched(ARCHIVE)) if UNSHIFTED not in p.parts]
+def _load(root: Path) -> Split:
+    paths = [p for p in images_in(root) if UNSHIFTED not in p.parts]
     return labelled(paths, [path.parent.name for path in paths])

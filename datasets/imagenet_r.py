@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import class_folders, one_split
 
@@ -35,11 +34,7 @@ def imagenet_r(argument: str) -> Dataset:
         "imagenet_r",
         argument,
         ORIGIN,
-        _load,
+        lambda root: class_folders(root / "imagenet-r"),
         family="imagenet",
         label_space="imagenet",
     )
-
-
-def _load() -> Split:
-    return class_folders(fetched(ARCHIVE) / "imagenet-r")

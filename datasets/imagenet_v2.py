@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import DRIVE, Origin, Source
 from oodbench.data.sources.unpacked import UnpackedFiles
 from oodbench.datasets._files import images_in, one_split
@@ -41,8 +42,8 @@ def imagenet_v2(argument: str) -> Dataset:
     )
 
 
-def _load() -> Split:
-    paths = images_in(fetched(ARCHIVE))
+def _load(root: Path) -> Split:
+    paths = images_in(root)
     # The folders are called by number.
     labels = np.array([int(path.parent.name) for path in paths], np.int64)
     return Split(UnpackedFiles(paths), labels)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Shape, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset, Shape
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import loose, one_split
 
@@ -33,14 +32,5 @@ def lsun_resize(argument: str) -> Dataset:
     Images are `[N, 32, 32, 3]`, uint8, all in the test split, without labels.
     """
     return one_split(
-        "lsun_resize",
-        argument,
-        ORIGIN,
-        _load,
-        family="scenes",
-        shape=Shape(3, 32, 32),
+        "lsun_resize", argument, ORIGIN, loose, family="scenes", shape=Shape(3, 32, 32)
     )
-
-
-def _load() -> Split:
-    return loose(fetched(ARCHIVE))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import loose, one_split
 
@@ -30,14 +29,4 @@ def mos_places(argument: str) -> Dataset:
 
     Images have various sizes and no labels, and are all in the test split.
     """
-    return one_split(
-        "mos_places",
-        argument,
-        ORIGIN,
-        _load,
-        family="scenes",
-    )
-
-
-def _load() -> Split:
-    return loose(fetched(ARCHIVE))
+    return one_split("mos_places", argument, ORIGIN, loose, family="scenes")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import class_folders, one_split
 
@@ -34,10 +33,6 @@ def ninco(argument: str) -> Dataset:
         "ninco",
         argument,
         ORIGIN,
-        _load,
+        lambda root: class_folders(root / "NINCO" / "NINCO_OOD_classes"),
         family="imagenet",
     )
-
-
-def _load() -> Split:
-    return class_folders(fetched(ARCHIVE) / "NINCO" / "NINCO_OOD_classes")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Shape, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset, Shape
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import loose, one_split
 
@@ -35,14 +34,5 @@ def places365(argument: str) -> Dataset:
     split, without labels.
     """
     return one_split(
-        "places365",
-        argument,
-        ORIGIN,
-        _load,
-        family="scenes",
-        shape=Shape(3, 256, 256),
+        "places365", argument, ORIGIN, loose, family="scenes", shape=Shape(3, 256, 256)
     )
-
-
-def _load() -> Split:
-    return loose(fetched(ARCHIVE))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
-from oodbench.datasets._dtd import ARCHIVE, ORIGIN
+from oodbench import Dataset
+from oodbench.datasets._dtd import ORIGIN
 from oodbench.datasets._files import class_folders, one_split
 
 
@@ -18,10 +17,6 @@ def texture(argument: str) -> Dataset:
         "texture",
         argument,
         ORIGIN,
-        _load,
+        lambda root: class_folders(root / "dtd" / "images"),
         family="textures",
     )
-
-
-def _load() -> Split:
-    return class_folders(fetched(ARCHIVE) / "dtd" / "images")

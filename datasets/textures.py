@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from oodbench import Dataset, Split
-from oodbench.data.sources.fetch import fetched
-from oodbench.datasets._dtd import ARCHIVE, ORIGIN
+from oodbench.datasets._dtd import ORIGIN
 from oodbench.datasets._files import images_in, labelled, one_split
 
 LEFT_OUT = ("bubbly", "cobwebbed", "honeycombed", "spiralled")
@@ -30,7 +30,7 @@ def textures(argument: str) -> Dataset:
     )
 
 
-def _load() -> Split:
-    paths = images_in(fetched(ARCHIVE) / "dtd" / "images")
+def _load(root: Path) -> Split:
+    paths = images_in(root / "dtd" / "images")
     kept = [path for path in paths if path.parent.name not in LEFT_OUT]
     return labelled(kept, [path.parent.name for path in kept])

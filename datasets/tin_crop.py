@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from oodbench import Dataset, Shape, Split
-from oodbench.data.sources.fetch import fetched
+from oodbench import Dataset, Shape
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._files import loose, one_split
 
@@ -31,14 +30,5 @@ def tin_crop(argument: str) -> Dataset:
     Images are `[N, 32, 32, 3]`, uint8, all in the test split, without labels.
     """
     return one_split(
-        "tin_crop",
-        argument,
-        ORIGIN,
-        _load,
-        family="cifar",
-        shape=Shape(3, 32, 32),
+        "tin_crop", argument, ORIGIN, loose, family="cifar", shape=Shape(3, 32, 32)
     )
-
-
-def _load() -> Split:
-    return loose(fetched(ARCHIVE))
