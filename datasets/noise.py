@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from oodbench import Dataset, InputError, Role, Shape, Split, SplitName
+from oodbench import Dataset, InputError, Role
 from oodbench.base.registry import unknown
-
-COUNT = 1000
-SEED = 0
-
-Draw = Callable[[Generator, tuple[int, int, int]], NDArray[np.uint8]]
-"""Draws one image `[H, W, C]`."""
+from oodbench.datasets._drawn import Draw, drawn_set
 
 
 def uniform(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -47,26 +39,4 @@ def noise(argument: str) -> Dataset:
     if argument not in KINDS:
         raise InputError(unknown("noise", argument, KINDS))
     draw, role = KINDS[argument]
-
-    def load(split: SplitName, shape: Shape) -> Split:
-        return Split(Noise(draw, (shape.height, shape.width, shape.channels)))
-
-    return Dataset(name=f"noise:{argument}", load=load, role=role)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Noise whose image i depends on the seed and i alone."""
-
-    draw: Draw
-    size: tuple[int, int, int]
-
-    def __len__(self) -> int:
-        return COUNT
-
-    def __getitem__(self, chunk: slice, /) -> NDArray[np.uint8]:
-        wanted = range(COUNT)[chunk]
-        images = np.empty((len(wanted), *self.size), np.uint8)
-        for image, index in zip(images, wanted, strict=True):
-            image[...] = self.draw(np.random.default_rng([SEED, index]), self.size)
-        return images
+    return drawn_set(f"noise:{argument}", draw, role, count=1000, dtype=np.uint8)

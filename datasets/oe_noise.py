@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from oodbench import Dataset, InputError, Shape, Split, SplitName
+from oodbench import Dataset, InputError
 from oodbench.base.registry import unknown
+from oodbench.datasets._drawn import Draw, drawn_set
 
-COUNT = 20_000
-SEED = 0
 CIFAR_MEAN = np.array([125.3, 123.0, 113.9]) / 255
 CIFAR_STD = np.array([63.0, 62.1, 66.7]) / 255
-
-Draw = Callable[[Generator, tuple[int, int, int]], NDArray[np.float64]]
-"""Draws one image `[H, W, C]`."""
 
 
 def gaussian(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.float64]:
@@ -81,28 +74,6 @@ def oe_noise(argument: str) -> Dataset:
     """
     if argument not in KINDS:
         raise InputError(unknown("noise of Outlier Exposure", argument, KINDS))
-
-    def load(split: SplitName, shape: Shape) -> Split:
-        return Split(
-            Drawn(KINDS[argument], (shape.height, shape.width, shape.channels))
-        )
-
-    return Dataset(name=f"oe_noise:{argument}", load=load, role="far")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Noise whose image i depends on the seed and i alone."""
-
-    draw: Draw
-    size: tuple[int, int, int]
-
-    def __len__(self) -> int:
-        return COUNT
-
-    def __getitem__(self, chunk: slice, /) -> NDArray[np.float32]:
-        wanted = range(COUNT)[chunk]
-        images = np.empty((len(wanted), *self.size), np.float32)
-        for image, index in zip(images, wanted, strict=True):
-            image[...] = self.draw(np.random.default_rng([SEED, index]), self.size)
-        return images
+    return drawn_set(
+        f"oe_noise:{argument}", KINDS[argument], "far", count=20_000, dtype=np.float32
+    )
