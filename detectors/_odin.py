@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs, Result
-from oodbench.detectors._checks import check_temperature
+from oodbench.detectors._checks import check_at_least, check_temperature
 from oodbench.scoring.probabilities import log_odds
 
 
@@ -38,8 +38,7 @@ class OneStepDetector(Detector):
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
-        if not self.epsilon >= 0:
-            raise ValueError(f"epsilon must be at least 0, got {self.epsilon}")
+        check_at_least(self, epsilon=0)
         self._objective = LogOdds(self.temperature)
         self.objectives = (self._objective,)
 

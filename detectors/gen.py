@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from oodbench import Detector, Outputs
+from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._softmax import log_gen_terms
 
 
@@ -29,8 +30,7 @@ class GEN(Detector):
     def __post_init__(self) -> None:
         if not 0 < self.gamma <= 1:
             raise ValueError(f"gamma must be above 0 and at most 1, got {self.gamma}")
-        if self.top < 1:
-            raise ValueError(f"top must be at least 1, got {self.top}")
+        check_at_least(self, top=1)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative generalised entropy, `[N]`, at most 0."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
+from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._spectrum import check_ratio, components
 from oodbench.scoring.statistics import in_blocks, scatter, unit
 
@@ -47,8 +48,7 @@ class KPCA(Detector):
         check_ratio(self.ratio)
         if not 0 <= self.gamma < math.inf:
             raise ValueError(f"gamma must be at least 0 and finite, got {self.gamma}")
-        if (m := self.components_random) < 1:
-            raise ValueError(f"components_random must be at least 1, got {m}")
+        check_at_least(self, components_random=1)
 
     def fit(self, known: Known) -> None:
         """Finds the directions that the principal components leave out."""

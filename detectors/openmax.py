@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
+from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._weibull import SHIFT, tail_law
 from oodbench.scoring.statistics import class_numbers, classes, group_means
 
@@ -39,10 +40,7 @@ class OpenMax(Detector):
     _means: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.tail < 2:
-            raise ValueError(f"tail must be at least 2, got {self.tail}")
-        if self.alpha < 1:
-            raise ValueError(f"alpha must be at least 1, got {self.alpha}")
+        check_at_least(self, tail=2, alpha=1)
 
     def fit(self, known: Known) -> None:
         """Keeps the mean logits and the law of each class."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Need, Outputs, Result
-from oodbench.detectors._checks import check_temperature
+from oodbench.detectors._checks import check_at_least, check_temperature
 from oodbench.scoring.probabilities import log_odds, neg_log_entropy
 
 
@@ -59,10 +59,7 @@ class PRO(Detector):
         if self.base not in Confidence.FORMS:
             raise ValueError(f"base must be msp or entropy, got {self.base!r}")
         check_temperature(self.temperature)
-        if not self.epsilon >= 0:
-            raise ValueError(f"epsilon must be at least 0, got {self.epsilon}")
-        if self.steps < 0:
-            raise ValueError(f"steps must be at least 0, got {self.steps}")
+        check_at_least(self, epsilon=0, steps=0)
         self._confidence = Confidence(self.base, self.temperature)
         self.objectives = (self._confidence,) if self.steps else ()
 

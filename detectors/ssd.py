@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
+from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._class_covariances import scatter_about
 from oodbench.detectors._gaussian import Gaussians, gaussians
 from oodbench.scoring import statistics
@@ -38,8 +39,7 @@ class SSD(Detector):
     _clusters: list[Gaussians] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.clusters < 1:
-            raise ValueError(f"clusters must be at least 1, got {self.clusters}")
+        check_at_least(self, clusters=1)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to 2**32 - 1, got {self.seed}")
 

@@ -36,9 +36,7 @@ def download(address: str) -> Path:
     try:
         if len(parts) > 1:
             file = "/".join(parts[1:])
-            return Path(
-                hub.hf_hub_download(repository, file, revision=revision or None)
-            )
+            return Path(hub.hf_hub_download(repository, file, revision=version))
         kinds = ["*.json", "*.safetensors"]
         found = hub.snapshot_download(
             repository, revision=version, allow_patterns=kinds

@@ -77,11 +77,7 @@ def recognise(
     match [shape(tensors, name) for name in names]:
         case [(96, channels, 3, 3), (192, 192, 1, 1), (classes, 192)]:
             activation = given.get("activation", "quick_gelu")
-            return {
-                "classes": classes,
-                "channels": channels,
-                "activation": activation,
-            }
+            return {"classes": classes, "channels": channels, "activation": activation}
     return None
 
 

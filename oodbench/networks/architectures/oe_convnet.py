@@ -57,11 +57,7 @@ def recognise(
     match [shape(tensors, name) for name in names]:
         case [(10, channels, 5, 5), (20, 10, 5, 5), (50, 320), (classes, 50)]:
             activation = given.get("activation", "quick_gelu")
-            return {
-                "classes": classes,
-                "channels": channels,
-                "activation": activation,
-            }
+            return {"classes": classes, "channels": channels, "activation": activation}
     return None
 
 
