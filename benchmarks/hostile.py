@@ -33,7 +33,7 @@ import torch
 import oodbench
 from oodbench import InputError, Shape, load_network
 from oodbench.networks.architectures import ARCHITECTURES
-from oodbench.networks.card import KEY
+from oodbench.networks.checkpoint.card import KEY
 from oodbench.results import opened, stale
 from oodbench.results.store import Store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.base.errors import InputError
-from oodbench.networks import card
+from oodbench.networks.checkpoint import card
 from oodbench.networks.load import as_network
 
 

@@ -12,16 +12,22 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
-from oodbench.networks import architectures, weights_file
+from oodbench.networks import architectures
 from oodbench.networks.architectures import Settings, torchvision_model
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import build_own
-from oodbench.networks.card import find_card
-from oodbench.networks.matching import fill, unwrapped
+from oodbench.networks.checkpoint import weights_file
+from oodbench.networks.checkpoint.card import find_card
+from oodbench.networks.checkpoint.matching import fill, unwrapped
+from oodbench.networks.checkpoint.state_dict import (
+    Found,
+    StateDict,
+    find_state_dict,
+    some,
+)
+from oodbench.networks.checkpoint.weights_file import WeightsFile
 from oodbench.networks.plan import Plan, plan_network
 from oodbench.networks.recognise import views
-from oodbench.networks.state_dict import Found, StateDict, find_state_dict, some
-from oodbench.networks.weights_file import WeightsFile
 
 _SHOWN = 3
 _SIMILAR = 0.5

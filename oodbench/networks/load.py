@@ -21,17 +21,13 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
-from oodbench.networks import (
-    hugging_face,
-    normalisation,
-    timm_models,
-    weights_file,
-)
+from oodbench.networks import hugging_face, normalisation, timm_models
+from oodbench.networks.checkpoint import weights_file
+from oodbench.networks.checkpoint.matching import Fit, fill
+from oodbench.networks.checkpoint.state_dict import find_state_dict, some
 from oodbench.networks.ensemble import ensemble
-from oodbench.networks.matching import Fit, fill
 from oodbench.networks.network import Network
 from oodbench.networks.plan import plan_network
-from oodbench.networks.state_dict import find_state_dict, some
 
 logger = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from oodbench.networks.build import (
     literal,
     own_settings,
 )
-from oodbench.networks.card import Card, find_card
+from oodbench.networks.checkpoint.card import Card, find_card
+from oodbench.networks.checkpoint.state_dict import StateDict, some
+from oodbench.networks.checkpoint.weights_file import WeightsFile
 from oodbench.networks.hardware import check_activations
 from oodbench.networks.network import make_float32, runs_on
 from oodbench.networks.normalisation import NORMALISATIONS
 from oodbench.networks.recognise import Recognised, by_plain_name, recognise
-from oodbench.networks.state_dict import StateDict, some
-from oodbench.networks.weights_file import WeightsFile
 
 _CENTRE = (0.5,)
 """Mean and deviation of images in [-1, 1], the convention of all JEM code."""

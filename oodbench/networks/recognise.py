@@ -10,8 +10,8 @@ from torch import Tensor
 
 from oodbench.networks import architectures
 from oodbench.networks.architectures import Settings, Usual
-from oodbench.networks.matching import unwrapped
-from oodbench.networks.state_dict import StateDict
+from oodbench.networks.checkpoint.matching import unwrapped
+from oodbench.networks.checkpoint.state_dict import StateDict
 
 _MOST_PREFIXES = 4
 

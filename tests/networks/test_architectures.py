@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from oodbench import InputError, Joint, Network, Shape, load_network
-from oodbench.networks import architectures, build, matching
+from oodbench.networks import architectures, build
 from oodbench.networks.architectures import jem_wrn
 from oodbench.networks.architectures.jem_wrn import NORMS, JEMWideResNet
 from oodbench.networks.architectures.mlp import MLP
+from oodbench.networks.checkpoint import matching
 
 TINY = {"depth": 10, "width": 1}
 

@@ -16,7 +16,7 @@ from oodbench.base.errors import InputError
 from oodbench.base.progress import Tell, silent
 from oodbench.jem.energy import Density, log_density
 from oodbench.jem.sampler import SGLD, ChainNoise
-from oodbench.networks import weights_file
+from oodbench.networks.checkpoint import weights_file
 from oodbench.networks.hardware import first_batch_size
 from oodbench.networks.network import Network
 from oodbench.scoring.batches import Batches

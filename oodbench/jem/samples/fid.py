@@ -16,7 +16,7 @@ from oodbench.base.files import Record
 from oodbench.data.adapt import adapt, to_bytes
 from oodbench.data.dataset import Images, Shape
 from oodbench.data.image_set import ImageSet
-from oodbench.networks import weights_file
+from oodbench.networks.checkpoint import weights_file
 
 EXTRACTOR = "inception-v3-compat"
 """torch-fidelity's name of the Inception network of the original FID code."""

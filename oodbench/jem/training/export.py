@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from oodbench.base.files import Record
-from oodbench.networks import card
+from oodbench.networks.checkpoint import card
 
 
 @dataclass(frozen=True, repr=False)

@@ -23,7 +23,7 @@ from oodbench.base.processes import Processes
 from oodbench.data.image_png import png_grid
 from oodbench.jem.energy import to_pixels
 from oodbench.jem.training.guard import State
-from oodbench.networks import weights_file
+from oodbench.networks.checkpoint import weights_file
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from oodbench.jem.training.journal import Journal, tensorboard_writer
 from oodbench.jem.training.recipe import Recipe, read_recipe
 from oodbench.jem.training.trainer import Trainer
 from oodbench.networks.build import build
-from oodbench.networks.card import check_place
+from oodbench.networks.checkpoint.card import check_place
 from oodbench.networks.hardware import is_out_of_memory, pick_device, threads_for
 from oodbench.networks.result import Joint
 from oodbench.scoring.batches import Batches

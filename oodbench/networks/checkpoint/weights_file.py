@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 from oodbench.base.errors import InputError
-from oodbench.networks import archive
-from oodbench.networks.pickle_survey import ADVICE, PickleSurvey
+from oodbench.networks.checkpoint import archive
+from oodbench.networks.checkpoint.pickle_survey import ADVICE, PickleSurvey
 
 _LONGEST_HEADER = 2**24
 """Bytes of JSON in a safetensors file; ten thousand tensors take one million."""

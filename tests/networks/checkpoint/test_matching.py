@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 from oodbench import InputError
-from oodbench.networks import matching
+from oodbench.networks.checkpoint import matching
 
 
 def net():

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from oodbench import InputError
-from oodbench.networks import weights_file
+from oodbench.networks.checkpoint import weights_file
 
 LEGACY = {"_use_new_zipfile_serialization": False}
 FORMATS = pytest.mark.parametrize("format", [{}, LEGACY], ids=["zip", "legacy"])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from io import BytesIO
 
 from oodbench.base.errors import InputError
-from oodbench.networks.pickle_survey import ADVICE, PickleSurvey
+from oodbench.networks.checkpoint.pickle_survey import ADVICE, PickleSurvey
 
 _ENTRY = b"PK\x01\x02"
 _MOST_ENTRIES = 200_000

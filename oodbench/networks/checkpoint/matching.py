@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from oodbench.base.errors import InputError, reason
-from oodbench.networks.state_dict import EXTRA, StateDict, some
+from oodbench.networks.checkpoint.state_dict import EXTRA, StateDict, some
 
 # What wrappers put between the parts of a name, anywhere in it.
 _WRAPPERS = {

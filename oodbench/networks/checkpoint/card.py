@@ -15,7 +15,7 @@ from torch import nn
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import Record, write_atomically
 from oodbench.data.dataset import Shape
-from oodbench.networks.weights_file import WeightsFile
+from oodbench.networks.checkpoint.weights_file import WeightsFile
 
 KEY = "oodbench"
 """The metadata key of a safetensors file under which its card stands."""

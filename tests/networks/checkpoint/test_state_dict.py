@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from oodbench import InputError
-from oodbench.networks import state_dict
+from oodbench.networks.checkpoint import state_dict
 
 
 def net():
