@@ -6,14 +6,15 @@
     result.rows()                     # a pandas DataFrame of all metrics
     oodbench.rows("results/runs")     # the same of all stored runs
 
-Run:        run, tune, rows, costs, table, compare, rank, plot, report, verify
-Some:       select, of stored results
-Exchange:   import_scores, export, samples, check_results, board
-Use:        threshold, score, Scorer, evaluate, calibrate, attack
-Data:       fetch, overlap
-JEMs:       train, sample
-Networks:   load_network, Network, Joint
-Plug-ins:   Detector, Shaping, Need, Outputs, Known, Result; Dataset, Split, Shape, Role
+Scores:       run, tune, attack, calibrate, evaluate
+Results:      select, rows, table, compare, rank, costs, plot, report, verify
+Production:   threshold, score, Scorer
+Exchange:     import_scores, image_scores, export, check_results, board
+Data:         fetch, overlap
+Training:     train, sample
+Networks:     load_network, Network, Joint
+Plug-ins:     Detector, Shaping, Need, Outputs, Known, Result;
+              Dataset, Split, SplitName, Shape, Role
 
 Each function does what the command of the same name does. Wrong input raises
 InputError. Other modules are not public. Heavy imports happen at first use.
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
     from oodbench.output.board import board as board
     from oodbench.output.comparison import compare as compare
     from oodbench.output.export import export as export
+    from oodbench.output.image_scores import image_scores as image_scores
     from oodbench.output.plots.draw import plot as plot
     from oodbench.output.ranking import rank as rank
     from oodbench.output.report.page import report as report
-    from oodbench.output.samples import samples as samples
     from oodbench.output.tables import table as table
     from oodbench.protocols.verify import verify as verify
     from oodbench.results.costs import costs as costs
@@ -101,7 +102,7 @@ _HOMES = {
     "rows": "oodbench.results.frame",
     "run": "oodbench.runs.run",
     "sample": "oodbench.jem.samples.run",
-    "samples": "oodbench.output.samples",
+    "image_scores": "oodbench.output.image_scores",
     "score": "oodbench.runs.accept",
     "select": "oodbench.results.selection",
     "table": "oodbench.output.tables",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import logging
 import os
-import pkgutil
 import signal
 import sys
 from contextlib import suppress
@@ -15,10 +13,9 @@ from typing import Any
 
 import click
 
-from oodbench.base import log
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
-from oodbench.cli import commands
+from oodbench.cli.group import Commands
 
 _EXIT = os._exit  # a run replaces it, so that plug-ins cannot end the process
 BAD_INPUT = 3
@@ -26,63 +23,6 @@ UNEXPECTED = 70
 NO_OUTPUT = 74
 INTERRUPTED = 130
 TERMINATED = 143
-
-
-def _be_quiet(ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
-    log.quiet = log.quiet or given
-
-
-def _be_verbose(ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
-    if given:
-        log.LOG.setLevel(logging.INFO)
-        log.LOG.addHandler(log.Lines())
-
-
-EVERYWHERE = (
-    click.Option(
-        ["-q", "--quiet"],
-        is_flag=True,
-        expose_value=False,
-        callback=_be_quiet,
-        help="Show no progress and no remarks on stderr.",
-    ),
-    click.Option(
-        ["-v", "--verbose"],
-        is_flag=True,
-        expose_value=False,
-        callback=_be_verbose,
-        help="Show on stderr what is done.",
-    ),
-)
-"""Options of every command."""
-
-
-class Commands(click.Group):
-    """A group whose commands are the modules of `oodbench.cli.commands`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the names of all commands, sorted; none is imported."""
-        return sorted(one.name for one in pkgutil.iter_modules(commands.__path__))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns the click command of that name, with the options of every command."""
-        found = self._defined(ctx, cmd_name)
-        if found is not None:
-            found.params += [one for one in EVERYWHERE if one not in found.params]
-        return found
-
-    def _defined(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns the click command that is defined in the module of a name."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        module = importlib.import_module(f"{commands.__name__}.{cmd_name}")
-        for found in vars(module).values():
-            if (
-                isinstance(found, click.Command)
-                and getattr(found.callback, "__module__", "") == module.__name__
-            ):
-                return found
-        raise InputError(f"{module.__name__} defines no click command.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

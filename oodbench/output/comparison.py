@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.output.layout import by_inside
 from oodbench.output.numbers import DIGITS, p_value, points, with_deviation
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    results: Source,
+    results: Source = RESULTS,
     *,
     against: str | None = None,
     kinds: Kinds | None = None,
@@ -32,7 +33,7 @@ def compare(
     """Returns which detectors, or kinds of models, differ significantly in AUROC.
 
     Args:
-        results: The folder, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         against: The detector to compare with; None for the best of each model and set.
         kinds: One or two kinds of models that differ in their seed, as
             `{"jem": ["jem-0", "jem-1"]}`, or `{"all": ["*"]}`; two are compared with

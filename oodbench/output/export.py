@@ -10,7 +10,7 @@ from oodbench.base.errors import InputError
 from oodbench.base.files import writing
 from oodbench.output import trackers
 from oodbench.output.formats.csv import escape
-from oodbench.output.samples import NAMES, samples
+from oodbench.output.image_scores import NAMES, image_scores
 from oodbench.results.exchange import archive, claims
 from oodbench.results.opened import Source, folder_of, open_results
 
@@ -22,10 +22,10 @@ def export(results: Source = RESULTS, *, to: str | Path) -> str:
     """Writes results to a file, or sends them to a program that tracks experiments.
 
     Args:
-        results: The folder, its archive, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         to: A file: `.zip` for all stored scores, which `table`, `report` and `compare`
-            read; `.csv` or `.parquet` for the rows of `samples`. Or a tracker with its
-            place: `mlflow:URI`, `tensorboard:FOLDER`, `wandb:PROJECT`.
+            read; `.csv` or `.parquet` for the rows of `image_scores`. Or a tracker with
+            its place: `mlflow:URI`, `tensorboard:FOLDER`, `wandb:PROJECT`.
 
     Returns:
         What was written, in words.
@@ -42,9 +42,9 @@ def export(results: Source = RESULTS, *, to: str | Path) -> str:
         with archive.unpacked(folder_of(results)) as folder:
             archive.pack(folder, place, claims.to_json(open_results(folder).measured))
     elif place.suffix == ".csv":
-        _write_csv(samples(results), place)
+        _write_csv(image_scores(results), place)
     elif place.suffix == ".parquet":
-        _write_parquet(samples(results), place)
+        _write_parquet(image_scores(results), place)
     else:
         known = ", ".join(f"{name}:PLACE" for name in trackers.names())
         raise InputError(f"{place} must end in .zip, .csv or .parquet, or be {known}.")

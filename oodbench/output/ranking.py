@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from oodbench.base.defaults import RESULTS
 from oodbench.output.numbers import DIGITS, percent
 from oodbench.output.tables import chosen
 from oodbench.results.opened import Source, open_results
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def rank(results: Source, metric: str = "auroc") -> pd.DataFrame:
+def rank(results: Source = RESULTS, metric: str = "auroc") -> pd.DataFrame:
     """Returns the mean ranks of detectors over all models and near and far sets.
 
     Args:
-        results: The folder, what `run` returned, or what `select` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         metric: A name such as auroc or fpr95.
 
     Returns:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
 from oodbench.metrics.table import METRICS
@@ -47,7 +48,7 @@ class Look:
 
 
 def table(
-    results: Source,
+    results: Source = RESULTS,
     *,
     metrics: Iterable[str] = SHOWN,
     format: str = "markdown",
@@ -61,7 +62,7 @@ def table(
     """Returns tables of stored results: accuracies, then one per in-set and metric.
 
     Args:
-        results: The folder, what `run` returned, or what `select` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         metrics: Names such as auroc, fpr95, aupr_in, aupr_out, aurc, augrc;
             `auroc/fpr95` shows both in one cell. csv and json hold all of them.
         format: markdown, latex, html, terminal, csv or json.

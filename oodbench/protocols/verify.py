@@ -70,7 +70,7 @@ def verify(
     of the pool.
 
     Args:
-        results: The folder, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         benchmark: The name of the benchmark.
         against: The published model; None for the one of the stored model's name.
 

@@ -44,7 +44,7 @@ def costs(results: Source = RESULTS) -> pd.DataFrame:
     scores; runs on other machines or devices cannot be compared.
 
     Args:
-        results: The folder, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
 
     Raises:
         InputError: There are no finished results.

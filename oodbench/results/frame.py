@@ -16,7 +16,7 @@ def rows(results: Source = RESULTS) -> pd.DataFrame:
     """Returns all stored results, one row per model, detector and pair of sets.
 
     Args:
-        results: The folder, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
 
     Returns:
         Columns: `model`, `inside`, `outside`, `detector`; every metric in [0, 1], from

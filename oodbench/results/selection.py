@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.names import split_commas
 from oodbench.base.registry import unknown
@@ -18,7 +19,7 @@ Names = str | Iterable[str]
 
 
 def select(
-    results: Source,
+    results: Source = RESULTS,
     *,
     models: Names = (),
     detectors: Names = (),
@@ -33,7 +34,7 @@ def select(
     the sets whose images pixels alone separate.
 
     Args:
-        results: The folder, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         models: Names of models.
         detectors: Detectors, with their parameters as tables show them.
         out: Out-of-distribution sets.

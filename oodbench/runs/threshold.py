@@ -44,7 +44,7 @@ def threshold(
     controls; then `score` fits the detector again.
 
     Args:
-        results: The folder, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         model: Name of a model in these results.
         detector: Name of a detector in these results.
         inside: Name of the in-distribution set, where the model has several.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oodbench import InputError, import_scores, report, run, samples
+from oodbench import InputError, image_scores, import_scores, report, run
 from oodbench.data.dataset import Dataset, Split
 from oodbench.output.report import page
 
@@ -73,7 +73,7 @@ def test_a_page_holds_every_score_and_its_quantile(results):
     folder = report(results, images="all").parent
     (data,) = data_of((folder / "images" / "s0-0-i1.html").read_text())
     assert (data["images"], data["inside"]) == (450, False)
-    own = samples(results)
+    own = image_scores(results)
     for one in data["detectors"]:
         rows = own[(own["detector"] == one["label"]) & (own["role"] == "far")]
         scores = unpacked(one["scores"], "<f4")

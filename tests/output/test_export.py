@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from oodbench import InputError, export, import_scores, rows, run, samples, table
+from oodbench import InputError, export, image_scores, import_scores, rows, run, table
 from oodbench.metrics.table import METRICS
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def results(tmp_path):
 
 
 def test_every_image_and_detector_has_a_row(results):
-    found = samples(results)
+    found = image_scores(results)
     assert len(found) == 50
     assert found["score"].tolist() == [*INSIDE, *OUTSIDE]
     inside = found[found["role"] == "in"]
@@ -39,7 +39,7 @@ def test_every_image_and_detector_has_a_row(results):
 
 
 def test_the_mean_quantile_is_one_minus_the_auroc(results):
-    found = samples(results)
+    found = image_scores(results)
     outside = found[found["set"] == "out"]["quantile"].mean()
     assert outside == pytest.approx(1 - rows(results)["auroc"][0], abs=1e-12)
     assert found[found["role"] == "in"]["quantile"].mean() == pytest.approx(0.5)
@@ -57,7 +57,7 @@ def test_an_archive_is_read_like_its_folder(results, tmp_path):
     path = tmp_path / "results.zip"
     assert "MB written to" in export(results, to=path)
     assert table(path) == table(results)
-    assert samples(path).equals(samples(results))
+    assert image_scores(path).equals(image_scores(results))
     export(path, to=tmp_path / "2.zip")
     assert path.read_bytes() == (tmp_path / "2.zip").read_bytes()
 
@@ -135,11 +135,11 @@ def test_paths_of_image_files_are_named(tiny, tmp_path, images):
         results=tmp_path / "runs",
         quiet=True,
     )
-    found = samples(result)
+    found = image_scores(result)
     expected = [str(tmp_path / "in" / f"{place:02}.png") for place in range(12)]
     assert found[found["role"] == "in"]["path"].tolist() == expected
     (tmp_path / "out" / "05.png").unlink()
-    later = samples(result)
+    later = image_scores(result)
     assert (later[later["role"] != "in"]["path"] == "").all()
 
 

@@ -157,7 +157,10 @@ def attack(
     detectors: list[str],
     **options: Any,
 ) -> None:
-    """Attacks models: accuracy, and detectors' AUROC, in the worst case within eps.
+    """Measures accuracy and AUROC under the worst attack within eps.
+
+    Robust accuracy counts the images whose right class no attack changes. With --out,
+    detectors get their AUROC in the worst case.
 
     \b
     oodbench attack --refine 0,1,10

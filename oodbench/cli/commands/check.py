@@ -11,10 +11,11 @@ import click
 @click.argument("kind", type=click.Choice(["detector", "dataset", "results"]))
 @click.argument("name", metavar="NAME_OR_FOLDER")
 def check(kind: str, name: str) -> None:
-    """Checks a plug-in or stored results; exits with 1 if something is wrong.
+    """Checks a plug-in or stored results.
 
     A plug-in gets the checks of oodbench.testing. Of results, hashes, keys, labels and
-    metrics are computed again; the folder may hold those of several people.
+    metrics are computed again; the folder may hold those of several people. The exit
+    code is 1 if something is wrong.
 
     \b
     oodbench check detector energy:temperature=2

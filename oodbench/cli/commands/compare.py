@@ -30,7 +30,9 @@ def compare(
     decimals: int,
     output: show.Output,
 ) -> None:
-    """Shows which detectors, or kinds of models, differ significantly.
+    """Shows which detectors or kinds of models differ.
+
+    Differences are tested for significance, paired and Holm-corrected.
 
     \b
     oodbench compare

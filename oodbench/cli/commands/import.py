@@ -43,10 +43,10 @@ def import_(
     far: list[str],
     higher_is_ood: bool,
 ) -> None:
-    """Stores scores that another program computed, marked as imported.
+    """Stores scores that another program computed.
 
-    A file is .npz or .csv, or a folder that OpenOOD's save_scores wrote; see
-    docs/results.md. No pickle is read.
+    They are marked as imported. A file is .npz or .csv, or a folder that OpenOOD's
+    save_scores wrote; see docs/results.md. No pickle is read.
 
     \b
     oodbench import scores.csv

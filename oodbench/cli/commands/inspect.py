@@ -22,8 +22,9 @@ _WIDTH, _COLUMN = 80, 16
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 def inspect(file: Path, weights: str | None, as_json: bool) -> None:
-    """Explains a checkpoint: content, architecture, assumptions, command to type.
+    """Explains a checkpoint and prints the command that runs it.
 
+    It shows what the file holds, its architecture, what is assumed and what is missing.
     The file is read as data; nothing in it is run.
     """
     from oodbench.networks.inspection import inspect_file

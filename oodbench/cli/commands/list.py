@@ -29,8 +29,9 @@ def list_(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Lists plug-ins; with a kind, loads each and shows what it is or its fault.
+    """Lists plug-ins, or describes those of one kind.
 
+    With a kind, each plug-in is loaded; the list shows what it is, or its fault.
     `datasets` also shows the licence of each set and whether its files are present.
     `runs` lists stored results: failed, damaged and stale scores with the reason.
     `benchmarks` lists what --benchmark takes.

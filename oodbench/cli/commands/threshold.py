@@ -62,7 +62,10 @@ if TYPE_CHECKING:
 )
 @show.json_option
 def threshold(results: Path, file: Path | None, as_json: bool, **options: Any) -> None:
-    """Prints the score that accepts a share of the in-distribution test images.
+    """Prints the score above which images are accepted.
+
+    It accepts a share of the in-distribution test images, or bounds the errors of
+    accepted predictions.
 
     \b
     oodbench threshold --model jem-digits --detector energy --to energy.json

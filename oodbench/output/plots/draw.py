@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.files import folder_name, key_of
 from oodbench.metrics.temperature import Graded
@@ -25,7 +26,7 @@ from oodbench.results.rows import Measured
 
 
 def plot(
-    results: Source, to: str | Path | None = None, *, linear: bool = False
+    results: Source = RESULTS, to: str | Path | None = None, *, linear: bool = False
 ) -> list[Path]:
     """Draws all figures of every model and in-set, and the ranks of the detectors.
 
@@ -33,7 +34,7 @@ def plot(
     detectors cost.
 
     Args:
-        results: The folder, what `run` returned, or what `select` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         to: The folder of the pictures; None for `plots` next to the results.
         linear: Whether the ROC curves' axis is linear instead of logarithmic.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.files import write_atomically
 from oodbench.base.text import short_name
@@ -56,7 +57,7 @@ class Report(NamedTuple):
 
 
 def report(
-    results: Source,
+    results: Source = RESULTS,
     to: str | Path | None = None,
     *,
     images: Shown = "worst",
@@ -65,7 +66,7 @@ def report(
     """Writes all stored results to HTML pages that need no network.
 
     Args:
-        results: The folder, its archive, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
         to: The file; None for `report.html` next to the results. With all images, a
             folder, None for `report` next to the results; or a file that ends in .html,
             which may have at most 50 MB.

@@ -22,11 +22,11 @@ NAMES = ("model", "in", "set", "role", "detector", "path")
 """Columns of texts."""
 
 
-def samples(results: Source = RESULTS) -> pd.DataFrame:
+def image_scores(results: Source = RESULTS) -> pd.DataFrame:
     """Returns the scores of all images, one row per image and detector.
 
     Args:
-        results: The folder, its archive, or what `run` returned.
+        results: The folder, its archive, or what `run` or `select` returned.
 
     Returns:
         Columns: `model`; `in`, the in-distribution set; `set` and its `role`; `image`,
