@@ -4,11 +4,11 @@
         --mean .485,.456,.406 --std .229,.224,.225 --images IMAGES.npz
 
 Four logit detectors that both have (maximum softmax and logit, energy, entropy)
-score the same images, half of them as the in-set. pytorch-ood 0.4.0 (left out where it
-is not installed) runs them one after another, and through its benchmark class with a
-cold cache. The floor is one bare forward pass with frozen parameters at the same batch
-size, and one forward and backward pass where a gradient is needed. Rounds are
-interleaved; the table has medians.
+score the same images, half of them as the in-distribution set. pytorch-ood 0.4.0 (left
+out where it is not installed) runs them one after another, and through its benchmark
+class with a cold cache. The floor is one bare forward pass with frozen parameters at
+the same batch size, and one forward and backward pass where a gradient is needed.
+Rounds are interleaved; the table has medians.
 """
 
 import argparse

@@ -70,7 +70,7 @@ class Output:
         return formats.is_for_reading(formats.load(self.format))
 
     def tables(self, measured: Sequence[Measured], look: Look) -> None:
-        """Shows the accuracies, and a table of each metric and in-set.
+        """Shows the accuracies, and a table of each metric and in-distribution set.
 
         What is left out goes to the error stream where the format has no place for
         notes. A model that classifies no better than chance gets a warning there.

@@ -1,4 +1,4 @@
-"""What a data set is: named splits of images, and its role for an in-set."""
+"""What a data set is: named splits of images, and a role."""
 
 from __future__ import annotations
 
@@ -180,14 +180,14 @@ class Dataset:
     """Where its files come from; None for made sets and for the user's files."""
 
     def relative_to(self, inside: Dataset) -> Dataset:
-        """Returns this set with the role that it has for the in-set `inside`."""
+        """Returns this set with its role for the in-distribution set `inside`."""
         if self.made_from is not None and not self.made_from.is_set(inside):
-            # What is made from another set than the in-set is as far as that one.
+            # What is made from another set is as far as that one.
             return replace(self, role=self.made_from.relative_to(inside).role)
         if self.label_space and self.label_space == inside.label_space:
             return replace(self, role="covariate")
-        kin = self.family and self.family == inside.family
-        return replace(self, role="near") if kin and self.role == "far" else self
+        is_near = self.role == "far" and self.family and self.family == inside.family
+        return replace(self, role="near") if is_near else self
 
     def is_set(self, other: Dataset) -> bool:
         """Returns whether two sets are one: one place or, outside files, one name."""

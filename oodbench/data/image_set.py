@@ -74,7 +74,7 @@ class ImageSet:
         return set(self.digests.tolist()) == set(other.digests.tolist())
 
     def check_differs_from(self, inside: ImageSet) -> None:
-        """Checks that an out-set has other images than the in-distribution set.
+        """Checks that an OOD set has other images than the in-distribution set.
 
         Raises:
             InputError: Both have the same images.

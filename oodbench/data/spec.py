@@ -45,7 +45,7 @@ def open_dataset(spec: str | Dataset, *, skip_unreadable: bool = False) -> Datas
         if name is not None:
             dataset = replace(dataset, name=name)
         if role is not None:
-            # Without kin no in-set changes the role that was stated.
+            # Without these no in-distribution set changes the role that was stated.
             dataset = replace(
                 dataset, role=role, family="", label_space="", made_from=None
             )

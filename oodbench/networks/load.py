@@ -121,8 +121,8 @@ def load_network(
             as well; by default the usual one of a recognised family, 0 for a factory.
         std: Likewise; 1 for a factory.
         usual: Mean and deviation in place of 0 and 1 for a factory.
-        shape: Of the in-set's images. A factory's network that fails on its number of
-            channels gets 1 or 3 channels, whichever it takes.
+        shape: Of the in-distribution set's images. A factory's network that fails on
+            its number of channels gets 1 or 3 channels, whichever it takes.
         size: Height and width of the network's images; by default those that are usual
             for a recognised family, or those of `shape`.
         norm: A JEM's normalisation, where its weights leave that open.

@@ -91,7 +91,7 @@ def plan_network(
         tensors: The state dict that was found in it.
         arch: What builds the module; None for what the card or the tensors say.
         arguments: Of `arch`, as texts.
-        shape: Of the in-set's images.
+        shape: Of the in-distribution set's images.
         size: Height and width of the network's images; None for the usual ones.
         jem: The user's `norm` and `unconditional` of a JEM.
 

@@ -63,7 +63,7 @@ def comparisons(
     against: str | None = None,
     kinds: Kinds | None = None,
 ) -> list[Comparison]:
-    """Returns the comparisons of each in-set; arguments as those of `compare`."""
+    """Returns the comparisons of each in-distribution set, as for `compare`."""
     kinds = kinds or {}
     opened = open_results(results)
     labels = sorted({label for one in opened.groups for label in one.inside.cells})

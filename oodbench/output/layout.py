@@ -68,7 +68,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table of one in-set, ready for any format."""
+    """A table of one in-distribution set, ready for any format."""
 
     title: str
     columns: list[Column]
@@ -90,10 +90,10 @@ def layout(
     equal_to_energy: Iterable[str] = (),
     decimals: int = DIGITS,
 ) -> Table:
-    """Returns the table of one metric, or of several in one cell, of one in-set.
+    """Returns the table of one metric, or of several in one cell.
 
     Args:
-        rows: Of any models; all with the same in-set.
+        rows: Of any models; all with the same in-distribution set.
         metric: A name of `METRICS`, or several with a slash between them.
         intervals: Whether to show the 95 % intervals where there are any.
         equal_to_energy: Models whose log p(x) is −E(x), for a note.
@@ -169,12 +169,12 @@ def layouts(
     intervals: bool = False,
     decimals: int = DIGITS,
 ) -> Iterator[Table]:
-    """Yields the tables of some groups, one per in-set and metric.
+    """Yields the tables of some groups, one per in-distribution set and metric.
 
-    The first table of each in-set names what is left out, with the reasons.
+    The first table of each in-distribution set names what is left out, with reasons.
 
     Args:
-        measured: Groups of one in-set one after another.
+        measured: Groups of one in-distribution set one after another.
         metrics: Names as those of `layout`.
         intervals: Whether to show the 95 % intervals where there are any.
         decimals: Digits behind the point.
@@ -202,7 +202,7 @@ def layouts(
 
 
 def by_inside(measured: Iterable[Measured]) -> Iterator[list[Measured]]:
-    """Yields the groups of each in-set together."""
+    """Yields the groups of each in-distribution set together."""
     for _, members in groupby(
         measured, key=lambda one: one.group.inside.record["set"]["key"]
     ):

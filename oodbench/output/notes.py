@@ -55,7 +55,7 @@ def left_out(model: str, group: Group) -> list[str]:
 def notes_of(
     rows: Sequence[Row], metrics: Sequence[str], *, intervals: bool
 ) -> list[str]:
-    """Returns the notes below a table of some metrics of rows of one in-set."""
+    """Returns the notes below a table of some metrics of some rows."""
     notes = []
     if intervals:
         methods = dict.fromkeys(METRICS[name].method for name in metrics)

@@ -38,7 +38,7 @@ class Look:
     kinds: Kinds | None = None
 
     def tables(self, measured: Iterable[Measured], format: str) -> Iterator[Table]:
-        """Yields the tables in a format for reading, one per in-set and metric."""
+        """Yields the tables for reading, one per in-distribution set and metric."""
         names = chosen(self.metrics, self.convention)
         shows = self.intervals
         if shows is None:
@@ -59,7 +59,9 @@ def table(
     wide: bool = False,
     kinds: Kinds | None = None,
 ) -> str:
-    """Returns tables of stored results: accuracies, then one per in-set and metric.
+    """Returns tables of stored results as text.
+
+    The accuracies come first, then a table per in-distribution set and metric.
 
     Args:
         results: The folder, its archive, or what `run` or `select` returned.

@@ -100,7 +100,7 @@ class _Network:
         )
 
     def scores(self, detector: str) -> Scores | None:
-        """Returns a detector's scores; None where there are none on the in-set."""
+        """Returns a detector's scores; None without any on the in-distribution set."""
         inside = self.inside.cells.get(detector)
         if inside is None or "failure" in inside.record:
             return None

@@ -135,7 +135,7 @@ def check(found: Outcome, entry: Entry, published: Published) -> Check:
 
 
 def _sets(protocol: Protocol, place: str) -> list[str]:
-    """Returns the labels of the sets that a figure depends on, the in-set first."""
+    """Returns the labels of the sets of a figure, the in-distribution set first."""
     name = place.removesuffix(FULL)
     shifted = [each.label for each in protocol.shifted] if name != place else []
     inside = [protocol.inside.label, *shifted]

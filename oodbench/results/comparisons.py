@@ -24,7 +24,7 @@ from oodbench.results.rows import Measured, Row
 FIRST = "the first line of each set is the detector that the others are compared with"
 
 Cell = tuple[str, str]
-"""An out-set and a detector."""
+"""An OOD set and a detector."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The lines of one model, kind of model or pair of kinds, and one in-set."""
+    """The lines of a model, a kind or a pair of kinds, on one in-distribution set."""
 
     inside: str
     names: tuple[str, ...]

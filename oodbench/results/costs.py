@@ -34,14 +34,15 @@ class CostRow:
     mebibytes: float | None
     """Of what it has learnt; None if that is not known."""
     auroc: float
-    """Mean over the out-sets, unweighted; NaN without any."""
+    """Mean over the OOD sets, unweighted; NaN without any."""
 
 
 def costs(results: Source = RESULTS) -> pd.DataFrame:
-    """Returns what every detector costs, one row per model, in-set and detector.
+    """Returns what every detector costs as a DataFrame.
 
-    The columns are the fields of `CostRow`. Times are those of the run that made the
-    scores; runs on other machines or devices cannot be compared.
+    There is a row per model, in-distribution set and detector; the columns are the
+    fields of `CostRow`. Times are those of the run that made the scores; runs on other
+    machines or devices cannot be compared.
 
     Args:
         results: The folder, its archive, or what `run` or `select` returned.

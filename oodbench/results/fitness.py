@@ -33,7 +33,7 @@ class Fitness:
 
 
 def fitness(group: Group) -> Fitness | None:
-    """Returns how well a model classifies its in-set; None where `lack` says why."""
+    """Returns how well a model classifies its set; None where `lack` says why."""
     found = _fitness(group)
     return None if isinstance(found, str) else found
 

@@ -25,15 +25,15 @@ OF_IMAGES = {"few", "even"}
 def members(
     kinds: Kinds, measured: Iterable[Sequence[Measured]]
 ) -> Iterator[dict[str, list[Measured]]]:
-    """Yields the models of each kind for each in-set that has them all.
+    """Yields the models of each kind for each in-distribution set that has them all.
 
     Args:
         kinds: At least one.
-        measured: The models of each in-set.
+        measured: The models of each in-distribution set.
 
     Raises:
         InputError: There is no such model, a kind has one twice or only one, or no
-            in-set has them all.
+            in-distribution set has them all.
     """
     insides = [{one.group.model: one for one in together} for together in measured]
     known = dict.fromkeys(name for models in insides for name in models)
@@ -67,7 +67,7 @@ def over_models(kind: str, models: Sequence[Measured]) -> Measured:
 
     Args:
         kind: Its name.
-        models: At least two, of one in-set.
+        models: At least two, of one in-distribution set.
     """
     cells: dict[tuple[str, str], list[Row]] = {}
     for one in models:

@@ -44,7 +44,7 @@ def ranked(measured: Iterable[Measured], metric: str = "auroc") -> Ranked:
     a number on one of the pairs is left out, and so are rows apart.
 
     Args:
-        measured: Of any models and in-sets.
+        measured: Of any models and in-distribution sets.
         metric: A name of `METRICS`.
 
     Raises:

@@ -37,7 +37,7 @@ def is_source(value: object) -> bool:
 
 
 def is_role(value: object) -> bool:
-    """Returns whether a value is the role of a set; `in` is the in-set's."""
+    """Returns whether a value is the role of a set; `in` is in-distribution."""
     return value in ("in", "near", "far", "covariate", "probe", "unstated")
 
 

@@ -67,7 +67,7 @@ class RunResult:
         self.failed |= other.failed
 
     def rows(self) -> pd.DataFrame:
-        """Returns the run's results, one row per model, detector and out-set.
+        """Returns the run's results, one row per model, detector and OOD set.
 
         The columns are those of `oodbench.rows`.
         """

@@ -59,7 +59,7 @@ MADE = (
 
 
 def default_out(inside: str) -> list[str]:
-    """Returns the out-sets of a run that names none.
+    """Returns the OOD sets of a run that names none.
 
     Args:
         inside: What opens the in-distribution set; empty if no name does, which leaves
@@ -199,7 +199,7 @@ def _pair(
     out: str | Dataset | Iterable[str | Dataset] | None,
     skip_missing: bool,
 ) -> tuple[Dataset, list[Dataset], dict[str, str]]:
-    """Returns the in-set, the out-sets, and why others cannot be opened."""
+    """Returns the in-distribution set, the OOD sets, and why others do not open."""
     names = named_sets(out) if out is not None else default_out(opened(inside).spec)
     found, missing = _opened(opened, [inside, *names])
     if missing and (str(inside) in missing or not skip_missing):

@@ -39,7 +39,7 @@ class Task:
     detectors: Sequence[str]
     execution: Execution
     fit: Dataset | None = None
-    """Where detectors are fitted; None for the in-set's own train and val splits."""
+    """The set to fit on; None for the train and val splits of `inside`."""
     limit: int | None = None
     """Take only this many images of every split, evenly spread."""
     precision: Precision = "fp32"

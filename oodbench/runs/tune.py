@@ -98,10 +98,10 @@ def tune(
         inside: The in-distribution set.
         out: The test sets; None for those that need no download.
         detectors: Sweeps, such as `knn:k=1|5|50`.
-        protocol: in-distribution: on the in-set's val images against the same ones
-            corrupted, inverted and rotated. ood-validation: on the val images against
-            `out_val`. oracle: on the test sets themselves, which is shown apart and
-            never ranked.
+        protocol: in-distribution: on the in-distribution val images against the same
+            ones corrupted, inverted and rotated. ood-validation: on the val images
+            against `out_val`. oracle: on the test sets themselves, which is shown apart
+            and never ranked.
         in_val: In-distribution images to choose on: the val split of this set, or its
             test split if it has none. None for the val split of `inside`: images at
             even places to choose on, and at odd places for detectors that are fitted on
@@ -199,7 +199,7 @@ def _choose(
 
 
 def _sets(group: Group) -> list[dict[str, str]]:
-    """Returns name, role and key of the sets that decide, the in-set first."""
+    """Returns name, role and key of the sets that decide, `inside` first."""
     inside, *outside = [
         {"name": one.name, **{key: one.record["set"][key] for key in ("role", "key")}}
         for one in (group.inside, *group.outside)

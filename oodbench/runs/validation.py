@@ -22,7 +22,7 @@ CHANGES = (
     "inverted:{0}",
     "rotated:{0}",
 )
-"""What stands for OOD images where there are none: the in-set's own ones, changed."""
+"""What stands for OOD images where there are none: changed in-distribution images."""
 ALL, EVEN, ODD = slice(None), slice(0, None, 2), slice(1, None, 2)
 
 
@@ -31,7 +31,7 @@ class Validation:
     """Sets whose test splits are the images to choose on."""
 
     inside: str | Dataset
-    """Its train and val splits are those of the in-set, without images to choose on."""
+    """Its train and val splits hold in-distribution images, none to choose on."""
     out: Sequence[str | Dataset]
     named: Sequence[Dataset] = ()
     """Those that the user has named; they must not be test images."""
@@ -52,7 +52,7 @@ def validation(
         protocol: How it chooses.
         inside: The in-distribution set.
         out: The test sets.
-        in_val: In-distribution images to choose on; None for the in-set's val split.
+        in_val: In-distribution images to choose on; None for the val split of `inside`.
         out_val: OOD images to choose on.
         is_divided: Whether of that val split only the images at even places are to
             choose on, and those at odd places to fit on.
@@ -128,7 +128,7 @@ def _changed(inside: Dataset) -> list[Dataset]:
             f"The protocol in-distribution changes the images of {inside.name}, which "
             "takes a set that a text names."
         )
-    # Not `made_from`: for an in-set of another name it would change their roles.
+    # Not `made_from`: for a set of another name it would change their roles.
     return [
         replace(open_dataset(change.format(spec)), made_from=None) for change in CHANGES
     ]
@@ -145,7 +145,7 @@ def _as_test(dataset: Dataset, stage: SplitName, part: slice) -> Dataset:
 
 
 def _with_fits(known: Dataset, inside: Dataset, part: slice) -> Dataset:
-    """Returns a set with the train split of the in-set and a part of its val split."""
+    """Returns a set with the train split of another and a part of its val split."""
 
     def load(stage: SplitName, shape: Shape) -> Split:
         if stage == "test":

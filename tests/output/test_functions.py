@@ -18,7 +18,7 @@ from oodbench.results.store import Store
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two detectors on 30 images of an in-set and of an OOD set, without labels."""
+    """Two detectors on 30 images of two sets without labels."""
     rng, root = np.random.default_rng(0), tmp_path / "runs"
     model = {"name": "net", "key": "m" * 64, "classes": 10, "density_head": False}
     model |= {"source": {}, "shape": [1, 2, 2], "mean": [0.5], "std": [0.5]}

@@ -234,7 +234,7 @@ def test_chance_is_white_and_either_side_gets_darker():
 def test_sets_stand_by_role_and_controls_below():
     for figure in (histograms.histograms(scores()), figures(scores())[2]):
         places = {one.get_text(): one.get_position() for one in texts(figure)}
-        # The in-set's name is left out of another's.
+        # The in-distribution set's name is left out of another's.
         across = [places[name][0] for name in ("letters", "photos", "noise")]
         assert across == sorted(across)
         below = [

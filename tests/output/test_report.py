@@ -29,7 +29,7 @@ RUN = {
 
 
 class Results:
-    """A folder of results made by hand, of one model beside one in-set."""
+    """A folder of results made by hand, of one model beside one in-distribution set."""
 
     def __init__(self, folder, model="net", inside="in"):
         self.folder, self.store = folder, Store(folder / "runs")
@@ -80,7 +80,7 @@ class Results:
 
 @pytest.fixture
 def results(tmp_path):
-    """Eight in-set images and nine others, seen by a detector and a control."""
+    """Eight in-distribution images and nine others, a detector and a control."""
     made = Results(tmp_path)
     scores = {"energy": [5, 4, 3, 2, 6, 7, 8, 9], "pixels": np.arange(8)}
     made.add_npz("in", "in", scores)

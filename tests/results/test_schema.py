@@ -22,7 +22,7 @@ DETECTOR = {"label": "a", "key": "a", "name": "a", "source": "s", "control": Fal
 
 @pytest.fixture
 def store(tmp_path):
-    """A model beside one in-set and one out-set, ten images each."""
+    """A model beside one in-distribution set and one OOD set, ten images each."""
     store = Store(tmp_path)
     for name, role in (("in", "in"), ("far", "far")):
         about = {"name": name, "key": name, "role": role, "images": 10}

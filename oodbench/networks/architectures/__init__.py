@@ -54,7 +54,8 @@ class Usual(NamedTuple):
     assumed: tuple[str, ...] = ()
     """What else is assumed, and how another choice is made."""
     takes_smaller: bool = False
-    """Whether it may have been trained on the in-set's size, where that is smaller."""
+    """Whether it may have been trained on the size of the in-distribution set, where
+    that is smaller."""
 
 
 class Family(NamedTuple):

@@ -35,7 +35,7 @@ def cost_diagram(rows: Sequence[CostRow]) -> Figure:
     """Draws the AUROC of detectors over their time for an image, on logarithmic axes.
 
     Args:
-        rows: Of one model and one in-set, at least one.
+        rows: Of one model and one in-distribution set, at least one.
     """
     model, inside = label(rows[0].model), label(rows[0].inside)
     best = frontier(rows)

@@ -28,7 +28,7 @@ from oodbench.results.rows import Measured
 def plot(
     results: Source = RESULTS, to: str | Path | None = None, *, linear: bool = False
 ) -> list[Path]:
-    """Draws all figures of every model and in-set, and the ranks of the detectors.
+    """Draws all figures of every model and in-distribution set, and detectors' ranks.
 
     These are histograms, ROC curves, a heat map, how true the confidence is, and what
     detectors cost.
@@ -61,7 +61,7 @@ def figure_of_ranks(measured: Sequence[Measured]) -> Figure | None:
 
 
 def figures(measured: Measured, *, linear: bool = False) -> dict[str, Figure]:
-    """Returns all figures of one model and in-set; none where it has no scores."""
+    """Returns all figures of a model and in-distribution set; none without scores."""
     if not measured.scores:
         return {}
     return {
@@ -93,7 +93,7 @@ def _reliability(measured: Measured) -> dict[str, Figure]:
 
 
 def draw(measured: Measured, folder: Path, *, linear: bool = False) -> list[Path]:
-    """Draws and saves all figures of one model and in-set; nothing without scores."""
+    """Draws and saves the `figures`; returns the files."""
     group = measured.group
     # Two groups may share both names.
     record = group.inside.record

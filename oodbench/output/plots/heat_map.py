@@ -28,10 +28,10 @@ SIZE = (0.7, 0.27)
 
 
 def heat_map(rows: Sequence[Row]) -> Figure:
-    """Draws the AUROC of detectors (rows) on out-sets (columns) as a heat map.
+    """Draws the AUROC of detectors (rows) on OOD sets (columns) as a heat map.
 
     Args:
-        rows: Of one model and one in-set, at least one.
+        rows: Of one model and one in-distribution set, at least one.
     """
     steps = {"0": 0.0, "25": 0.25, "50, chance": 0.5, "75": 0.75, "100": 1.0}
     box = {"marker": [(-2, -1), (2, -1), (2, 1), (-2, 1)], "markersize": 15}

@@ -62,8 +62,8 @@ def score_range(inside: ArrayLike, outsides: Iterable[ArrayLike]) -> Point:
     """Returns the scores that an axis spans: most of those of all sets.
 
     From the lowest 0.5 % quantile of any set to the highest 99.5 % quantile, yet no
-    farther from the in-set's than twice their distance: otherwise one far set would
-    leave a single bin to all the others.
+    farther from the in-distribution set's than twice their distance: otherwise one far
+    set would leave a single bin to all the others.
 
     Args:
         inside: `[N]`.
@@ -80,10 +80,10 @@ def score_range(inside: ArrayLike, outsides: Iterable[ArrayLike]) -> Point:
 
 
 def histograms(scores: Sequence[Scores]) -> Figure:
-    """Draws the scores of detectors (rows) on out-sets (columns) with the in-set's.
+    """Draws in-distribution and OOD scores of detectors (rows) per OOD set (columns).
 
     Args:
-        scores: Of one model and one in-set, at least one.
+        scores: Of one model and one in-distribution set, at least one.
     """
     what = (
         "Scores: higher = more in-distribution; below a detector's name the scores "

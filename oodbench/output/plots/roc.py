@@ -73,10 +73,10 @@ def roc_points(
 
 
 def roc_curves(scores: Sequence[Scores], *, linear: bool = False) -> Figure:
-    """Draws a ROC curve per detector, in one panel per out-set.
+    """Draws a ROC curve per detector, in one panel per OOD set.
 
     Args:
-        scores: Of one model and one in-set, at least one.
+        scores: Of one model and one in-distribution set, at least one.
         linear: Whether the axis is linear instead of logarithmic.
     """
     axis = LINEAR if linear else LOGARITHMIC

@@ -31,7 +31,7 @@ class Picture(NamedTuple):
     """From 0, among the images of its set."""
     score: float
     accepted: bool
-    """Whether it scores no less than the threshold that accepts 95 % of the ID set."""
+    """Whether the threshold that accepts 95 % of the in-distribution set accepts it."""
 
 
 class Strip(NamedTuple):
@@ -52,7 +52,7 @@ class Gallery:
     """Pictures as data URIs, by a set's key and their places."""
 
     def write(self, measured: Measured) -> str:
-        """Returns the gallery of one model and in-set as HTML."""
+        """Returns the gallery of one model and in-distribution set as HTML."""
         inside: dict[str, Strip] = {}
         walls = []
         scores = by_set(measured.scores)

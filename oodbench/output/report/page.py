@@ -103,7 +103,7 @@ def write(
     """Returns a page about some models and sets.
 
     Args:
-        measured: At least one, those of one in-set together.
+        measured: At least one, those of one in-distribution set together.
         images: Which images to show.
         folder: With all images, the folder of the page, where a page for each set is
             written; None for everything in one page.

@@ -17,7 +17,7 @@ RUN = ("device", "precision", "batch_size", "oodbench", "torch", "numpy")
 
 
 def write(groups: Sequence[Group]) -> str:
-    """Returns the provenance of all results of some models and one in-set as HTML."""
+    """Returns the provenance of the results of some models as HTML."""
     cells = [cell.record for group in groups for cell in group.inside.cells.values()]
     return "".join(
         [
@@ -51,8 +51,8 @@ def _model(group: Group) -> str:
 
 
 def _sets(groups: Sequence[Group]) -> tuple[list[str], list[list[str]]]:
-    head = ["set", "role", "split", "images", "shared with the in-set", "adaptation"]
-    head += ["--limit", "key"]
+    head = ["set", "role", "split", "images", "shared with the in-distribution set"]
+    head += ["adaptation", "--limit", "key"]
     rows = [
         [
             one["name"],

@@ -13,7 +13,7 @@ from oodbench.output.formats.html import escape
 
 
 class Chapter(NamedTuple):
-    """A part of a page, such as everything about one in-set and its models."""
+    """A part of a page, such as everything about one in-distribution set."""
 
     anchor: str
     title: str
