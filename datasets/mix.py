@@ -32,7 +32,9 @@ def mix(argument: str) -> Dataset:
     def load(split: SplitName, shape: Shape) -> Split:
         return _joined([part.load(split, shape) for part in parts])
 
-    alike = all(_kin(part) == _kin(first) and not part.made_from for part in parts)
+    alike = all(
+        _relation(part) == _relation(first) and not part.made_from for part in parts
+    )
     return Dataset(
         name="mix:" + BETWEEN_SETS.join(part.name for part in parts),
         load=load,
@@ -45,7 +47,7 @@ def mix(argument: str) -> Dataset:
     )
 
 
-def _kin(dataset: Dataset) -> tuple[str, str, str]:
+def _relation(dataset: Dataset) -> tuple[str, str, str]:
     """Returns what decides the role beside an in-distribution set."""
     return dataset.role, dataset.family, dataset.label_space
 

@@ -1,4 +1,4 @@
-"""Ranks of detectors over many pairs of sets, and which cannot be told apart."""
+"""Ranks of detectors over many pairs of sets, and which do not differ significantly."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def check_network(network: Network, pixels: Tensor) -> list[str]:
             "evaluation, so that no number can be reproduced. Turn it off, as "
             "F.dropout(..., training=self.training) does.",
         )
-        for rows, logits in _in_other_company(network, pixels):
+        for rows, logits in _in_other_batches(network, pixels):
             _check_equal(
                 network,
                 first[rows],
@@ -64,7 +64,7 @@ def _logits(network: Network, pixels: Tensor) -> Tensor:
     return network(pixels).logits.double().cpu()
 
 
-def _in_other_company(
+def _in_other_batches(
     network: Network, pixels: Tensor
 ) -> Iterator[tuple[list[int], Tensor]]:
     """Yields the rows of images, and their logits from another batch."""
@@ -81,8 +81,8 @@ def _in_other_company(
             ) from error
     # Inverted images are far from the real ones, as their statistics are.
     half = list(range((count + 1) // 2))
-    company = torch.cat([pixels[half], 1 - pixels[half]])
-    yield half, _logits(network, company)[: len(half)]
+    batch = torch.cat([pixels[half], 1 - pixels[half]])
+    yield half, _logits(network, batch)[: len(half)]
 
 
 def _check_values(network: Network, logits: Tensor) -> None:

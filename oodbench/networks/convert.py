@@ -1,4 +1,4 @@
-"""Writes a network to safetensors with a card, so that nothing must be told again."""
+"""Writes a network to safetensors with a card that describes it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def threshold(
         detector: Name of a detector in these results.
         inside: Name of the in-distribution set, where the model has several.
         rate: Share of the images to accept, in (0, 1].
-        certified: None if that shall hold for these images alone. For new ones like
+        certified: For which images that holds. None: for these alone. For new ones like
             them: `mean`, on average over samples that these images could have been; or
             `delta`, for all but a share delta of such samples.
         risk: In place of a rate, the share of predictions that may be wrong among the

@@ -1,4 +1,4 @@
-"""What a check finds, and how it is told."""
+"""What a check finds, and how it is reported."""
 
 from __future__ import annotations
 

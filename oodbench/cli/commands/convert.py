@@ -38,8 +38,9 @@ def convert(
 ) -> None:
     """Writes a checkpoint to safetensors with a card.
 
-    The card says what builds the network and how images are normalised, so that nothing
-    must be told again. Averaged weights, wrappers and training state are left behind.
+    The card says what builds the network and how images are normalised, so that other
+    commands need no options for it. Averaged weights, wrappers and training state are
+    left out.
 
     \b
     oodbench convert resnet20.th --to resnet20.safetensors --licence BSD-2-Clause

@@ -23,7 +23,7 @@ _WRAPPERS = {
 _OLD = (re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d+\.)"), r"\1\2")
 # torch.optim.swa_utils.AveragedModel counts, and so do profilers such as thop.
 _COUNTERS = ("n_averaged", "total_ops", "total_params", EXTRA)
-_COMPANY = re.compile(
+_TRAINING = re.compile(
     r"(^|_)(loss\w*|criterion\w*|metrics?|acc|accuracy|auroc|f1|confusion\w*)(_|$)"
 )
 
@@ -97,24 +97,27 @@ def fill(
         raise InputError(
             f"its weights cannot be put into {name}: {reason(error)}"
         ) from error
-    left = [key for key in unexpected if _is_company(key, unused)]
+    left = [key for key in unexpected if _is_of_training(key, unused)]
+    lost = [key for key in missing if key not in clashes and not key.endswith(EXTRA)]
     faults = {
-        "missing": [
-            repr(key)
-            for key in missing
-            if key not in clashes and not key.endswith(EXTRA)
-        ],
-        "unexpected": [repr(key) for key in unexpected if key not in left],
-        "of another form": [
+        "missing": map(repr, lost),
+        "unexpected": (repr(key) for key in unexpected if key not in left),
+        "of another form": (
             f"{key!r} {_form(given[key])} for {_form(own[key])}" for key in clashes
-        ],
+        ),
     }
-    if any(faults.values()):
-        texts = [f"{len(f)} {kind} ({some(f)})" for kind, f in faults.items() if f]
+    _check_faults(faults, name)
+    return Fit(found.prefix, [*values, *found.outside, *left])
+
+
+def _check_faults(faults: Mapping[str, Iterable[str]], name: str) -> None:
+    """Raises InputError if there are tensors of some kind of fault."""
+    listed = {kind: list(texts) for kind, texts in faults.items()}
+    if any(listed.values()):
+        texts = [f"{len(f)} {kind} ({some(f)})" for kind, f in listed.items() if f]
         raise InputError(
             f"The checkpoint does not fit {name}: of its tensors, {', '.join(texts)}."
         )
-    return Fit(found.prefix, [*values, *found.outside, *left])
 
 
 class _Match(NamedTuple):
@@ -200,9 +203,9 @@ def _is_loadable(name: str, value: object) -> bool:
     return isinstance(value, Tensor) or name.rpartition(".")[2] == EXTRA
 
 
-def _is_company(name: str, unused: Sequence[str]) -> bool:
+def _is_of_training(name: str, unused: Sequence[str]) -> bool:
     *parents, last = name.split(".")
-    is_other = any(_COMPANY.search(part) for part in parents[:1])
+    is_other = any(_TRAINING.search(part) for part in parents[:1])
     return last in _COUNTERS or is_other or name.startswith(tuple(unused))
 
 

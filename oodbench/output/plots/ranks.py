@@ -1,4 +1,4 @@
-"""Draws mean ranks of detectors, with bars over those that cannot be told apart."""
+"""Draws mean ranks of detectors, with bars over those that do not differ."""
 
 from __future__ import annotations
 
