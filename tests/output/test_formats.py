@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_rows import row
 from rich.console import Console
 
 from oodbench import InputError
@@ -25,17 +26,7 @@ from oodbench.output.layout import layout, spans, transposed
 from oodbench.output.notes import MARKS
 from oodbench.output.numbers import interval, percent
 from oodbench.output.tables import all_numbers
-from oodbench.results.rows import Measured, Row, Scores
-
-
-def row(detector, outside, role, auroc, **changes):
-    values = {"auroc": auroc, "auroc_low": auroc - 0.01, "auroc_high": auroc + 0.01}
-    defaults = {
-        "model": "net", "inside": "in:set", "control": detector == "pixels",
-        "images_in": 50, "images_out": 40, "values": values,
-    }  # fmt: skip
-    return Row(outside=outside, detector=detector, role=role, **{**defaults, **changes})
-
+from oodbench.results.rows import Measured, Scores
 
 ROWS = [
     row("a", "n1", "near", 0.9),
@@ -121,8 +112,11 @@ def test_a_wide_table_stays_whole():
 
 
 def test_every_format_shows_two_numbers_in_one_cell():
-    rows = [row("a", "n1", "near", 0.9, values={"auroc": 0.9, "fpr95": 0.2})]
-    table = layout([*rows, row("b", "n1", "near", 0.5)], metric="auroc/fpr95")
+    rows = [
+        row("a", "n1", "near", 0.9, values={"auroc": 0.9, "fpr95": 0.2}),
+        row("b", "n1", "near", 0.5, values={"auroc": 0.5}),
+    ]
+    table = layout(rows, metric="auroc/fpr95")
     assert "**90.00** / **20.00**" in markdown.table(table)
     assert "<td><strong>90.00</strong> / <strong>20.00</strong></td>" in html.table(
         table
