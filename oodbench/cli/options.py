@@ -82,7 +82,8 @@ size_option = click.option(
     "--size",
     callback=_size,
     metavar="N or HxW",
-    help="Size of the images that the network takes.  [default: size of --in]",
+    help="Size of the images that a file's network takes, where neither the file nor "
+    "its library fixes it.  [default: size of --in]",
 )
 limit_option = click.option(
     "--limit",

@@ -91,10 +91,19 @@ class ImageSet:
         Args:
             names: The network's classes in the order of its logits; none if unknown.
                 Then, or if a class of the set is not among them, nothing changes.
+
+        Raises:
+            InputError: Several classes of the network have the name of one of the set.
         """
         own, labels = self.split.class_names, self.split.labels
-        if labels is None or not own or not set(own) <= set(names):
+        if labels is None or own == tuple(names) or not own or not {*own} <= {*names}:
             return self
+        if twice := next((name for name in own if names.count(name) > 1), None):
+            raise InputError(
+                f"{self.dataset.name} has a class {twice!r}, and several classes of "
+                "the network have this name; list the images with the network's labels "
+                "in a table for csv:FILE, without names of classes."
+            )
         number = np.array([names.index(name) for name in own], np.int64)
         split = replace(self.split, labels=number[labels], class_names=tuple(names))
         return replace(self, split=split)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from oodbench.networks.network import Network
 
 PREFIX = "hf://"
 _CONFIG, _PREPROCESSING = "config.json", "preprocessor_config.json"
+_ODD = ("do_flip_channel_order", "include_top", "rescale_offset")
+"""Steps of preprocessing that `Network` does not have."""
+_MOMENTS = ("mean", "std")
 
 
 def download(address: str) -> Path:
@@ -64,6 +69,7 @@ def classifier(path: Path, name: str) -> Network:
     """
     library = _library("transformers")
     preprocessing = _json(path / _PREPROCESSING)
+    _check(path, preprocessing)
     try:
         module, report = library.AutoModelForImageClassification.from_pretrained(
             path,
@@ -81,7 +87,7 @@ def classifier(path: Path, name: str) -> Network:
         )
     mean, std = (0.0,), (1.0,)
     if preprocessing.get("do_normalize", True):
-        mean, std = (tuple(preprocessing[f"image_{key}"]) for key in ("mean", "std"))
+        mean, std = (tuple(preprocessing[f"image_{key}"]) for key in _MOMENTS)
     title = f"{type(module).__name__} of transformers"
     source = {"architecture": module.config.to_json_string(), "recognised": title}
     network = Network(module, shape, name, mean, std, source=source)
@@ -89,6 +95,29 @@ def classifier(path: Path, name: str) -> Network:
     if labels[0] != "LABEL_0":  # what transformers writes where none are known
         network.class_names = tuple(labels)
     return network
+
+
+def _check(path: Path, preprocessing: Mapping[str, Any]) -> None:
+    """Refuses preprocessing that is more than a normalisation of pixels in [0, 1].
+
+    Raises:
+        InputError: It scales or reorders them, or does not say how it normalises.
+    """
+    odd = [key for key in _ODD if preprocessing.get(key)]
+    if not preprocessing.get("do_rescale", True):
+        odd.append("do_rescale = false")
+    factor = preprocessing.get("rescale_factor", 1 / 255)
+    if not math.isclose(factor, 1 / 255, rel_tol=1e-4):
+        odd.append(f"rescale_factor = {factor:g}")
+    if preprocessing.get("do_normalize", True):
+        keys = (f"image_{key}" for key in _MOMENTS)
+        odd += [f"no {key}" for key in keys if key not in preprocessing]
+    if odd:
+        raise InputError(
+            f"{path / _PREPROCESSING} has {' and '.join(odd)}, and networks here get "
+            "RGB pixels in [0, 1], less a mean, by a deviation; build this one by "
+            "--arch file.py:factory, in a module that does the rest."
+        )
 
 
 def _size(preprocessing: dict[str, Any]) -> tuple[int, int]:

@@ -62,7 +62,7 @@ def as_network(
 
 def _opened(model: Model, options: Mapping[str, Any]) -> Network:
     if isinstance(model, Network):
-        return model
+        return _of_size(model, options.get("size"))
     if isinstance(model, nn.Module):
         raise InputError(
             f"The model {type(model).__name__} is a bare module, without the size and "
@@ -124,7 +124,8 @@ def load_network(
         shape: Of the in-distribution set's images. A factory's network that fails on
             its number of channels gets 1 or 3 channels, whichever it takes.
         size: Height and width of the network's images; by default those that are usual
-            for a recognised family, or those of `shape`.
+            for a recognised family, or those of `shape`. What brings its own size
+            takes no other.
         norm: A JEM's normalisation, where its weights leave that open.
         unconditional: Whether a JEM's log p(x) is its energy head; inferred by default.
 
@@ -141,7 +142,7 @@ def load_network(
                 f"The model {str(model)!r} brings its own architecture and "
                 "preprocessing; options that describe a checkpoint are for files."
             )
-        return load()
+        return _of_size(load(), size)
     mean, std = normalisation.given(mean, std)
     path = _existing(path)
     file = weights_file.read(path)
@@ -171,7 +172,18 @@ def load_network(
             f"has {network.classes}."
         )
     network.class_names = plan.class_names
-    return network
+    return _of_size(network, size)
+
+
+def _of_size(network: Network, size: tuple[int, int] | None) -> Network:
+    """Refuses a size that the network has not been given, since its own is fixed."""
+    if size is None or network.shape[1:] == tuple(size):
+        return network
+    wanted, own = ("x".join(map(str, sides)) for sides in (size, network.shape[1:]))
+    raise InputError(
+        f"The network {network.name!r} has its own size of images, {own}, and does not "
+        f"take {wanted}; leave --size out, or name another network."
+    )
 
 
 def _origin(path: Path, sha256: str, how: str) -> dict[str, str]:

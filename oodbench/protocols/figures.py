@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -64,7 +64,8 @@ class _Runs:
             self._add("in", [{"accuracy": float(scores.correct.mean())}])
             if self.protocol.errors and 0 < scores.correct.mean() < 1:
                 right = scores.correct
-                self._measure(ERRORS, scores.inside[right], scores.inside[~right], 1)
+                wrong = [scores.inside[~right]]  # only OOD images are drawn
+                self._measure(ERRORS, scores.inside[right], wrong)
         self._fill_sets(scores.inside, "")
         if shifted and scores.outside.keys() >= set(shifted):
             more = [scores.outside[label] for label in shifted]
@@ -72,10 +73,11 @@ class _Runs:
         return self.values
 
     def _fill_sets(self, inside: FloatArray, suffix: str) -> None:
+        draws, count = range(self.protocol.draws), self.protocol.images_per_draw
         for member in self.protocol.sought:
             if (outside := self.scores.outside.get(member.label)) is not None:
-                draws = self.protocol.draws
-                self._measure(member.label + suffix, inside, outside, draws)
+                drawn = [outside[_drawn(outside.size, count, draw)] for draw in draws]
+                self._measure(member.label + suffix, inside, drawn)
         for mean in self.protocol.means:
             for metric in self.protocol.figures:
                 places = [
@@ -87,16 +89,10 @@ class _Runs:
                     self.values[Place(mean + suffix, metric)] = np.mean(values, axis=0)
 
     def _measure(
-        self, label: str, inside: FloatArray, outside: FloatArray, draws: int
+        self, label: str, inside: FloatArray, outsides: Iterable[FloatArray]
     ) -> None:
-        rules, count = self.protocol.rules, self.protocol.images_per_draw
-        self._add(
-            label,
-            [
-                rules.figures(inside, outside[_drawn(outside.size, count, draw)])
-                for draw in range(draws)
-            ],
-        )
+        rules = self.protocol.rules
+        self._add(label, [rules.figures(inside, outside) for outside in outsides])
 
     def _add(self, label: str, found: Sequence[Mapping[str, float]]) -> None:
         for metric in found[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ class Entry:
     """One detector on the networks of one model."""
 
     model: str
-    """The name before `@`, behind which the seed stands."""
+    """The name without `@` and the seed behind it."""
     detector: str
     control: bool
     figures: dict[Place, Figure]
@@ -38,6 +39,8 @@ class Outcome:
     """The stored images of each set."""
     missing: list[str] = field(default_factory=list)
     """Labels of sets that are not stored."""
+    left_out: list[str] = field(default_factory=list)
+    """Detectors that not all networks of a model have scores of, in words."""
 
     def notes(self) -> list[str]:
         """Returns what a reader must know, in sentences without a full stop."""
@@ -48,6 +51,7 @@ class Outcome:
         if self.missing:
             labels = ", ".join(self.missing)
             notes.append(f"missing: {labels}; no mean over their groups")
+        notes += self.left_out
         notes += tuning.notes(entry.detector for entry in self.entries)
         return [*notes, *self.protocol.notes]
 
@@ -67,14 +71,29 @@ def outcome(protocol: Protocol, groups: Iterable[Group]) -> Outcome:
             f"{protocol.name}; run `oodbench run --benchmark {protocol.name}` first."
         )
     found = Outcome(protocol)
-    families: dict[str, list[_Network]] = {}
+    families: dict[str, list[Group]] = {}
     for group in own:
-        network = _Network(protocol, group)
-        families.setdefault(group.model.partition("@")[0], []).append(network)
-        _look_at(found, network)
-    for model, networks in sorted(families.items()):
-        found.entries += _entries(protocol, model, networks)
+        # What stands behind the seed, such as (bf16), makes another model.
+        families.setdefault(re.sub(r"@\S*", "", group.model), []).append(group)
+    for model, members in sorted(families.items()):
+        members = _uncut(members)
+        if len({group.inside.record["set"]["key"] for group in members}) > 1:
+            found.doubts[protocol.inside.label] = (
+                f"several stored sets of {model} have this name, so that it has no "
+                "figures; use one folder of results each"
+            )
+            continue
+        networks = [_Network(protocol, group) for group in members]
+        for network in networks:
+            _look_at(found, network)
+        found.entries += _entries(found, model, networks)
     return found
+
+
+def _uncut(groups: list[Group]) -> list[Group]:
+    """Returns the groups whose in-set is whole, or all if `--limit` has cut each."""
+    whole = [one for one in groups if one.inside.record["set"]["limit"] is None]
+    return whole or groups
 
 
 class _Network:
@@ -113,17 +132,20 @@ class _Network:
         return Scores(inside.scores, outside, self.correct)
 
 
-def _entries(
-    protocol: Protocol, model: str, networks: list[_Network]
-) -> Iterator[Entry]:
+def _entries(found: Outcome, model: str, networks: list[_Network]) -> Iterator[Entry]:
     labels = {
         label: cell for one in networks for label, cell in one.inside.cells.items()
     }
     for detector, cell in sorted(labels.items()):
-        scores = [found for one in networks if (found := one.scores(detector))]
-        if scores:
+        scores = [own for one in networks if (own := one.scores(detector))]
+        if len(scores) == len(networks):
             control = bool(cell.record["detector"]["control"])
-            yield Entry(model, detector, control, figures(protocol, scores))
+            yield Entry(model, detector, control, figures(found.protocol, scores))
+        elif scores:
+            found.left_out.append(
+                f"{detector} of {model} is left out: {len(scores)} of {len(networks)} "
+                "networks have scores"
+            )
 
 
 def _look_at(found: Outcome, network: _Network) -> None:

@@ -21,7 +21,7 @@ class StoredSet:
     """One set as one model sees it, with the scores of detectors on it."""
 
     name: str
-    """Unique among the sets of the same table."""
+    """Unique among the sets of all models with the same in-set."""
     file: SetFile
     record: Record
     arrays: dict[str, NDArray[Any]]
@@ -184,14 +184,18 @@ def read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
 
 
 def _name(groups: Iterable[Group]) -> None:
-    """Gives models, in-sets and the other sets of a group names of their own."""
+    """Gives models, in-sets and the other sets of an in-set names of their own."""
     groups = list(groups)
+    sets: dict[str, list[Record]] = {}
+    for group in groups:
+        own = [one.record["set"] for one in group.outside]
+        sets.setdefault(group.inside.record["set"]["key"], []).extend(own)
     model_name = _naming(group.inside.record["model"] for group in groups)
     inside_name = _naming(group.inside.record["set"] for group in groups)
     for group in groups:
         group.model = model_name(group.inside.record["model"])
         group.inside.name = inside_name(group.inside.record["set"])
-        set_name = _naming(one.record["set"] for one in group.outside)
+        set_name = _naming(sets[group.inside.record["set"]["key"]])
         for one in group.outside:
             one.name = set_name(one.record["set"])
 

@@ -165,6 +165,15 @@ def test_fewer_named_classes_than_classes_are_warned_of(caplog):
     assert len(caplog.messages) == 1
 
 
+def test_a_name_of_two_classes_of_a_network_numbers_no_class():
+    names = ("crane", "cat", "crane")  # the bird, and the machine
+    with pytest.raises(InputError, match="several classes of the network have this"):
+        labelled([0, 1], ("cat", "crane")).numbered_by(names)
+    whole = labelled([0, 1, 2], names)
+    assert whole.numbered_by(names) is whole
+    assert labelled([0], ("cat",)).numbered_by(names).split.labels.tolist() == [1]
+
+
 def test_classes_are_numbered_by_their_names_in_a_network(caplog):
     found = labelled([0, 1, 0], ("cat", "frog")).numbered_by(("ant", "cat", "frog"))
     assert found.split.labels.tolist() == [1, 2, 1]

@@ -111,6 +111,28 @@ def test_a_folder_without_its_preprocessing_is_refused(folder):
         load_network(folder)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("do_flip_channel_order", True, "has do_flip_channel_order, and"),
+        ("include_top", True, "has include_top, and"),
+        ("do_rescale", False, "has do_rescale = false, and"),
+        ("rescale_factor", 1 / 127.5, "has rescale_factor = 0.0078"),
+        ("image_mean", None, "has no image_mean, and"),
+    ],
+)
+def test_preprocessing_that_is_no_normalisation_is_refused(folder, key, value, words):
+    file = folder / "preprocessor_config.json"
+    content = json.loads(file.read_text()) | {"rescale_factor": 0.00392156862745098}
+    file.write_text(json.dumps(content))
+    load_network(folder)
+    content |= {key: value}
+    content = {name: each for name, each in content.items() if each is not None}
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=words):
+        load_network(folder)
+
+
 def test_weights_that_a_folder_lacks_are_not_made_up(folder):
     from safetensors.torch import load_file, save_file
 

@@ -434,6 +434,18 @@ def test_options_that_would_do_nothing_are_refused(file, options, words):
     assert words in refusal(file(nn.Linear(2, 2).state_dict()), **options)
 
 
+def test_a_size_that_a_network_does_not_take_is_refused(tiny, tmp_path):
+    weights = MLP((1, 2, 2), classes=3, hidden=(5,)).state_dict()
+    carded = safetensors.torch.save(weights, {"oodbench": card()})
+    (tmp_path / "carded.safetensors").write_bytes(carded)
+    for model in ("ce-digits", tmp_path / "carded.safetensors", tiny):
+        own = as_network(model).shape
+        assert as_network(model, size=own[1:]).shape == own
+        words = f"own size of images, {own.height}x{own.width}, and does not take 9x7"
+        with pytest.raises(InputError, match=words):
+            as_network(model, size=(9, 7))
+
+
 def test_what_is_no_model_is_refused_with_what_to_pass(tiny):
     assert as_network(tiny) is tiny
     assert as_network("ce-digits").name == "ce-digits"

@@ -67,8 +67,9 @@ def test_draws_are_without_replacement_and_the_same_each_time():
 
 
 def test_errors_are_found_among_the_images_of_the_in_set():
-    rules = replace(OPENOOD, errors=True)
+    rules = replace(OPENOOD, errors=True, draws=3, images_per_draw=2)
     one = scores(0)
+    assert np.count_nonzero(~one.correct) > 2  # all of them count, undrawn
     found = figures(rules, [one])[Place("errors", "auroc")]
     right = one.correct
     assert found.value == auroc(one.inside[right], one.inside[~right])

@@ -23,11 +23,11 @@ NEAR, FAR = RNG.normal(0, 1, 40), RNG.normal(-2, 1, 30)
 
 
 def write_set(
-    store, name, role, scores, *, model="net", inside_key="in-key", **changes
+    store, name, role, scores, *, model="net", inside_key="in-key", key="", **changes
 ):
     """Stores a set with scores `{label: array or failure}`; returns its file."""
     count = len(next(iter(scores.values()), INSIDE))
-    key = inside_key if role == "in" else f"{name}-key"
+    key = inside_key if role == "in" else key or f"{name}-key"
     keys = {model: f"{model}-key", "in": inside_key, name: key}
     file = store.set(*(folder_name(each, keys[each]) for each in (model, "in", name)))
     record = {
@@ -234,6 +234,17 @@ def test_two_in_sets_of_one_name_have_names_and_groups_of_their_own(store):
     assert found == [
         ("in (k1)", "x"), ("in (k1)", "y"), ("in (k2)", "x"), ("in (k2)", "y"),
     ]  # fmt: skip
+
+
+def test_two_sets_of_one_name_have_columns_of_their_own_across_models(store):
+    for model, key in (("one", "whole"), ("two", "cut")):
+        write_set(store, "in", "in", {"a": INSIDE}, model=model)
+        write_set(store, "near", "near", {"a": NEAR}, model=model, key=key)
+        write_set(store, "far", "far", {"a": FAR}, model=model)
+    names = {(row.model, row.outside) for row in rows_of(store)}
+    assert names == {
+        ("one", "near (whole)"), ("two", "near (cut)"), ("one", "far"), ("two", "far"),
+    }  # fmt: skip
 
 
 def test_a_model_without_accuracy_has_a_reason(store):
