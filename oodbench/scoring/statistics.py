@@ -109,11 +109,6 @@ def correct_means(known: Known) -> ClassMeans:
     return ClassMeans(found.counts[:-1], found.means[:-1])
 
 
-def unit_bank(known: Known) -> Tensor:
-    """Returns all features scaled to length 1, `[N, D]`, float32."""
-    return unit(known.features)
-
-
 def classes(known: Known) -> int:
     """Returns the number of classes K."""
     return known.logits.shape[1]
