@@ -1,21 +1,90 @@
 """The part of the training images that a detector keeps to compare with."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from oodbench import Detector, Known, Need
+from oodbench.scoring.rows import Rows
+from oodbench.scoring.statistics import BLOCK, Change, unit
 
 CHUNK = 64
 """Images that are compared with a bank at once."""
 SPARE = 8
 """Further candidates that are compared again in float64."""
+MOST = 200_000
+"""Images that are drawn of more, where all must be in memory at once."""
 
 
-def check_share(share: float, seed: int) -> None:
-    """Raises ValueError if the share or its seed is impossible."""
-    if not 0 < share <= 1:
-        raise ValueError(f"share must be above 0 and at most 1, got {share}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+@dataclass
+class BankDetector(Detector):
+    """Base of detectors that compare images with a part of the training images."""
+
+    needs = Need.FEATURES
+    fitted_on = "train"
+
+    share: float = 0.0
+    """Share of the training images that is drawn at random, at most 1. 0 draws all of
+    up to 100,000 images, and of more 1 %, but at least 10,000."""
+    seed: int = 0
+    """Of the draw."""
+    fitted_images: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must be from 0 to 1, got {self.share}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
+
+    def draw(self, known: Known, most: int | None = None) -> Tensor:
+        """Returns the places of the images drawn, and keeps their number."""
+        places = drawn(len(known), self.share, self.seed, most)
+        self.fitted_images = len(places)
+        return places
+
+
+@dataclass(frozen=True)
+class UnitFeatures:
+    """Statistic: the features of the images drawn, each scaled to length 1, `[M, D]`.
+
+    The parameters are those of `drawn`.
+    """
+
+    share: float
+    seed: int
+    most: int | None = None
+
+    def __call__(self, known: Known) -> Tensor:
+        """Returns the features, in the type of the network's."""
+        places = drawn(len(known), self.share, self.seed, self.most)
+        return taken(known.features, places, unit)
+
+
+def drawn(images: int, share: float, seed: int, most: int | None = None) -> Tensor:
+    """Returns the places of images drawn at random, ascending, at least one.
+
+    Args:
+        images: The number of all.
+        share: Of the images, at most 1; 0 as in `BankDetector`.
+        seed: Of the draw; the global random numbers stay as they are.
+        most: The largest number of images to draw.
+
+    Raises:
+        ValueError: There are no images.
+    """
+    if not images:
+        raise ValueError("there are no training images")
+    if share:
+        count = max(1, round(share * images))
+    else:
+        count = images if images <= 100_000 else max(10_000, round(0.01 * images))
+    count = min(count, most or count)
+    if count == images:
+        return torch.arange(images)
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.sort(rng.choice(images, count, replace=False)))
 
 
 def check_k(k: int, bank: Tensor) -> None:
@@ -45,28 +114,17 @@ def _mean_of_largest(rows: Tensor, bank: Tensor, k: int, weights: Tensor) -> Ten
     return (cosines * weights[places]).topk(k).values.mean(1)
 
 
-def part(rows: Tensor, share: float, seed: int, most: int | None = None) -> Tensor:
-    """Returns a random share of the rows, in their order, at least one.
-
-    The draw depends on the seed and on the number of rows alone, so that tensors of
-    equal length keep the same rows. If all are kept, they are not copied.
+def taken(rows: Tensor, places: Tensor, change: Change | None = None) -> Tensor:
+    """Returns the rows `[N, D]` at these places, `[M, D]`; in a file if they are large.
 
     Args:
-        rows: `[N, …]`, at least one.
-        share: Of the rows, above 0 and at most 1.
-        seed: Of the draw; the global random numbers stay as they are.
-        most: The largest number of rows to keep.
-
-    Raises:
-        ValueError: There are no rows.
+        rows: Are not copied if all are taken without a change.
+        places: `[M]`, ascending.
+        change: Applied to blocks of the rows.
     """
-    if not len(rows):
-        raise ValueError("there are no training images")
-    count = max(1, round(share * len(rows)))
-    if most is not None:
-        count = min(count, most)
-    if count == len(rows):
+    if len(places) == len(rows) and change is None:
         return rows
-    rng = np.random.default_rng(seed)
-    places = rng.choice(len(rows), count, replace=False)
-    return rows[torch.from_numpy(np.sort(places)).to(rows.device)]
+    found = Rows(len(places), rows[:0])
+    for own in places.split(BLOCK):
+        found.add(change(rows[own]) if change else rows[own])
+    return found.whole

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import check_k, check_share, mean_of_largest, part
+from oodbench import Known, Need, Outputs
+from oodbench.detectors._bank import BankDetector, check_k, mean_of_largest, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._head import LEAST, logits_of, weights
 from oodbench.detectors._kept import ratio
@@ -18,7 +18,7 @@ K = 10  # largest cosines
 
 
 @dataclass
-class ActSub(Detector):
+class ActSub(BankDetector):
     """E · (−ln(1 − c))^λ, from two parts of the features z.
 
     The decisive part of z lies along the first right singular vectors of the head's
@@ -37,30 +37,26 @@ class ActSub(Detector):
     """
 
     needs = Need.FEATURES | Need.HEAD
-    fitted_on = "train"
     chosen_on = dict.fromkeys(("power", "percentile"), "OOD validation images")
 
     power: float = 2.0
     """λ, at least 0; at 0 the score is E."""
     percentile: float = 95.0
     """From 0 to 100, of `scale`."""
-    share: float = 1.0
-    """Share of the training images in the bank, drawn at random by `seed`."""
-    seed: int = 0
     _basis: Tensor = field(init=False, repr=False)
     _split: int = field(init=False, repr=False)
     _bank: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least(self, power=0)
         check_percentile("percentile", self.percentile)
-        check_share(self.share, self.seed)
 
     def fit(self, known: Known) -> None:
         """Finds the split, and keeps the insignificant parts of the bank."""
         self._basis = torch.linalg.svd(weights(known.head)).Vh
         self._split = middle(known.features, self._basis)
-        bank = part(known.features, self.share, self.seed)
+        bank = taken(known.features, self.draw(known))
         check_k(K, bank)
         self._bank = torch.cat([self._rest(z).float() for _, z in in_blocks(bank)])
 

@@ -8,6 +8,7 @@ from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._caref import reference_means
 from oodbench.detectors._head import LEAST, weights
 from oodbench.detectors._softmax import log_gen_terms
+from oodbench.scoring.statistics import over_blocks
 
 
 def _gen(logits: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ class CADRef(Detector):
     def fit(self, known: Known) -> None:
         """Keeps the class means and the mean score of the logits."""
         known.head  # noqa: B018 - without a linear head it fails here already
-        self._usual = float(_SCORES[self.logit_score](known.logits).mean())
+        self._usual = over_blocks(known.logits, _SCORES[self.logit_score]).mean().item()
         if not self._usual > 0:
             raise ValueError(
                 f"the mean {self.logit_score} of the training images is "

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import check_share, part
+from oodbench import Known, Outputs
+from oodbench.detectors._bank import BankDetector, UnitFeatures
 from oodbench.scoring import statistics
 
 CHUNK = 256  # images that are compared with the bank at once
@@ -20,7 +20,7 @@ _distances = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 @dataclass
-class CFOOD(Detector):
+class CFOOD(BankDetector):
     """−(smallest κ at which x is among the κ·n nearest of a share `hosts` of the bank).
 
     Each image r of the bank reaches as far as its own (⌊κn⌋)-th neighbour, the nearest
@@ -34,33 +34,26 @@ class CFOOD(Detector):
     Angiulli, Fassetti and Zupi, CF-OOD, SISAP 2025.
     """
 
-    needs = Need.FEATURES
-    fitted_on = "train"
-
     hosts: float = 0.01
     """Share of the bank that must hold the image, above 0 and at most 1."""
-    share: float = 1.0
-    """Share of the training images in the bank, drawn at random."""
     most: int = 5_000
     """Largest size of the bank, at least 2; the time of `fit` goes by its square."""
-    seed: int = 0
-    """Of the draw."""
     _bank: Tensor = field(init=False, repr=False)
     _reach: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.hosts <= 1:
             raise ValueError(f"hosts must be above 0 and at most 1, got {self.hosts}")
         if self.most < 2:
             raise ValueError(f"most must be at least 2, got {self.most}")
-        check_share(self.share, self.seed)
 
     def fit(self, known: Known) -> None:
         """Measures how far each image of the bank reaches at each κ."""
-        rows = known.shared(statistics.unit_bank)
-        self._bank = part(rows, self.share, self.seed, self.most).double()
-        if (size := len(self._bank)) < 2:
+        if (size := len(self.draw(known, self.most))) < 2:
             raise ValueError(f"the bank has {size} image; it needs at least 2")
+        bank = UnitFeatures(self.share, self.seed, self.most)
+        self._bank = known.shared(bank).double()
         places = (KAPPAS[:-1] * size - 1).long() + 1  # 0 is the image itself
         away = (_distances(one, self._bank) for one in self._bank.split(CHUNK))
         self._reach = torch.cat([one.sort(1).values[:, places] for one in away])

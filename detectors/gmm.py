@@ -48,11 +48,12 @@ class GMM(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the mixture."""
-        counts, means, within = known.shared(statistics.class_moments)
+        counts, means = known.shared(statistics.class_means)
         present, (images, size) = counts.nonzero()[:, 0], known.features.shape
         if not images:
             raise ValueError("there are no training images to fit a mixture to")
         if self.covariance == "tied":
+            within = known.shared(statistics.class_moments).within
             self._parts = [regular(means[present], within / images, self.ridge)]
         else:
             check_sizes(counts[present], size)

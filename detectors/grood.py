@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from oodbench import Detector, Known, Need, Outputs
+from oodbench import Known, Need, Outputs
+from oodbench.detectors._bank import BankDetector, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._uniform_noise import OnNoise
 from oodbench.scoring.nearest import nearest
-from oodbench.scoring.statistics import correct_means
+from oodbench.scoring.statistics import correct_means, over_blocks
 
 
 @dataclass
-class GROOD(Detector):
+class GROOD(BankDetector):
     """−‖g − nearest g of the training images‖², g the gradient of a prototype o.
 
     The prototypes of the classes are the mean features of the training images that are
@@ -30,30 +31,35 @@ class GROOD(Detector):
     """
 
     needs = Need.FEATURES | Need.LABELS | Need.NETWORK | Need.INPUTS
-    fitted_on = "train"
 
     images: int = 1000
     """The number of images of noise, at most that of the training images."""
     seed: int = 0
-    """Of the noise."""
+    """Of the noise and of the draw."""
     _prototypes: Tensor = field(init=False, repr=False)
     _bank: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_at_least(self, images=1, seed=0)
+        super().__post_init__()
+        check_at_least(self, images=1)
         self._noise = OnNoise(self.seed, self.images)
         self.summaries = (self._noise,)
 
     def fit(self, known: Known) -> None:
         """Keeps the prototypes and the gradients of correctly classified images."""
-        right = known.logits.argmax(1) == known.labels
+        places = self.draw(known)
+        right = (known.logits.argmax(1) == known.labels)[places]
         if not right.any():
-            raise ValueError("the network classifies no training image correctly")
+            raise ValueError(
+                f"the network classifies none of {len(places)} training images "
+                "correctly"
+            )
         found = known.shared(correct_means)
         is_noise = known.numbers < self.images
         noise = known.summary(self._noise)[is_noise].double().mean(0)
         self._prototypes = torch.cat([found.means[found.counts > 0], noise[None]])
-        self._bank = self._gradients(known.features[right])
+        bank = taken(known.features, places[right])
+        self._bank = over_blocks(bank, self._gradients)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns minus the squared distance, `[N]`, ≤ 0."""

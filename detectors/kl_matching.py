@@ -37,13 +37,12 @@ class KLMatching(Detector):
             raise ValueError("a divergence needs two classes, and the network has one")
         if not len(logits):
             raise ValueError("there are no images to make templates from")
-        p = logits.double().softmax(1)
-        counts, means = group_means(p, logits.argmax(1), classes(known))
+        counts, means = group_means(logits, logits.argmax(1), classes(known), _softmax)
         self._templates = means[counts > 0]
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the negative divergence in nats, `[N]`, at most 0."""
-        p = batch.logits.double().softmax(1)
+        p = _softmax(batch.logits.double())
         crossed = -p @ self._templates.log().clamp(min=_LOWEST).T
         divergences = crossed - torch.special.entr(p).sum(1, keepdim=True)
         # A template without a class that the image may have is infinitely far; where
@@ -51,3 +50,7 @@ class KLMatching(Detector):
         is_far = (p > 0).double() @ (self._templates == 0).double().T > 0
         is_far &= ~is_far.all(1, keepdim=True)
         return -divergences.masked_fill(is_far, torch.inf).amin(1).clamp(min=0)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(1)

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import check_k, check_share, part
+from oodbench import Known, Outputs
+from oodbench.detectors._bank import BankDetector, UnitFeatures, check_k, taken
 from oodbench.scoring import statistics
 from oodbench.scoring.nearest import nearest
 
 
 @dataclass
-class KNN(Detector):
+class KNN(BankDetector):
     """−‖ẑ − its k-th nearest training feature‖₂, with ẑ = z / ‖z‖.
 
     The lengths of features do not count, unless `normalize` is off. An image of the
@@ -23,31 +23,25 @@ class KNN(Detector):
     ICML 2022, arXiv 2204.06507.
     """
 
-    needs = Need.FEATURES
-    fitted_on = "train"
-
     k: int = 0
     """Which neighbour; 1 is the nearest. 0: 50, or the farthest in a smaller bank."""
     normalize: bool = True
     """Whether features are scaled to length 1."""
-    share: float = 1.0
-    """Share of the training images in the bank, drawn at random."""
-    seed: int = 0
-    """Of the draw."""
     _bank: Tensor = field(init=False, repr=False)
     _k: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 0:
             raise ValueError(f"k must be at least 0, got {self.k}")
-        check_share(self.share, self.seed)
 
     def fit(self, known: Known) -> None:
         """Keeps the features of the bank."""
-        bank = known.features
+        places = self.draw(known)
         if self.normalize:
-            bank = known.shared(statistics.unit_bank)
-        self._bank = part(bank, self.share, self.seed)
+            self._bank = known.shared(UnitFeatures(self.share, self.seed))
+        else:
+            self._bank = taken(known.features, places)
         self._k = self.k or min(_USUAL_K, len(self._bank))
         check_k(self._k, self._bank)
 

@@ -1,8 +1,8 @@
 """Mahalanobis distance to the nearest class mean, in every block."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
@@ -47,8 +47,7 @@ class MahalanobisLayers(Detector):
             groups = statistics.group_means(rows, labels, count)
             moments = statistics.group_moments(rows, labels, groups)
             found.append(of_classes(moments))
-            blocks = statistics.in_blocks(rows)
-            distances = torch.cat([_nearest(found[-1], each) for _, each in blocks])
+            distances = statistics.over_blocks(rows, partial(_nearest, found[-1]))
             spreads.append(distances.std(correction=0).item())
             if not spreads[-1] > 0:
                 raise ValueError(

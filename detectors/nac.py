@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import part
+from oodbench.detectors._bank import drawn, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._coverage import Bins, Coverage, feature_products
 
@@ -41,6 +41,7 @@ class NAC(Detector):
     """The number of training images that are counted, at most; at least 1."""
     seed: int = 0
     """Of their draw."""
+    fitted_images: int = field(init=False, repr=False)
     _coverage: Coverage = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -49,10 +50,9 @@ class NAC(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the coverage of each feature's bins."""
-        features, logits = (
-            part(each, 1.0, self.seed, self.images)
-            for each in (known.features, known.logits)
-        )
+        places = drawn(len(known), 1.0, self.seed, self.images)
+        self.fitted_images = len(places)
+        features, logits = taken(known.features, places), taken(known.logits, places)
         products = feature_products(features, logits, known.head)
         self._coverage = self._bins.covered_by(products)
 

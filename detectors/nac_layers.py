@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs, Result
-from oodbench.detectors._bank import part
+from oodbench.detectors._bank import drawn, taken
 from oodbench.detectors._blocks import apart, beside
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._coverage import Bins, Coverage, feature_products
@@ -41,8 +41,7 @@ class NACLayers(Detector):
 
     The first three parameters give one number per layer, in this order, separated by /.
     Further layers do not count. The defaults are the authors' for a network with four
-    blocks on CIFAR-10, chosen by OOD images; a note of theirs says that the method
-    overfits.
+    blocks on CIFAR-10; a note of theirs says that the method overfits.
 
     Liu, Tian, Li, Zhang and Zhang, Neuron Activation Coverage: Rethinking
     Out-of-distribution Detection and Generalization, ICLR 2024, arXiv 2306.02879.
@@ -61,6 +60,7 @@ class NACLayers(Detector):
     """The number of training images that are counted, at most; at least 1."""
     seed: int = 0
     """Of their draw."""
+    fitted_images: int = field(init=False, repr=False)
     _coverages: tuple[Coverage, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +69,9 @@ class NACLayers(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the coverage of the bins of each layer's neurons."""
-        rows = apart(part(known.summary(products), 1.0, self.seed, self.images))
+        places = drawn(len(known), 1.0, self.seed, self.images)
+        self.fitted_images = len(places)
+        rows = apart(taken(known.summary(products), places))
         layers = zip(self._bins, rows, strict=False)
         self._coverages = tuple(own.covered_by(each) for own, each in layers)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._weibull import SHIFT, tail_law
-from oodbench.scoring.statistics import class_numbers, classes, group_means
+from oodbench.scoring import statistics
 
 
 @dataclass
@@ -44,14 +44,18 @@ class OpenMax(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the mean logits and the law of each class."""
-        labels, logits = class_numbers(known), known.logits
-        right = logits.argmax(1) == labels
-        if not right.any():
+        logits, count = known.logits, statistics.classes(known)
+        right = statistics.correct_classes(known)
+        if (right == count).all():
             raise ValueError("no training image is classified right")
-        logits, labels = logits[right], labels[right]
-        self._means = group_means(logits, labels, classes(known)).means
-        away = (logits.double() - self._means[labels]).norm(dim=1)
-        laws = [tail_law(away[labels == k], self.tail) for k in range(classes(known))]
+        means = statistics.group_means(logits, right, count + 1).means
+        parts = (
+            (block - means[right[start : start + len(block)]]).norm(dim=1)
+            for start, block in statistics.in_blocks(logits)
+        )
+        away = torch.cat(list(parts))
+        self._means = means[:-1]
+        laws = [tail_law(away[right == k], self.tail) for k in range(count)]
         self._laws = torch.tensor(laws, dtype=torch.float64).T
 
     def score(self, batch: Outputs) -> Tensor:

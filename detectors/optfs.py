@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.detectors._checks import check_variant
 from oodbench.detectors._head import weights
+from oodbench.scoring.quantiles import quantiles
 from oodbench.scoring.shaping import Shaping
 from oodbench.scoring.statistics import in_blocks
 
@@ -46,7 +46,7 @@ class OptFS(Shaping):
     def fit(self, known: Known) -> None:
         """Keeps the factor of each bin."""
         features = known.features
-        self._low, high = np.quantile(features.double(), [0.001, 0.999]).tolist()
+        self._low, high = quantiles(features, [0.001, 0.999])
         self._width = (high - self._low) / BINS
         if not self._width > 0:
             raise ValueError(f"nearly all training features are {high:g}")

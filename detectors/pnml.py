@@ -38,7 +38,7 @@ class PNML(Detector):
         """Computes a root of (ẐᵀẐ)⁺."""
         check_classes(known)
         features = known.features
-        units = (block for _, block in in_blocks(features, to_unit=True))
+        units = (block for _, block in in_blocks(features, unit))
         products = scatter(units, features.shape[1])
         if not products.trace() > 0:
             raise ValueError("the features of all training images are 0")

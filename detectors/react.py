@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from oodbench import Known, Outputs
+from oodbench.scoring.quantiles import quantiles
 from oodbench.scoring.shaping import Shaping, check_percentile
 
 
@@ -30,7 +29,7 @@ class ReAct(Shaping):
 
     def fit(self, known: Known) -> None:
         """Keeps the limit c."""
-        self._limit = float(np.percentile(known.features.double(), self.percentile))
+        (self._limit,) = quantiles(known.features, [self.percentile / 100])
 
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of clipped features."""

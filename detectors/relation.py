@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from oodbench import Detector, Known, Need, Outputs
-from oodbench.detectors._bank import check_share, part
+from oodbench import Known, Outputs
+from oodbench.detectors._bank import BankDetector, UnitFeatures, taken
 from oodbench.scoring import statistics
 
 
 @dataclass
-class Relation(Detector):
+class Relation(BankDetector):
     """Σ_i r_i^power over r_i > threshold; r_i = max(0, cos(z, z_i)) · ⟨p, p_i⟩.
 
     i goes over the training images, p are softmax probabilities. Images without any
@@ -23,31 +23,24 @@ class Relation(Detector):
     Noise and Outlier Data, NeurIPS 2023, arXiv 2301.12321.
     """
 
-    needs = Need.FEATURES
-    fitted_on = "train"
-
     power: float = 1.0
     """Above 0; larger ones favour strong relations."""
     threshold: float = 0.03
     """At least 0; relations up to it do not count."""
-    share: float = 1.0
-    """Share of the training images in the bank, drawn at random."""
-    seed: int = 0
-    """Of the draw."""
     _bank: Tensor = field(init=False, repr=False)
     _logits: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.power > 0:
             raise ValueError(f"power must be above 0, got {self.power}")
         if not self.threshold >= 0:
             raise ValueError(f"threshold must be at least 0, got {self.threshold}")
-        check_share(self.share, self.seed)
 
     def fit(self, known: Known) -> None:
         """Keeps features and logits of the bank."""
-        self._bank = part(known.shared(statistics.unit_bank), self.share, self.seed)
-        self._logits = part(known.logits, self.share, self.seed)
+        self._logits = taken(known.logits, self.draw(known))
+        self._bank = known.shared(UnitFeatures(self.share, self.seed))
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the sum, `[N]`, at least 0."""

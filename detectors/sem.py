@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
+from oodbench.detectors._bank import MOST, drawn, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._mixture import Mixture, mixture
 
@@ -22,9 +23,9 @@ class SEM(Detector):
     """log p(z) − weight · log q(s), with features z and the style s of an early map.
 
     p and q are mixtures of Gaussians with one covariance, fitted by EM without labels
-    to the first `size` principal components. The style is mean and variance of each
-    channel of the first block's map; to divide by its density takes out of the score
-    what is style alone. Both are up to a constant.
+    to the first `size` principal components of at most 200,000 training images. The
+    style is mean and variance of each channel of the first block's map; to divide by
+    its density takes out of the score what is style alone. Both are up to a constant.
 
     The form and the defaults are those of a configuration for CIFAR-10 in OpenOOD, the
     repository of the paper's authors; others there have a weight from 1e-6 to 1e-2. It
@@ -48,7 +49,8 @@ class SEM(Detector):
     weight: float = 1e-4
     """At least 0."""
     seed: int = 0
-    """Of the first components of EM."""
+    """Of the first components of EM, and of the draw."""
+    fitted_images: int = field(init=False, repr=False)
     _features: Mixture = field(init=False, repr=False)
     _style: Mixture = field(init=False, repr=False)
 
@@ -59,9 +61,15 @@ class SEM(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps both mixtures."""
-        fixed = self.size, self.seed
-        self._features = mixture(known.features, self.components, *fixed)
-        self._style = mixture(known.summary(style), self.styles, *fixed)
+        places = drawn(len(known), 1.0, self.seed, MOST)
+        self.fitted_images = len(places)
+        self._features, self._style = (
+            mixture(taken(rows, places), components, self.size, self.seed)
+            for rows, components in (
+                (known.features, self.components),
+                (known.summary(style), self.styles),
+            )
+        )
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the difference of log densities, `[N]`."""

@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
+from oodbench.detectors._bank import MOST, UnitFeatures
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._class_covariances import scatter_about
 from oodbench.detectors._gaussian import Gaussians, gaussians
@@ -18,8 +19,8 @@ class SSD(Detector):
     """−min_c (x − m_c)ᵀ C_c⁺ (x − m_c), x the standardised ẑ = z / ‖z‖₂, clusters c.
 
     Features are scaled to length 1, then each dimension to mean 0 and variance 1;
-    dimensions that do not vary are dropped. k-means, from a seed, finds the clusters in
-    the training images. Each has its own mean m_c and covariance C_c, divided by its
+    dimensions that do not vary are dropped. Several clusters are found by k-means, in
+    at most 200,000 images. Each has its own mean m_c and covariance C_c, divided by its
     number of images. A cluster of fewer images than features ignores other directions.
 
     One cluster is the default of the paper's code. OpenOOD's file of this name does not
@@ -35,7 +36,8 @@ class SSD(Detector):
     clusters: int = 1
     """How many, at least 1."""
     seed: int = 0
-    """Of k-means."""
+    """Of k-means, and of the draw of images for it."""
+    fitted_images: int = field(init=False, repr=False)
     _clusters: list[Gaussians] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -45,20 +47,19 @@ class SSD(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the mean and the covariance of each cluster."""
-        if len(known) < self.clusters:
-            raise ValueError(
-                f"clusters is {self.clusters}, the training images {len(known)}"
-            )
+        if (size := len(known)) < self.clusters:
+            raise ValueError(f"clusters is {self.clusters}, the training images {size}")
         images, mean, total = known.shared(statistics.unit_moments)
         deviation = (total.diagonal() / images).sqrt()
         scale = torch.where(deviation > 1e-10, 1 / deviation, 0.0)
         if self.clusters == 1:
             self._clusters = [_cluster(images, mean, total, scale)]
             return
-        features = known.shared(statistics.unit_bank)
-        standard = ((features - mean.float()) * scale.float())[:, scale > 0]
-        k_means = KMeans(self.clusters, random_state=self.seed, n_init=10)
-        groups = torch.from_numpy(k_means.fit_predict(standard.numpy())).long()
+        features = known.shared(UnitFeatures(1.0, self.seed, MOST))
+        self.fitted_images = len(features)
+        standard = features.sub(mean.float()).mul_(scale.float())
+        k_means = KMeans(self.clusters, random_state=self.seed, n_init=10).fit(standard)
+        groups = torch.from_numpy(k_means.labels_).long()
         found = statistics.group_means(features, groups, self.clusters)
         self._clusters = []
         for k, (count, middle) in enumerate(zip(*found, strict=True)):

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.detectors._residual import ResidualDetector
+from oodbench.scoring.statistics import over_blocks
 
 
 @dataclass
@@ -34,13 +35,14 @@ class ViM(ResidualDetector):
                 f"dim is {space.dim}, the training features span {space.rank} "
                 f"dimensions, so nothing is left outside the principal space"
             )
-        largest = known.logits.double().amax(1).mean()
+        largest = known.logits.amax(1).double().mean()
         if not largest > 0:
             raise ValueError(
                 f"the largest logits of the training images are {largest:.4g} on "
                 f"average; the virtual logit needs a positive average"
             )
-        self._alpha = float(largest / space.residuals(known.features).mean())
+        lengths = over_blocks(known.features, space.residuals)
+        self._alpha = float(largest / lengths.mean())
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the energy minus the virtual logit, `[N]`."""

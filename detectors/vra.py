@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from oodbench import Known, Outputs
+from oodbench.scoring.quantiles import column_quantiles
 from oodbench.scoring.shaping import Shaping
 
 
@@ -43,8 +43,7 @@ class VRA(Shaping):
 
     def fit(self, known: Known) -> None:
         """Keeps both limits of each feature."""
-        limits = np.quantile(known.features.double(), [self.low, self.high], axis=0)
-        self._low, self._high = torch.from_numpy(limits)
+        self._low, self._high = column_quantiles(known.features, [self.low, self.high])
 
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of rectified features."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from oodbench import Detector, Known, Need, Outputs
+from oodbench import Known, Need, Outputs
+from oodbench.detectors._bank import BankDetector, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._head import weights
 from oodbench.detectors._histograms import Histograms, mean_histogram
@@ -18,7 +19,7 @@ VALUES = 2**22  # perturbed logits in memory at once
 
 
 @dataclass
-class WeiPer(Detector):
+class WeiPer(BankDetector):
     """−(d + λ₁ d̃ − λ₂ p̃), WeiPer with the divergence of histograms (WeiPer+KLD).
 
     d is KL(p ‖ q) + KL(q ‖ p) of the histogram of an image's features and the mean one
@@ -33,7 +34,6 @@ class WeiPer(Detector):
     """
 
     needs = Need.FEATURES | Need.HEAD
-    fitted_on = "train"
     chosen_on = dict.fromkeys(("delta", "lambda1", "lambda2"), "OOD validation images")
 
     repeats: int = 100
@@ -42,39 +42,39 @@ class WeiPer(Detector):
     """δ, at least 0."""
     lambda1: float = 2.5
     lambda2: float = 0.1
-    seed: int = 0
     _weight: Tensor = field(init=False, repr=False)
     _features: Histograms = field(init=False, repr=False)
     _logits: Histograms = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_at_least(self, repeats=1, delta=0, seed=0)
+        super().__post_init__()
+        check_at_least(self, repeats=1, delta=0)
 
     def fit(self, known: Known) -> None:
         """Keeps the perturbed heads and the mean histograms."""
-        weight, features = weights(known.head), known.features
+        weight, features = weights(known.head), taken(known.features, self.draw(known))
         rng = np.random.default_rng(self.seed)
         noise = torch.from_numpy(rng.normal(size=(self.repeats, *weight.shape)))
         noise *= weight.norm(dim=1, keepdim=True) / noise.norm(dim=2, keepdim=True)
-        self._weight = weight + self.delta * noise
+        self._weight = noise.mul_(self.delta).add_(weight)
         self._features = mean_histogram(lambda: (z for _, z in in_blocks(features)))
         self._logits = mean_histogram(
-            lambda: (f.flatten(1) for _, f in self._parts(known))
+            lambda: (f.flatten(1) for _, f in self._parts(features, known.head))
         )
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns the score, `[N]`."""
         found = []
-        for z, f in self._parts(batch):
+        for z, f in self._parts(batch.features, batch.head):
             of_features = self._features.divergence(z, *OF_FEATURES)
             of_logits = self._logits.divergence(f.flatten(1), *OF_LOGITS)
             p = f.softmax(2).amax(2).mean(1)
             found.append(self.lambda2 * p - of_features - self.lambda1 * of_logits)
         return torch.cat(found)
 
-    def _parts(self, outputs: Outputs) -> Iterator[tuple[Tensor, Tensor]]:
+    def _parts(self, z: Tensor, head: nn.Linear) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields features `[N, D]` and logits of the perturbed heads `[N, r, K]`."""
-        weight, bias = self._weight.flatten(0, 1), outputs.head.bias
-        for part in outputs.features.split(max(1, VALUES // len(weight))):
+        weight, bias = self._weight.flatten(0, 1), head.bias
+        for part in z.split(max(1, VALUES // len(weight))):
             logits = (part.double() @ weight.T).unflatten(1, (self.repeats, -1))
             yield part.double(), logits if bias is None else logits + bias.double()

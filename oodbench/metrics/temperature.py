@@ -14,6 +14,9 @@ from oodbench.base.errors import InputError
 from oodbench.metrics.calibration import summary
 from oodbench.metrics.ranking import FloatArray
 
+VALUES = 2**22
+"""Logits whose probabilities are in memory at once."""
+
 
 class Graded(NamedTuple):
     """How well a classifier predicts the labels of some images."""
@@ -87,12 +90,20 @@ def _margins(logits: FloatArray, labels: NDArray[np.intp]) -> FloatArray:
 
 def _slope(margins: FloatArray, inverse: float) -> float:
     """Returns the derivative of the NLL by 1 / T, from logits less the label's."""
+    step = max(1, VALUES // margins.shape[1])
+    starts = range(0, len(margins), step)
+    slopes = [_slopes(margins[start : start + step], inverse) for start in starts]
+    return float(np.mean(np.concatenate(slopes)))
+
+
+def _slopes(margins: FloatArray, inverse: float) -> FloatArray:
+    """Returns the derivative of each image's loss, `[N]`."""
     from scipy.special import softmax
 
     masked = np.isneginf(margins)
     weighed = np.where(masked, 0, margins)
     shares = softmax(np.where(masked, -np.inf, inverse * weighed), axis=1)
-    return float(np.mean(np.sum(shares * weighed, axis=1)))
+    return np.sum(shares * weighed, axis=1)
 
 
 def grade(logits: ArrayLike, labels: ArrayLike, *, temperature: float = 1.0) -> Graded:

@@ -33,6 +33,8 @@ class Detector(ABC):
     detector that lists some reads no pixels and gradients in `fit` itself."""
     fitted_on: Literal["train", "val"] | None = None
     """The split that `fit` receives; None for a detector without `fit`."""
+    fitted_images: int | None = None
+    """How many of the split's images `fit` has drawn; None for all."""
     control: ClassVar[bool] = False
     """Whether it uses pixels alone. Where a control separates two sets, the success of
     other detectors says little about the network."""

@@ -38,7 +38,7 @@ def nearest(images: Tensor, others: Tensor, k: int = 1) -> Neighbours:
         others: `[M, D]`, on the same device; M is at least k.
         k: Which neighbour; 1 is the nearest.
     """
-    squares = others.square().sum(1)
+    squares = torch.cat([block.square().sum(1) for block in others.split(BLOCK)])
     found = [_nearest(chunk, others, squares, k) for chunk in images.split(CHUNK)]
     distances, places = zip(*found, strict=True)
     return Neighbours(torch.cat(distances), torch.cat(places))

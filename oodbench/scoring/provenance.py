@@ -82,6 +82,11 @@ def of_detector(
         "control": entry.detector.control,
         "tuned": entry.tuned,
         "fitted_on": fits[stage].record() if stage else None,
+        "drawn": {
+            type(part).__name__: part.fitted_images
+            for part in entry.detector.parts
+            if part.fitted_images is not None
+        },
     }
 
 

@@ -7,7 +7,7 @@ are held in float64. Sums are of centred values: E[zzᵀ] − μμᵀ would lose
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,6 +17,9 @@ from oodbench.scoring.known import Known
 
 BLOCK = 8192
 """Images that are held in float64 at once."""
+
+Change = Callable[[Tensor], Tensor]
+"""Maps a block of rows `[B, D]` to what is taken in their place, `[B, …]`."""
 
 
 class Moments(NamedTuple):
@@ -79,7 +82,7 @@ def moments(known: Known) -> Moments:
 
 def unit_moments(known: Known) -> Moments:
     """Returns the moments of all features, each scaled to length 1."""
-    return _moments(known.features, to_unit=True)
+    return _moments(known.features, unit)
 
 
 def class_moments(known: Known) -> ClassMoments:
@@ -91,8 +94,8 @@ def class_moments(known: Known) -> ClassMoments:
 def unit_class_moments(known: Known) -> ClassMoments:
     """Returns the moments by true class of the features, each scaled to length 1."""
     features, groups = known.features, class_numbers(known)
-    means = group_means(features, groups, classes(known), to_unit=True)
-    return group_moments(features, groups, means, to_unit=True)
+    means = group_means(features, groups, classes(known), unit)
+    return group_moments(features, groups, means, unit)
 
 
 def predicted_means(known: Known) -> ClassMeans:
@@ -102,14 +105,8 @@ def predicted_means(known: Known) -> ClassMeans:
 
 def correct_means(known: Known) -> ClassMeans:
     """Returns the mean features of each class's correctly classified images."""
-    labels = class_numbers(known)
-    right = known.logits.argmax(1) == labels
-    return group_means(known.features[right], labels[right], classes(known))
-
-
-def unit_bank(known: Known) -> Tensor:
-    """Returns all features scaled to length 1, `[N, D]`, float32."""
-    return unit(known.features)
+    found = group_means(known.features, correct_classes(known), classes(known) + 1)
+    return ClassMeans(found.counts[:-1], found.means[:-1])
 
 
 def classes(known: Known) -> int:
@@ -132,6 +129,12 @@ def class_numbers(known: Known) -> Tensor:
     return labels
 
 
+def correct_classes(known: Known) -> Tensor:
+    """Returns the true classes `[N]`, K where the network predicts another one."""
+    labels = class_numbers(known)
+    return labels.where(known.logits.argmax(1) == labels, classes(known))
+
+
 def unit(features: Tensor) -> Tensor:
     """Returns features `[N, D]`, each divided by its Euclidean length; 0 stays 0."""
     return features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
@@ -152,7 +155,7 @@ def whitening(covariance: Tensor, cutoff: float = 0.0) -> Tensor:
 
 
 def group_means(
-    features: Tensor, groups: Tensor, count: int, *, to_unit: bool = False
+    features: Tensor, groups: Tensor, count: int, change: Change | None = None
 ) -> ClassMeans:
     """Returns the mean of the features `[N, D]` in each of `count` groups.
 
@@ -160,17 +163,17 @@ def group_means(
         features: `[N, D]`.
         groups: `[N]`, the group of each image, in 0 … count − 1.
         count: The number of groups.
-        to_unit: Whether to scale each image's features to length 1 first.
+        change: Applied to blocks of the features first.
     """
     counts = torch.bincount(groups, minlength=count)
     sums = torch.zeros(count, features.shape[1], dtype=torch.float64)
-    for start, block in in_blocks(features, to_unit=to_unit):
+    for start, block in in_blocks(features, change):
         sums.index_add_(0, groups[start : start + len(block)], block)
     return ClassMeans(counts, sums / counts.clamp(min=1)[:, None])
 
 
 def group_moments(
-    features: Tensor, groups: Tensor, found: ClassMeans, *, to_unit: bool = False
+    features: Tensor, groups: Tensor, found: ClassMeans, change: Change | None = None
 ) -> ClassMoments:
     """Returns the moments of the features `[N, D]` by group.
 
@@ -178,22 +181,32 @@ def group_moments(
         features: `[N, D]`.
         groups: `[N]`, the group of each image.
         found: The groups' means, as `group_means` returns them.
-        to_unit: Whether to scale each image's features to length 1 first.
+        change: What was applied to the features before the means were taken.
     """
     away = (
         block - found.means[groups[start : start + len(block)]]
-        for start, block in in_blocks(features, to_unit=to_unit)
+        for start, block in in_blocks(features, change)
     )
     return ClassMoments(*found, scatter(away, features.shape[1]))
 
 
 def in_blocks(
-    features: Tensor, *, to_unit: bool = False
+    rows: Tensor, change: Change | None = None
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yields the first image's place and the features of each block, in float64."""
-    for start in range(0, len(features), BLOCK):
-        block = features[start : start + BLOCK].double()
-        yield start, unit(block) if to_unit else block
+    """Yields the first image's place and the rows of each block, in float64."""
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK].double()
+        yield start, change(block) if change else block
+
+
+def over_blocks(rows: Tensor, value: Change) -> Tensor:
+    """Returns what a function makes of each row, computed block by block, in float64.
+
+    Args:
+        rows: `[N, D]`.
+        value: Maps a block `[B, D]` to its values, `[B, …]`.
+    """
+    return torch.cat([block for _, block in in_blocks(rows, value)])
 
 
 def scatter(away: Iterable[Tensor], size: int) -> Tensor:
@@ -209,12 +222,12 @@ def scatter(away: Iterable[Tensor], size: int) -> Tensor:
     return total
 
 
-def _mean(features: Tensor, *, to_unit: bool = False) -> Tensor:
+def _mean(features: Tensor, change: Change | None = None) -> Tensor:
     together = torch.zeros(len(features), dtype=torch.int64)
-    return group_means(features, together, 1, to_unit=to_unit).means[0]
+    return group_means(features, together, 1, change).means[0]
 
 
-def _moments(features: Tensor, *, to_unit: bool = False) -> Moments:
-    mean = _mean(features, to_unit=to_unit)
-    away = (block - mean for _, block in in_blocks(features, to_unit=to_unit))
+def _moments(features: Tensor, change: Change | None = None) -> Moments:
+    mean = _mean(features, change)
+    away = (block - mean for _, block in in_blocks(features, change))
     return Moments(len(features), mean, scatter(away, len(mean)))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from made_outputs import batch_of, fitted, scores_of
 
+from oodbench.scoring import rows
 from oodbench.scoring.spec import open_detector
 
 SPECS = ["knn:k=5", "nnguide:k=5", "relation", "cf_ood"]
@@ -187,6 +188,38 @@ def test_a_share_is_drawn_by_its_seed_alone(spec):
     assert (scores(spec, bank, images) != found).any()
 
 
+@pytest.mark.parametrize(
+    ("spec", "images", "expected"),
+    [
+        ("knn", 100_000, 100_000),
+        ("knn", 100_001, 10_000),
+        ("knn", 1_200_000, 12_000),
+        ("knn:share=0.5", 100_001, 50_000),
+        ("cf_ood:most=30", 100_001, 30),
+        ("nac:images=7", 60, 7),
+    ],
+)
+def test_the_number_of_images_in_a_bank(spec, images, expected):
+    features = np.arange(1, images + 1)[:, None]
+    bank = batch_of(features, np.zeros((images, 2)), weight=[[1], [2]])
+    assert fitted(spec, bank).fitted_images == expected
+
+
+def test_a_bank_is_drawn_from_the_whole_set():
+    bank = batch_of(np.arange(200_000)[:, None])
+    found = fitted("knn:k=1:normalize=False", bank)
+    ends = batch_of([[0.0], [199_999]])
+    assert (scores_of(found, ends) > -1000).all()
+
+
+@pytest.mark.parametrize("spec", [*SPECS, "knn:k=5:normalize=False"])
+def test_a_bank_in_a_file_gives_the_same_scores(spec, monkeypatch):
+    bank, images = batch_of(*sample(0)), batch_of(*sample(1))
+    in_memory = scores(f"{spec}:share=0.5", bank, images)
+    monkeypatch.setattr(rows, "LIMIT", 8)
+    assert (scores(f"{spec}:share=0.5", bank, images) == in_memory).all()
+
+
 def test_features_and_logits_of_a_share_belong_together():
     rows = np.eye(40)
     logits = np.arange(1, 41)[:, None] * np.array([[1.0, -9]])
@@ -233,8 +266,8 @@ def test_no_training_images_are_refused(spec):
         ("relation:threshold=-1", "threshold must be at least 0, got -1"),
         ("cf_ood:hosts=0", "hosts must be above 0 and at most 1, got 0"),
         ("cf_ood:most=1", "most must be at least 2, got 1"),
-        ("knn:share=0", "share must be above 0 and at most 1, got 0"),
-        ("knn:share=1.5", "share must be above 0 and at most 1, got 1.5"),
+        ("knn:share=-0.1", "share must be from 0 to 1, got -0.1"),
+        ("knn:share=1.5", "share must be from 0 to 1, got 1.5"),
         ("knn:seed=-1", "seed must be at least 0, got -1"),
         ("actsub:power=-1", "power must be at least 0, got -1"),
         ("actsub:percentile=101", "percentile must be from 0 to 100, got 101"),

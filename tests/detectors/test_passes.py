@@ -215,7 +215,7 @@ def test_grood_against_numpy(sample, images):
 
 def test_grood_without_a_correct_image_is_refused():
     known = batch_of([[3.0, 0]], [[1.0, 0]], [1])
-    with pytest.raises(ValueError, match="classifies no training image correctly"):
+    with pytest.raises(ValueError, match="classifies none of 1 training images"):
         fitted("grood", known)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Need, Result, Shaping
-from oodbench.scoring.statistics import class_means, feature_mean, unit_bank
+from oodbench.scoring.statistics import class_means, feature_mean
 
 
 @dataclass
@@ -32,6 +32,10 @@ class Sound(Detector):
 
 def unit(values):
     return values / values.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+
+def bank_of(known):
+    return unit(known.features)
 
 
 @dataclass
@@ -127,7 +131,7 @@ class WritesStatisticAsArray(Detector):
     _bank: Tensor = field(init=False, repr=False)
 
     def fit(self, known):
-        bank = known.shared(unit_bank)
+        bank = known.shared(bank_of)
         array = bank.numpy()
         array -= 0.1
         self._bank = bank

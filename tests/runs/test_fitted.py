@@ -1,5 +1,6 @@
 """What detectors have learnt is kept: no second fit, also after damage."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -63,6 +64,21 @@ def test_scores_are_those_of_a_run_that_fits(go):
     ]
     assert named[0] == named[1]
     assert len(named[0]) == 3 * len(DETECTORS)
+
+
+def test_the_record_says_how_many_images_a_detector_has_drawn(go):
+    detectors = ["knn:k=3", "react+knn:k=3:share=0.5", "vim"]
+    found, _ = go("a", detectors=detectors)
+    go("a", "b", detectors=detectors)
+    records = [json.loads(path.read_bytes()) for path in found.results.rglob("*.json")]
+    drawn = {}
+    for one in (r["detector"] for r in records if "detector" in r):
+        drawn.setdefault(one["name"], []).append(one["drawn"])
+    assert drawn == {
+        "knn": [{"KNN": 40}] * 3,
+        "react+knn": [{"KNN": 20}] * 3,
+        "vim": [{}] * 3,
+    }
 
 
 def test_damage_is_found_and_mended(go, tmp_path):

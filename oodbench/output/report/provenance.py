@@ -75,7 +75,7 @@ def _detectors(cells: Iterable[Record]) -> tuple[list[str], list[list[str]]]:
         [
             one["label"] + " (control)" * one["control"],
             _settings(one["parameters"]) or "none",
-            _fitted(one["fitted_on"]),
+            _fitted(one["fitted_on"], one.get("drawn", {})),
             one["source"][:KEY],
         ]
         for one in (record["detector"] for record in cells)
@@ -108,10 +108,12 @@ def _settings(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
-def _fitted(record: Record | None) -> str:
+def _fitted(record: Record | None, drawn: Mapping[str, int]) -> str:
     if record is None:
         return "nothing"
-    return f"{record['images']} images of {record['name']} {record['split']}"
+    whole = f"{record['images']} images of {record['name']} {record['split']}"
+    parts = (f"; {name} draws {number:,}" for name, number in drawn.items())
+    return whole + "".join(parts)
 
 
 def _joined(values: Iterable[Any], sign: str = ", ") -> str:
