@@ -44,6 +44,7 @@ def fpr_interval(
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    observed: float | None = None,
 ) -> Interval:
     """Returns a confidence interval of `ranking.fpr_at_tpr`, in [0, 1].
 
@@ -59,13 +60,15 @@ def fpr_interval(
         level: Share of samples whose interval contains the true rate, in (0, 1).
         resamples: The number of draws.
         seed: The seed of the draws.
+        observed: The rate of the sample where it is known already.
 
     Returns:
         The interval, which contains the rate of the sample; (0, 1) where a class has a
         single image or cluster.
     """
     tail = tail_of(level)
-    observed = fpr_at_tpr(id_scores, ood_scores, tpr=tpr, convention=convention)
+    if observed is None:
+        observed = fpr_at_tpr(id_scores, ood_scores, tpr=tpr, convention=convention)
     drawn = resampled_fprs(
         id_scores,
         ood_scores,

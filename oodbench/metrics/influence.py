@@ -180,10 +180,8 @@ def _selective(
 ) -> Influence:
     """Returns influences from those by place `[n]` and what an error there adds."""
     counts = places.images
-    right, added = (
-        np.bincount(np.repeat(np.arange(counts.size), counts), part) / counts
-        for part in (at_place, of_error)
-    )
+    tied = np.repeat(np.arange(counts.size), counts)
+    right, added = (np.bincount(tied, part) / counts for part in (at_place, of_error))
     wrong = right + added
     sizes = places.inside.size, places.outside.size
     shares = [size / sum(sizes) for size in sizes]

@@ -121,7 +121,7 @@ def placements_interval(
     """Returns `delong_interval` from the placements of both classes."""
     tail = tail_of(level)
     # Rounded once, so that the order of the images does not change a bit.
-    area = math.fsum(means.inside) / means.inside.size
+    area = math.fsum(means.inside.tolist()) / means.inside.size
     units = deviations(means, clusters)
     count = min(unit.size for unit in units)
     if count < 2:
@@ -189,35 +189,45 @@ def placements_at(places: Places, counts: Counts) -> Placements:
     )
 
 
-def spread_of_difference(
-    differences: Placements, sign: int, clusters: Clusters = INDEPENDENT
-) -> Spread:
-    """Returns how far the mean of differences of placements varies.
+def spreads_of_differences(
+    differences: Placements, clusters: Clusters = INDEPENDENT
+) -> list[tuple[Spread, Spread]]:
+    """Returns how far the means of differences of placements vary, down and up.
 
     Each class gets one more image or cluster that the sample may have missed; it
-    differs as much as the most different one in the sample, with the given sign. Where
-    all units are equal, or a class has one unit, none is added.
+    differs as much as the most different one in the sample, downwards in the first
+    spread and upwards in the second. Where all units are equal, or a class has one
+    unit, none is added.
 
     Args:
-        differences: Placements of one detector less those of another, in [-1, 1].
-        sign: 1 or -1, of the added difference.
+        differences: `[P, N]` and `[P, M]`, placements of P detectors less those of
+            others, in [-1, 1]. A row's result does not depend on the other rows.
         clusters: Images that share an origin.
     """
-    value = float(differences.inside.mean())
+    values = differences.inside.mean(axis=-1)
     units = deviations(differences, clusters)
-    several = min(unit.size for unit in units) >= 2
-    if several and any(unit.any() for unit in units):
-        missed = [sign * float(np.abs(unit + value).max()) - value for unit in units]
-        return spread_of(units, missed)
-    return spread_of(units)
+    count = min(unit.shape[-1] for unit in units)
+    if count < 2:
+        return [(spread, spread) for spread in spreads_of(units)]
+    largest = [np.abs(unit + values[:, None]).max(axis=-1) for unit in units]
+    below, above = (
+        spreads_of(units, [sign * most - values for most in largest])
+        for sign in (-1, 1)
+    )
+    differ = np.any([unit.any(axis=-1) for unit in units], axis=0)
+    alike = Spread(0.0, count, math.inf)
+    return [
+        pair if varies else (alike, alike)
+        for pair, varies in zip(zip(below, above, strict=True), differ, strict=True)
+    ]
 
 
 def deviations(means: Placements, clusters: Clusters) -> list[FloatArray]:
     """Returns by how much each unit of a class moves the mean, times their number.
 
     Returns:
-        For ID and OOD images or clusters, `[K]`; exactly 0 where all are equal but for
-        rounding.
+        For ID and OOD images or clusters, `[..., K]` of placements `[..., N]`; exactly
+        0 where all of a row are equal but for rounding.
     """
     return [
         _deviations(values, labels, name)
@@ -230,27 +240,41 @@ def spread_of(
 ) -> Spread:
     """Returns the spread of a mean from its deviations in each class.
 
-    Its variance is the sum of the variances of the two classes (DeLong, DeLong and
-    Clarke-Pearson, Biometrics, 1988). Images that share an origin count together
-    (Obuchowski, Biometrics, 1997).
-
     Args:
         units: For each class the deviations `[K]`.
         missed: For each class the deviation of one more unit, which the sample missed.
     """
+    more = None if missed is None else [np.array([one]) for one in missed]
+    (found,) = spreads_of([unit[None] for unit in units], more)
+    return found
+
+
+def spreads_of(
+    units: Sequence[FloatArray], missed: Sequence[FloatArray] | None = None
+) -> list[Spread]:
+    """Returns the spreads of P means from their deviations in each class.
+
+    The variance is the sum of the variances of the two classes (DeLong, DeLong and
+    Clarke-Pearson, Biometrics, 1988). Images that share an origin count together
+    (Obuchowski, Biometrics, 1997).
+
+    Args:
+        units: For each class the deviations `[P, K]`.
+        missed: For each class `[P]`, the deviations of one more unit.
+    """
     if missed is not None:
-        longer = [np.append(u, one) for u, one in zip(units, missed, strict=True)]
-        units = [unit - unit.mean() for unit in longer]
-    count = min(unit.size for unit in units)
-    if count < 2:
-        return Spread(math.inf, count, math.inf)
-    variance, doubt = 0.0, 0.0
-    for unit in units:
-        part, of_part = _variance_of_mean(unit)
-        variance, doubt = variance + part, doubt + of_part
-    # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
-    # equally uncertain and comes from normal values.
-    return Spread(variance, count, 2 * variance**2 / doubt if doubt else math.inf)
+        longer = [
+            np.append(unit, one[:, None], axis=-1)
+            for unit, one in zip(units, missed, strict=True)
+        ]
+        units = [unit - unit.mean(axis=-1, keepdims=True) for unit in longer]
+    counts = [unit.shape[-1] for unit in units]
+    if min(counts) < 2:
+        return [Spread(math.inf, min(counts), math.inf)] * len(units[0])
+    return [
+        _spread(counts, moments)
+        for moments in zip(*map(_moments, units), strict=True)
+    ]
 
 
 def logit_step(value: float, found: Spread, sign: int, tail: float) -> float:
@@ -299,32 +323,43 @@ def _missed_image(deviations: FloatArray, area: float) -> float:
     return 1 - math.sqrt(largest_shortfall) - area
 
 
-def _variance_of_mean(deviations: FloatArray) -> tuple[float, float]:
-    """Returns the variance of a mean of `[K]`, and the variance of that variance."""
-    count = deviations.size
-    squares = deviations**2
-    second, fourth = float(np.mean(squares)), float(np.mean(squares**2))
-    part = second / (count - 1)
-    normal = 2 * part**2 / (count - 1)
-    # The fourth moment is too low in small samples, so that it may only add doubt.
-    doubt = (fourth - second**2 * (count - 3) / (count - 1)) / count**3
-    return part, max(normal, doubt)
+def _moments(units: FloatArray) -> list[tuple[float, float]]:
+    """Returns the second and fourth moments of each row of deviations `[P, K]`."""
+    squares = units**2
+    moments = squares.mean(axis=-1), (squares**2).mean(axis=-1)
+    return list(zip(*(moment.tolist() for moment in moments), strict=True))
+
+
+def _spread(counts: Sequence[int], moments: Sequence[tuple[float, float]]) -> Spread:
+    """Returns a spread from the units of each class and their moments."""
+    variance, doubt = 0.0, 0.0
+    for count, (second, fourth) in zip(counts, moments, strict=True):
+        part = second / (count - 1)
+        normal = 2 * part**2 / (count - 1)
+        # The fourth moment is too low in small samples, so it may only add doubt.
+        of_part = (fourth - second**2 * (count - 3) / (count - 1)) / count**3
+        variance, doubt = variance + part, doubt + max(normal, of_part)
+    # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
+    # equally uncertain and comes from normal values.
+    freedom = 2 * variance**2 / doubt if doubt else math.inf
+    return Spread(variance, min(counts), freedom)
 
 
 def _deviations(values: FloatArray, labels: ArrayLike | None, name: str) -> FloatArray:
-    """Returns deviations `[K]` of images or clusters; exactly 0 if all are equal."""
+    """Returns deviations `[..., K]` of units; exactly 0 where all are equal."""
     # Sorted, so that the order of the images does not change a bit of the sums.
-    ordered = np.sort(values)
-    apart = values - ordered.mean()
+    ordered = np.sort(values, axis=-1)
+    means = ordered.mean(axis=-1, keepdims=True)
     if labels is None:
-        deviations, largest = ordered - ordered.mean(), 1.0
+        found, largest = ordered - means, 1.0
     else:
-        numbers, count = cluster_numbers(labels, values.size, name)
-        deviations = np.bincount(numbers, apart) * count / values.size
-        largest = float(np.bincount(numbers).max()) * count / values.size
-    if np.abs(deviations).max() <= ROUNDING * largest:
-        return np.zeros_like(deviations)
-    return deviations
+        images = values.shape[-1]
+        numbers, count = cluster_numbers(labels, images, name)
+        sums = [np.bincount(numbers, row) for row in (values - means).reshape(-1, images)]
+        found = np.reshape(sums, (*values.shape[:-1], count)) * count / images
+        largest = float(np.bincount(numbers).max()) * count / images
+    found[np.abs(found).max(axis=-1) <= ROUNDING * largest] = 0
+    return found
 
 
 def _participation(weights: FloatArray, labels: ArrayLike | None, name: str) -> float:

@@ -193,8 +193,12 @@ def tie_share(scores: ArrayLike) -> float:
     >>> tie_share([1, 1, 0.5, 0.25])
     0.5
     """
-    _, repeats = np.unique(finite(scores, "scores"), return_counts=True)
-    return int(repeats[repeats > 1].sum()) / int(repeats.sum())
+    return tied(np.unique(finite(scores, "scores"), return_counts=True)[1])
+
+
+def tied(images: NDArray[np.intp]) -> float:
+    """Returns `tie_share` from how many images `[T]` have each score."""
+    return int(images[images > 1].sum()) / int(images.sum())
 
 
 def quantiles(id_scores: ArrayLike, scores: ArrayLike) -> FloatArray:

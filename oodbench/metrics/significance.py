@@ -18,11 +18,13 @@ from oodbench.metrics.intervals import (
     Clusters,
     Placements,
     Spread,
-    spread_of_difference,
+    spreads_of_differences,
     tail_of,
 )
 from oodbench.metrics.ranking import finite
 
+AT_ONCE = 1 << 15
+"""Images times pairs of detectors that are compared at once; they fit into a cache."""
 SIGNIFICANCE = 0.05
 """A difference is significant if its corrected p-value is below this."""
 
@@ -103,9 +105,40 @@ def delong_difference(
             f"Two detectors scored {sizes[0]} and {sizes[1]} images (ID, OOD); "
             "compare them on the same ones."
         )
-    apart = Placements(first.inside - second.inside, first.outside - second.outside)
-    below, above = (spread_of_difference(apart, sign, clusters) for sign in (-1, 1))
-    return _difference(float(apart.inside.mean()), below, above, level)
+    placed = [np.stack(rows) for rows in zip(first, second, strict=True)]
+    (found,) = delong_differences(
+        Placements(*placed), [(0, 1)], clusters, level=level
+    )
+    return found
+
+
+def delong_differences(
+    placed: Placements,
+    pairs: Sequence[tuple[int, int]],
+    clusters: Clusters = INDEPENDENT,
+    *,
+    level: float = 0.95,
+) -> list[Difference]:
+    """Returns `delong_difference` for pairs of detectors, bit for bit.
+
+    Args:
+        placed: `[D, N]` and `[D, M]`, the placements of the same images by D detectors.
+        pairs: The first and the second detector of each pair, from 0.
+        clusters: Images that share an origin.
+        level: As in `delong_difference`.
+    """
+    found = []
+    step = max(1, AT_ONCE // sum(rows.shape[1] for rows in placed))
+    for start in range(0, len(pairs), step):
+        first, second = np.transpose(pairs[start : start + step])
+        apart = Placements(*(rows[first] - rows[second] for rows in placed))
+        means = apart.inside.mean(axis=-1).tolist()
+        spreads = spreads_of_differences(apart, clusters)
+        found += [
+            _difference(mean, below, above, level)
+            for mean, (below, above) in zip(means, spreads, strict=True)
+        ]
+    return found
 
 
 def seed_difference(
@@ -174,7 +207,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def contrasts(
     values: Mapping[str, float],
-    between: Callable[[str, str], Difference],
+    between: Callable[[list[tuple[str, str]]], Sequence[Difference]],
     named: str | None = None,
 ) -> list[Contrast]:
     """Compares detectors, or models, with one of them; p-values are corrected by Holm.
@@ -185,7 +218,7 @@ def contrasts(
 
     Args:
         values: The AUROC of each, by its label.
-        between: Returns by how much the first exceeds the second.
+        between: Returns by how much the first exceeds the second of each pair.
         named: The label to compare with; None for the best.
 
     Returns:
@@ -198,7 +231,7 @@ def contrasts(
         if named
         else list(combinations([*others, one], 2))
     )
-    differences = [between(*pair) for pair in pairs]
+    differences = between(pairs)
     corrected = holm([difference.p for difference in differences])
     return [
         Contrast(first, second, difference, p)
@@ -220,7 +253,7 @@ def between_seeds(
     """
     return contrasts(
         {label: over_seeds(each).mean for label, each in values.items()},
-        lambda one, other: seed_difference(values[one], values[other]),
+        lambda pairs: [seed_difference(values[a], values[b]) for a, b in pairs],
         named,
     )
 

@@ -55,6 +55,16 @@ class Sample:
         return self.counts.mirrored()
 
     @cached_property
+    def precision(self) -> float:
+        """The average precision, ID images as positives."""
+        return ranking.average_precision(self.counts)
+
+    @cached_property
+    def mirrored_precision(self) -> float:
+        """The average precision, OOD images as positives."""
+        return ranking.average_precision(self.mirrored)
+
+    @cached_property
     def placements(self) -> Placements:
         """The share of the other class that each image is on the right side of."""
         return intervals.placements_at(self.places, self.counts)
@@ -108,13 +118,17 @@ class Metric:
 
 def _fpr_interval(sample: Sample, convention: ranking.Convention) -> Interval:
     return bootstrap.fpr_interval(
-        sample.inside, sample.outside, sample.clusters, convention=convention
+        sample.inside,
+        sample.outside,
+        sample.clusters,
+        convention=convention,
+        observed=ranking.fpr(sample.counts if convention == "id" else sample.mirrored),
     )
 
 
 def _aupr_in_interval(sample: Sample) -> Interval:
     return influence.influence_interval(
-        ranking.average_precision(sample.counts),
+        sample.precision,
         influence.on_average_precision(sample.counts, sample.places),
         sample.clusters,
         lowest=influence.lowest_precision,
@@ -123,7 +137,7 @@ def _aupr_in_interval(sample: Sample) -> Interval:
 
 def _aupr_out_interval(sample: Sample) -> Interval:
     return influence.influence_interval(
-        ranking.average_precision(sample.mirrored),
+        sample.mirrored_precision,
         influence.on_average_precision(sample.mirrored, sample.mirrored_places),
         Clusters(sample.clusters.outside, sample.clusters.inside),
         lowest=influence.lowest_precision,
@@ -185,7 +199,7 @@ _ENTRIES = (
         "AUPR",
         "in-distribution images positive, at 50 % prevalence",
         higher_is_better=True,
-        value=lambda sample: ranking.average_precision(sample.counts),
+        value=lambda sample: sample.precision,
         interval=_aupr_in_interval,
         method="influence of each image",
     ),
@@ -194,7 +208,7 @@ _ENTRIES = (
         "AUPR",
         "OOD images positive, at 50 % prevalence",
         higher_is_better=True,
-        value=lambda sample: ranking.average_precision(sample.mirrored),
+        value=lambda sample: sample.mirrored_precision,
         interval=_aupr_out_interval,
         method="influence of each image",
     ),

@@ -152,11 +152,15 @@ def contrasts(
     }
     if not scored or (against is not None and against not in scored):
         return []
-    placed = {label: one.sample.placements for label, one in scored.items()}
+    number = {label: index for index, label in enumerate(scored)}
+    each = [one.sample.placements for one in scored.values()]
+    placed = intervals.Placements(*map(np.stack, zip(*each, strict=True)))
+    means = placed.inside.mean(axis=1).tolist()
+    clusters = next(iter(scored.values())).clusters
     return significance.contrasts(
-        {label: float(place.inside.mean()) for label, place in placed.items()},
-        lambda one, other: significance.delong_difference(
-            placed[one], placed[other], scored[one].clusters
+        dict(zip(scored, means, strict=True)),
+        lambda pairs: significance.delong_differences(
+            placed, [(number[one], number[other]) for one, other in pairs], clusters
         ),
         against,
     )
@@ -221,8 +225,7 @@ def _row(one: Scores) -> Row:
             values |= {f"{name}_low": low, f"{name}_high": high}
     deciding = intervals.few_decide(one.sample.placements, one.clusters)
     flags = {
-        "ties": ranking.tie_share(np.concatenate([one.inside, one.outside]))
-        > MANY_TIES,
+        "ties": ranking.tied(one.sample.places.images) > MANY_TIES,
         # No image decides where the scores are separated.
         "few": 0 < deciding < intervals.FEW_IMAGES,
     }

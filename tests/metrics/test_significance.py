@@ -218,7 +218,7 @@ def test_holm_rejects_step_by_step():
 
 
 def fake(p):
-    return lambda one, other: Difference(0, 0, 0, p)
+    return lambda pairs: [Difference(0, 0, 0, p)] * len(pairs)
 
 
 def test_a_best_one_is_compared_in_the_family_of_all_pairs():
