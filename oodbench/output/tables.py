@@ -19,7 +19,8 @@ from oodbench.results.rows import Measured, Row
 
 Convention = Literal["id", "openood"]
 ACCURACY = "Accuracy and calibration."
-"""The words above the table of accuracies."""
+SHIFTED = "Accuracy and calibration on covariate-shifted sets."
+"""The words above the tables of accuracies."""
 SHOWN = ("auroc", "fpr95")
 """The metrics that tables show by default."""
 
@@ -59,6 +60,8 @@ def table(
     kinds: Kinds | None = None,
 ) -> str:
     """Returns tables of stored results: accuracies, then one per in-set and metric.
+
+    Covariate-shifted sets have a table of accuracies of their own.
 
     Args:
         results: The folder, what `run` returned, or what `select` returned.
@@ -100,6 +103,9 @@ def documents(
         return
     if fit := [one.fitness for one in measured if one.fitness is not None]:
         yield writer.listing(*layout_fitness(fit, look.decimals), ACCURACY)
+    if shifted := [each for one in measured for each in one.shifted.values()]:
+        head_and_rows = layout_fitness(shifted, look.decimals, kind="set")
+        yield writer.listing(*head_and_rows, SHIFTED)
     yield from map(writer.table, look.tables(measured, format))
 
 
