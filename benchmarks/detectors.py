@@ -1,7 +1,7 @@
 """Writes what every detector reaches and costs, as CSV: one row a model and detector.
 
-    oodbench run --detectors all --no-plots --results FOLDER
-    python benchmarks/detectors.py FOLDER > results/detectors_digits.csv
+oodbench run --detectors all --no-plots --results FOLDER
+python benchmarks/detectors.py FOLDER > results/detectors_digits.csv
 """
 
 import argparse

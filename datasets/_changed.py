@@ -64,6 +64,7 @@ def selected_set(
         raise InputError(f"{kind!r} names no set; write {plugin}:WHICH:SET.")
     inner = open_dataset(argument)
     name = f"{kind}:{inner.name}"
+    grade = inner.grade
 
     def load(split: SplitName, shape: Shape) -> Split:
         return select(inner.load(split, shape), name)
@@ -76,6 +77,7 @@ def selected_set(
         # Another image may be the first, of another size.
         shape=inner.shape if isinstance(inner.shape, Shape) else None,
         place=inner.place and f"{kind}:{inner.place}",
+        grade=grade and grade._replace(series=f"{kind}:{grade.series}"),
     )
 
 

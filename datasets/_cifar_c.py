@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from oodbench import Dataset, InputError, Shape, Split, SplitName
+from oodbench import Dataset, Grade, InputError, Shape, Split, SplitName
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin, Source
 from oodbench.datasets._joined import Joined
@@ -66,6 +66,7 @@ def corrupted_cifar(
         label_space=inner,
         shape=Shape(3, 32, 32),
         origin=origin,
+        grade=grade_of(name, kinds, severity),
     )
 
 
@@ -85,6 +86,11 @@ def parse_corruption(
             f"{', '.join(kinds)}."
         )
     return ((match[1],), int(match[2] or 0)) if match else (kinds, 0)
+
+
+def grade_of(name: str, kinds: Sequence[str], severity: int) -> Grade | None:
+    """Returns the place of a set of one corruption and severity; None for several."""
+    return Grade(f"{name}:{kinds[0]}", severity) if severity else None
 
 
 def _mapped(path: Path, kind: str) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench import Dataset, InputError, Split
+from oodbench import Dataset, Grade, InputError, Split
 from oodbench.base.registry import unknown
 from oodbench.data.adapt import unit_range
 from oodbench.data.dataset import Chunk, Images, manifest_of
@@ -42,7 +42,10 @@ def corrupted(argument: str) -> Dataset:
     def change(split: Split, name: str) -> Split:
         return replace(split, images=Corrupted(split.images, kind, int(severity)))
 
-    return changed_set(f"corrupted:{kind}:{severity}", inner, "covariate", change)
+    text = f"corrupted:{kind}:{severity}"
+    found = changed_set(text, inner, "covariate", change)
+    series = f"corrupted:{kind}{found.name.removeprefix(text)}"
+    return replace(found, grade=Grade(series, int(severity)))
 
 
 @dataclass(frozen=True, eq=False)

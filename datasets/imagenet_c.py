@@ -8,7 +8,7 @@ from pathlib import Path
 from oodbench import Dataset, Shape, Split, SplitName
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin, Source
-from oodbench.datasets._cifar_c import CITATION, SEVERITIES, parse_corruption
+from oodbench.datasets._cifar_c import CITATION, SEVERITIES, grade_of, parse_corruption
 from oodbench.datasets._files import images_in, inner, labelled
 
 
@@ -81,6 +81,7 @@ def imagenet_c(argument: str) -> Dataset:
         origin=replace(
             ORIGIN, sources=tuple(dict.fromkeys(archives[kind] for kind in kinds))
         ),
+        grade=grade_of("imagenet_c", kinds, severity),
     )
 
 

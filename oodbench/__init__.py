@@ -14,7 +14,7 @@ Data:         fetch, overlap
 Training:     train, sample
 Networks:     load_network, Network, Joint
 Plug-ins:     Detector, Shaping, Need, Outputs, Known, Result;
-              Dataset, Split, SplitName, Shape, Role
+              Dataset, Split, SplitName, Shape, Role, Grade
 
 Each function does what the command of the same name does. Wrong input raises
 InputError. Other modules are not public. Heavy imports happen at first use.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from oodbench.attacks.attack import attack as attack
     from oodbench.base.errors import InputError as InputError
     from oodbench.data.dataset import Dataset as Dataset
+    from oodbench.data.dataset import Grade as Grade
     from oodbench.data.dataset import Role as Role
     from oodbench.data.dataset import Shape as Shape
     from oodbench.data.dataset import Split as Split
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Dataset": "oodbench.data.dataset",
     "Detector": "oodbench.scoring.detector",
+    "Grade": "oodbench.data.dataset",
     "InputError": "oodbench.base.errors",
     "Joint": "oodbench.networks.result",
     "Known": "oodbench.scoring.known",

@@ -85,7 +85,7 @@ class Output:
             if one.fitness is not None and one.fitness.is_chance:
                 click.echo(
                     f"Warning: {printable(one.fitness.model)} classifies "
-                    f"{printable(one.fitness.inside)} little better than by chance. "
+                    f"{printable(one.fitness.set)} little better than by chance. "
                     "Wrong --mean/--std or another order of classes is the usual "
                     "cause; do not use these results until this is fixed.",
                     err=True,

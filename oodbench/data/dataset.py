@@ -148,6 +148,17 @@ class Picked:
         return manifest_of(self.images, "picked", self.places.tolist())
 
 
+class Grade(NamedTuple):
+    """The place of a set in a series whose sets are shifted further and further."""
+
+    series: str
+    """Names the series; its sets differ in their level alone."""
+    level: float
+    """How far the images are shifted, finite; higher is further."""
+    scale: str = "severity"
+    """What levels measure, as an axis names it."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set that can be opened; nothing is read before a split is loaded.
@@ -178,6 +189,8 @@ class Dataset:
     """Whether images in files that cannot be read are left out, not an error."""
     origin: Origin | None = None
     """Where its files come from; None for made sets and for the user's files."""
+    grade: Grade | None = None
+    """Its place in a series, such as a corruption of rising severity, if any."""
 
     def relative_to(self, inside: Dataset) -> Dataset:
         """Returns this set with its role for the in-distribution set `inside`."""

@@ -142,6 +142,7 @@ class ImageSet:
     def record(self) -> Record:
         """Returns the record of the set that is stored with results."""
         in_files = self.digests is None
+        grade = self.dataset.grade
         return {
             "name": self.dataset.name,
             "spec": self.dataset.spec,
@@ -151,6 +152,7 @@ class ImageSet:
             "images": self.count,
             "adaptation": self.adaptation,
             "limit": self.limit,
+            "grade": grade._asdict() if grade else None,
         }
 
 

@@ -13,14 +13,20 @@ CLASSIFICATION = ("accuracy %", "NLL", "Brier", "ECE %", "adaptive ECE %")
 
 
 def layout_fitness(
-    found: Sequence[Fitness], decimals: int = DIGITS
+    found: Sequence[Fitness], decimals: int = DIGITS, *, kind: str = "in"
 ) -> tuple[list[str], list[list[str]]]:
-    """Returns head and rows of the table of accuracies and calibration."""
-    head = ["model", "in", "images", *CLASSIFICATION]
+    """Returns head and rows of the table of accuracies and calibration.
+
+    Args:
+        found: On in-distribution sets, or on shifted ones.
+        decimals: Digits behind the point of numbers in %.
+        kind: What the head calls the sets.
+    """
+    head = ["model", kind, "images", *CLASSIFICATION]
     rows = [
         [
             one.model + (" (near chance!)" if one.is_chance else ""),
-            one.inside,
+            one.set,
             str(one.images),
             *classification(one.values, decimals),
         ]

@@ -20,7 +20,8 @@ from oodbench.results.rows import Measured, Row
 
 Convention = Literal["id", "openood"]
 ACCURACY = "Accuracy and calibration."
-"""The words above the table of accuracies."""
+SHIFTED = "Accuracy and calibration on covariate-shifted sets."
+"""The words above the tables of accuracies."""
 SHOWN = ("auroc", "fpr95")
 """The metrics that tables show by default."""
 
@@ -63,6 +64,8 @@ def table(
 
     The accuracies come first, then a table per in-distribution set and metric.
 
+    Covariate-shifted sets have a table of accuracies of their own.
+
     Args:
         results: The folder, its archive, or what `run` or `select` returned.
         metrics: Names such as auroc, fpr95, aupr_in, aupr_out, aurc, augrc;
@@ -103,6 +106,9 @@ def documents(
         return
     if fit := [one.fitness for one in measured if one.fitness is not None]:
         yield writer.listing(*layout_fitness(fit, look.decimals), ACCURACY)
+    if shifted := [each for one in measured for each in one.shifted.values()]:
+        head_and_rows = layout_fitness(shifted, look.decimals, kind="set")
+        yield writer.listing(*head_and_rows, SHIFTED)
     yield from map(writer.table, look.tables(measured, format))
 
 

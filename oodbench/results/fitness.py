@@ -1,4 +1,4 @@
-"""How well models classify the in-distribution set, from what a run stored."""
+"""How well models classify images of their classes, from what a run stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from oodbench.base.errors import InputError
 from oodbench.metrics import calibration
-from oodbench.results.groups import Group
+from oodbench.results.groups import Group, StoredSet
 
 GRADES = {"labels", "predictions", "confidences", "nll", "brier"}
 """Arrays that accuracy and calibration are computed from."""
@@ -16,10 +16,11 @@ GRADES = {"labels", "predictions", "confidences", "nll", "brier"}
 
 @dataclass(frozen=True)
 class Fitness:
-    """How well one model classifies its in-distribution set."""
+    """How well one model classifies the in-distribution set, or that set shifted."""
 
     model: str
-    inside: str
+    set: str
+    """Its name."""
     images: int
     classes: int
     values: dict[str, float]
@@ -32,25 +33,30 @@ class Fitness:
         return self.values["accuracy"] < 1.5 / self.classes
 
 
-def fitness(group: Group) -> Fitness | None:
-    """Returns how well a model classifies its set; None where `lack` says why."""
-    found = _fitness(group)
+def fitness(group: Group, one: StoredSet) -> Fitness | None:
+    """Returns how well a model classifies a set of its classes; None if not known.
+
+    Args:
+        group: All that is stored of the model.
+        one: The in-distribution set, where `lack` says why, or a shifted one.
+    """
+    found = _fitness(group, one)
     return None if isinstance(found, str) else found
 
 
 def lack(group: Group) -> str:
     """Returns why a model has no accuracy; empty where it has one."""
-    found = _fitness(group)
+    found = _fitness(group, group.inside)
     return found if isinstance(found, str) else ""
 
 
-def _fitness(group: Group) -> Fitness | str:
-    arrays, name = group.inside.arrays, group.inside.name
+def _fitness(group: Group, one: StoredSet) -> Fitness | str:
+    arrays, name = one.arrays, one.name
     if "labels" not in arrays:
         return f"{name} has no labels"
     if group.is_imported and "predictions" in arrays:
         right = calibration.accuracy(arrays["labels"], arrays["predictions"])
-        return _of(group, {"accuracy": right})
+        return _of(group, one, {"accuracy": right})
     if group.is_imported:
         return f"no predictions on {name} are imported"
     if not arrays.keys() >= GRADES:
@@ -68,14 +74,14 @@ def _fitness(group: Group) -> Fitness | str:
         )
     except InputError as error:
         return f"what is stored of {name} is damaged: {str(error).rstrip('.')}"
-    return _of(group, values)
+    return _of(group, one, values)
 
 
-def _of(group: Group, values: dict[str, float]) -> Fitness:
+def _of(group: Group, one: StoredSet, values: dict[str, float]) -> Fitness:
     return Fitness(
         model=group.model,
-        inside=group.inside.name,
-        images=group.inside.record["set"]["images"],
+        set=one.name,
+        images=one.record["set"]["images"],
         classes=group.inside.record["model"]["classes"],
         values=values,
     )

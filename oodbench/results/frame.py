@@ -22,7 +22,8 @@ def rows(results: Source = RESULTS) -> pd.DataFrame:
         Columns: `model`, `inside`, `outside`, `detector`; every metric in [0, 1], from
         `auroc` on, each with the ends of its 95 % interval as `NAME_low` and
         `NAME_high`; `role`, `control`, `images_in`, `images_out`, `failure`, `flags`,
-        `clusters_out`, `tuned`.
+        `clusters_out`, `tuned`; `series`, `level` and `scale` of sets that are shifted
+        by degrees; `accuracy_out` on covariate-shifted sets.
         `attrs["notes"]` lists what is left out, each with the reason.
 
     Raises:

@@ -98,7 +98,13 @@ def over_models(kind: str, models: Sequence[Measured]) -> Measured:
     ]
     group = replace(models[0].group, model=kind, notes=notes)
     scores = [Scores(row, np.empty(0), np.empty(0)) for row in rows]
-    return Measured(group, scores, _fitness(kind, models))
+    shifted = {
+        name: found
+        for name in models[0].shifted
+        if (found := _fitness(kind, [one.shifted.get(name) for one in models]))
+    }
+    fitness = _fitness(kind, [one.fitness for one in models])
+    return Measured(group, scores, fitness, shifted)
 
 
 def _mean(kind: str, rows: Sequence[Row]) -> Row:
@@ -108,9 +114,13 @@ def _mean(kind: str, rows: Sequence[Row]) -> Row:
         if all(name in row.values for row in rows)
     }
     flags = dict.fromkeys(flag for row in rows for flag in row.flags)
+    accuracies = [row.accuracy_out for row in rows if row.accuracy_out is not None]
     return replace(
         rows[0],
         model=kind,
+        accuracy_out=float(np.mean(accuracies))
+        if len(accuracies) == len(rows)
+        else None,
         values=_summary(seeds),
         seeds=seeds,
         flags=tuple(flag for flag in flags if flag not in OF_IMAGES),
@@ -129,9 +139,9 @@ def _alike(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
                 yield outside, contrast.label
 
 
-def _fitness(kind: str, models: Sequence[Measured]) -> Fitness | None:
-    found = [one.fitness for one in models if one.fitness is not None]
-    if len(found) < len(models):
+def _fitness(kind: str, of_models: Sequence[Fitness | None]) -> Fitness | None:
+    found = [one for one in of_models if one is not None]
+    if len(found) < len(of_models):
         return None
     names = found[0].values
     seeds = {name: tuple(one.values[name] for one in found) for name in names}

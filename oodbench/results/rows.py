@@ -15,6 +15,7 @@ from oodbench.metrics.table import METRICS, Sample
 from oodbench.results import clusters as origins
 from oodbench.results.fitness import Fitness, fitness
 from oodbench.results.groups import Group, StoredSet
+from oodbench.results.schema import GRADE, fits
 from oodbench.results.store import Cell
 
 CONTROL_SEPARATES = 0.95
@@ -47,6 +48,14 @@ class Row:
     """Of a kind of models: the metrics of each model."""
     tuned: TuningProtocol | None = None
     """How the parameters were chosen, where that is known."""
+    series: str = ""
+    """The series of sets that the OOD set has a place in; empty if there is none."""
+    level: float | None = None
+    """How far the OOD set is shifted within its series."""
+    scale: str = ""
+    """What the level measures, such as severity."""
+    accuracy_out: float | None = None
+    """On a covariate-shifted set, in [0, 1]; None where classes are not known."""
 
     @property
     def apart(self) -> bool:
@@ -87,6 +96,8 @@ class Measured:
     scores: list[Scores]
     fitness: Fitness | None
     """None where `fitness.lack` gives a reason."""
+    shifted: dict[str, Fitness] = field(default_factory=dict)
+    """The same on each covariate-shifted set whose classes are known, by its name."""
 
     @property
     def rows(self) -> list[Row]:
@@ -114,17 +125,27 @@ def measure(group: Group, hidden: Collection[str] = ()) -> Measured:
         if one.row.control and one.row.values.get("auroc", 0) >= CONTROL_SEPARATES
     }
 
-    def flagged(row: Row) -> Row:
+    shifted = {
+        one.name: found_fit
+        for one in group.outside
+        if one.record["set"]["role"] == "covariate"
+        and (found_fit := fitness(group, one))
+    }
+
+    def completed(row: Row) -> Row:
         control = ("control",) * (row.outside in separated)
         same = ("even",) * ((row.outside, row.detector) in even)
-        return replace(row, flags=row.flags + control + same)
+        flags = row.flags + control + same
+        fit = shifted.get(row.outside)
+        accuracy = fit.values["accuracy"] if fit else None
+        return replace(row, flags=flags, accuracy_out=accuracy)
 
     whole = [
-        replace(one, row=flagged(one.row))
+        replace(one, row=completed(one.row))
         for one in found
         if one.row.detector not in hidden
     ]
-    return Measured(group, whole, fitness(group))
+    return Measured(group, whole, fitness(group, group.inside), shifted)
 
 
 def by_set(found: Iterable[Scores]) -> dict[str, list[Scores]]:
@@ -187,6 +208,7 @@ def _pair(
     clusters: intervals.Clusters,
 ) -> Scores:
     about = one.record["set"]
+    grade = about["grade"] if fits(about, GRADE) else {}
     failure = inside.record.get("failure") or outside.record.get("failure") or ""
     flags = {
         "limit": about["limit"] is not None,
@@ -206,6 +228,9 @@ def _pair(
         flags=tuple(flag for flag, raised in flags.items() if raised),
         clusters_out=origins.count(clusters.outside),
         tuned=protocol_of(outside.record["detector"]["label"]),
+        series=grade.get("series", ""),
+        level=grade.get("level"),
+        scale=grade.get("scale", ""),
     )
     if failure:
         return Scores(row, np.empty(0), np.empty(0))

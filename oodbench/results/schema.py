@@ -26,6 +26,13 @@ def is_count_or_none(value: object) -> bool:
     return value is None or is_count(value)
 
 
+def is_number(value: object) -> bool:
+    """Returns whether a value is a finite number that fits in a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e300
+
+
 def is_flag_or_none(value: object) -> bool:
     """Returns whether a value is true, false or None."""
     return value is None or is_flag(value)
@@ -64,6 +71,9 @@ SET: Form = {
 
 IMPORTED: Form = {"imported": {"file": is_text, "sha256": is_text}}
 """The form of a record of scores that another program computed."""
+
+GRADE: Form = {"grade": {"series": is_text, "level": is_number, "scale": is_text}}
+"""The form of the record of a set that has a place in a series."""
 
 CELL: Form = {
     **SET,

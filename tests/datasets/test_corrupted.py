@@ -245,3 +245,22 @@ def test_the_page_lists_every_corruption_with_its_constants():
     rows = re.findall(r"^\| (\w+) \| .+ \| ([\d., ]+) \|$", page, re.MULTILINE)
     listed = {name: tuple(map(float, text.split(", "))) for name, text in rows}
     assert listed == {name: each.levels for name, each in CORRUPTIONS.items()}
+
+
+@pytest.mark.parametrize(
+    ("spec", "grade"),
+    [
+        ("corrupted:fog:3:digits:0-7", ("corrupted:fog:digits:0-7", 3)),
+        ("shifted=corrupted:fog:4:digits:0-7", ("corrupted:fog:digits:0-7", 4)),
+        ("cifar10c:fog:2", ("cifar10c:fog", 2)),
+        ("imagenet_c:snow:5", ("imagenet_c:snow", 5)),
+        ("classes:3:cifar10c:fog:2", ("classes:3:cifar10c:fog", 2)),
+    ],
+)
+def test_a_set_of_one_severity_has_a_place_in_a_series(spec, grade):
+    assert open_dataset(spec).grade == (*grade, "severity")
+
+
+@pytest.mark.parametrize("spec", ["cifar10c:fog", "imagenet_c", "inverted:digits:0-7"])
+def test_a_set_of_several_severities_or_none_has_no_place(spec):
+    assert open_dataset(spec).grade is None

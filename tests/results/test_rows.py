@@ -282,7 +282,7 @@ def test_a_data_frame_begins_with_the_names_and_the_auroc(store):
     names = ["model", "inside", "outside", "detector"]
     metrics = ["auroc", "auroc_low", "auroc_high", "fpr95"]
     assert frame.columns[:8].tolist() == names + metrics
-    assert frame.columns[-1] == "tuned"
+    assert frame.columns[-1] == "accuracy_out"
     assert frame.failure.tolist() == ["no memory", ""]
     assert frame.auroc.isna().tolist() == [True, False]
 

@@ -19,6 +19,7 @@ from oodbench.output.plots.reliability import reliability_diagram
 from oodbench.output.plots.roc import roc_curves
 from oodbench.output.plots.save import save
 from oodbench.output.plots.sheet import label
+from oodbench.output.plots.shift import shift_curves
 from oodbench.results.costs import cost_rows
 from oodbench.results.opened import Source, folder_of, open_results
 from oodbench.results.ranked import ranked
@@ -30,8 +31,8 @@ def plot(
 ) -> list[Path]:
     """Draws all figures of every model and in-distribution set, and detectors' ranks.
 
-    These are histograms, ROC curves, a heat map, how true the confidence is, and what
-    detectors cost.
+    These are histograms, ROC curves, a heat map, how true the confidence is, what
+    detectors cost, and curves over the severity of a shift where sets have one.
 
     Args:
         results: The folder, its archive, or what `run` or `select` returned.
@@ -70,7 +71,13 @@ def figures(measured: Measured, *, linear: bool = False) -> dict[str, Figure]:
         "heatmap": heat_map(measured.rows),
         **_reliability(measured),
         **_costs(measured),
+        **_shift(measured),
     }
+
+
+def _shift(measured: Measured) -> dict[str, Figure]:
+    figure = shift_curves(measured.rows)
+    return {"shift": figure} if figure is not None else {}
 
 
 def _costs(measured: Measured) -> dict[str, Figure]:
@@ -88,7 +95,7 @@ def _reliability(measured: Measured) -> dict[str, Figure]:
         arrays["predictions"] == arrays["labels"],
         fitness.values,
     )
-    title = f"{label(fitness.model)}, {label(fitness.inside)}, {fitness.images} images"
+    title = f"{label(fitness.model)}, {label(fitness.set)}, {fitness.images} images"
     return {"reliability": reliability_diagram(title, {"as the network is": graded})}
 
 

@@ -15,9 +15,6 @@ from oodbench.metrics.ranking import FloatArray
 from oodbench.output.plots.sheet import (
     ACCEPTED,
     BLACK,
-    COLOURS,
-    DARK,
-    DASHES,
     GREY,
     LINE,
     MARGIN,
@@ -26,11 +23,12 @@ from oodbench.output.plots.sheet import (
     Point,
     Sheet,
     label,
+    looks_of,
     number_text,
     style,
     wrap,
 )
-from oodbench.results.rows import Row, Scores
+from oodbench.results.rows import Scores
 
 LOWEST_RATE = 1e-3
 """Where the logarithmic axis begins."""
@@ -87,7 +85,7 @@ def roc_curves(scores: Sequence[Scores], *, linear: bool = False) -> Figure:
     below = {"color": PALE, "linewidth": 6, "solid_capstyle": "butt"}
     with style():
         sheet = Sheet([one.row for one in scores])
-        looks = _looks(sheet.detectors)
+        looks = looks_of(sheet.detectors)
         sets = sheet.sets
         across = 3 if len(sets) <= 9 else math.ceil(math.sqrt(len(sets)))
         pitch, size = SIZE[0] + NUMBERS, (SIZE[0], max(SIZE[1], LINE * len(looks)))
@@ -163,14 +161,3 @@ def _add_axes(
             sheet.ax.text(left - 0.04, y, text, ha="right", va="center")
         text, x, y = "in-distribution accepted, %", left - 0.22, bottom - height / 2
         sheet.ax.text(x, y, text, rotation=90, ha="right", va="center")
-
-
-def _looks(detectors: Mapping[str, Row]) -> dict[str, Look]:
-    return {
-        detector: {
-            "color": DARK if row.apart else COLOURS[index % len(COLOURS)],
-            "linestyle": (0, DASHES[index % len(DASHES)]),
-            "linewidth": 0.8 if row.apart else 1.2,
-        }
-        for index, (detector, row) in enumerate(detectors.items())
-    }

@@ -230,6 +230,18 @@ def _starts(kinds: Sequence[object], start: float, size: float) -> list[float]:
     return [start + size * index + float(gap) for index, gap in enumerate(gaps)]
 
 
+def looks_of(detectors: Mapping[str, Row]) -> dict[str, Look]:
+    """Returns colour and dashes of each detector's line."""
+    return {
+        detector: {
+            "color": DARK if row.apart else COLOURS[index % len(COLOURS)],
+            "linestyle": (0, DASHES[index % len(DASHES)]),
+            "linewidth": 0.8 if row.apart else 1.2,
+        }
+        for index, (detector, row) in enumerate(detectors.items())
+    }
+
+
 def label(text: str) -> str:
     """Returns a name as figures show it, cut in its middle where it is long."""
     return short_name(text, LONGEST)

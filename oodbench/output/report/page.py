@@ -22,6 +22,7 @@ from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.gallery import SHOWN, Gallery
 from oodbench.output.report.scrolling import scrolling
 from oodbench.output.report.template import Chapter, filled
+from oodbench.output.tables import SHIFTED
 from oodbench.results.fitness import lack
 from oodbench.results.groups import every_record
 from oodbench.results.opened import Source, folder_of, open_results
@@ -38,6 +39,7 @@ FIGURES = {
     "roc": "ROC curves",
     "reliability": "Reliability",
     "costs": "Costs",
+    "shift": "Graded shift",
 }
 GALLERY = (
     f"For each detector: the {SHOWN} in-distribution images with the lowest scores and "
@@ -163,7 +165,13 @@ def _accuracy(measured: Sequence[Measured]) -> str:
     if not found:
         why = {f"{one.group.model}: {lack(one.group)}." for one in measured}
         return f"<p>No accuracies. {escape(' '.join(sorted(why)))}</p>\n"
-    return scrolling(html.listing(*layout_fitness(found)), "Accuracy and calibration")
+    written = scrolling(
+        html.listing(*layout_fitness(found)), "Accuracy and calibration"
+    )
+    if shifted := [each for one in measured for each in one.shifted.values()]:
+        listing = html.listing(*layout_fitness(shifted, kind="set"), SHIFTED)
+        written += scrolling(listing, SHIFTED)
+    return written
 
 
 def _figures(measured: Measured, anchor: str) -> str:
