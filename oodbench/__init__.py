@@ -11,7 +11,7 @@ Some:       select, of stored results
 Exchange:   import_scores, export, samples, check_results, board
 Use:        threshold, score, Scorer, evaluate, calibrate, attack
 Data:       fetch, overlap
-JEMs:       train, sample
+JEMs:       train, sample, diagnose
 Networks:   load_network, Network, Joint
 Plug-ins:   Detector, Shaping, Need, Outputs, Known, Result; Dataset, Split, Shape, Role
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from oodbench.data.dataset import SplitName as SplitName
     from oodbench.data.overlap import overlap as overlap
     from oodbench.data.sources.fetch import fetch as fetch
+    from oodbench.jem.diagnostics.run import diagnose as diagnose
     from oodbench.jem.samples.run import sample as sample
     from oodbench.jem.training.run import train as train
     from oodbench.networks.load import load_network as load_network
@@ -89,6 +90,7 @@ _HOMES = {
     "check_results": "oodbench.results.exchange.validate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
+    "diagnose": "oodbench.jem.diagnostics.run",
     "evaluate": "oodbench.runs.evaluate",
     "export": "oodbench.output.export",
     "fetch": "oodbench.data.sources.fetch",
