@@ -11,7 +11,7 @@ Results:      select, rows, table, compare, rank, costs, plot, report, verify
 Production:   threshold, score, Scorer
 Exchange:     import_scores, image_scores, export, check_results, board
 Data:         fetch, overlap
-Training:     train, sample
+Training:     train, sample, diagnose
 Networks:     load_network, Network, Joint
 Plug-ins:     Detector, Shaping, Need, Outputs, Known, Result;
               Dataset, Split, SplitName, Shape, Role, Grade
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from oodbench.data.dataset import SplitName as SplitName
     from oodbench.data.overlap import overlap as overlap
     from oodbench.data.sources.fetch import fetch as fetch
+    from oodbench.jem.diagnostics.run import diagnose as diagnose
     from oodbench.jem.samples.run import sample as sample
     from oodbench.jem.training.run import train as train
     from oodbench.networks.load import load_network as load_network
@@ -92,6 +93,7 @@ _HOMES = {
     "check_results": "oodbench.results.exchange.validate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
+    "diagnose": "oodbench.jem.diagnostics.run",
     "evaluate": "oodbench.runs.evaluate",
     "export": "oodbench.output.export",
     "fetch": "oodbench.data.sources.fetch",

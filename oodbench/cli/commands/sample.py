@@ -8,12 +8,10 @@ from typing import Any
 
 import click
 
-from oodbench.base.errors import InputError
 from oodbench.base.progress import Progress
 from oodbench.base.text import printable
 from oodbench.cli.options import checkpoint_options, device_option
-
-COUPLED = "coupled"
+from oodbench.cli.sampler_options import sampler_options
 
 
 @click.command()
@@ -41,27 +39,7 @@ COUPLED = "coupled"
     show_default=True,
     help="Steps of each chain.",
 )
-@click.option(
-    "--step-size",
-    type=float,
-    default=1.0,
-    show_default=True,
-    help="Factor of the gradient of log p(x), for pixels in [-1, 1].",
-)
-@click.option(
-    "--noise",
-    default="0.01",
-    show_default=True,
-    metavar=f"NUMBER or {COUPLED}",
-    help=f"Standard deviation per step; {COUPLED}: Langevin dynamics at --temperature.",
-)
-@click.option("--temperature", type=float, default=1.0, show_default=True)
-@click.option("--clip", type=float, help="Clip gradient entries to this magnitude.")
-@click.option(
-    "--clamp",
-    type=float,
-    help="Clamp pixels to this magnitude; 1 keeps images in [-1, 1].",
-)
+@sampler_options
 @click.option(
     "--beside",
     metavar="SET",
@@ -92,7 +70,7 @@ COUPLED = "coupled"
     default=Path("results/samples"),
     show_default=True,
 )
-def sample(checkpoint: Mapping[str, Any], noise: str, **options: Any) -> None:
+def sample(checkpoint: Mapping[str, Any], **options: Any) -> None:
     """Draws samples from a model's p(x) or p(x|y) by SGLD.
 
     Writes samples.png, samples.npz, chain.png, nearest.png and samples.json.
@@ -104,18 +82,7 @@ def sample(checkpoint: Mapping[str, Any], noise: str, **options: Any) -> None:
     from oodbench.jem.samples.run import sample as sample_
 
     with Progress() as progress:
-        found = sample_(**options, **checkpoint, noise=_noise(noise), watch=progress)
+        found = sample_(**options, **checkpoint, watch=progress)
     for line in str(found).splitlines():
         click.echo(printable(line))
     click.echo(f"Written to {options['to']}.", err=True)
-
-
-def _noise(text: str) -> float | None:
-    if text == COUPLED:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(
-            f"--noise must be a number or {COUPLED}, not {text!r}."
-        ) from None

@@ -1,0 +1,1 @@
+"""Diagnoses a model's p(x): convergence of chains, log Z, coverage."""
