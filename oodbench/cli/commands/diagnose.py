@@ -64,7 +64,7 @@ from oodbench.cli.sampler_options import sampler_options
     help="File for all numbers.",
 )
 def diagnose(checkpoint: Mapping[str, Any], **options: Any) -> None:
-    """Measures whether SGLD chains of a model mix, log Z, coverage and copies.
+    """Measures whether chains mix, and log Z and coverage of p(x).
 
     \b
     oodbench diagnose --model jem-digits

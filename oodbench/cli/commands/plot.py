@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--linear", is_flag=True, help="Draw ROC curves over a linear axis.")
 def plot(found: Results, folder: Path | None, linear: bool) -> None:
-    """Draws histograms, ROC curves, heat map, reliability, costs, shifts and ranks."""
+    """Draws scores, ROC curves, AUROC, reliability, costs and shifts."""
     from oodbench.output.plots import draw
 
     written = draw.plot(found, folder, linear=linear)
