@@ -91,7 +91,7 @@ def outcome(benchmark: Benchmark, groups: Iterable[Group]) -> Outcome:
 
 
 def _uncut(groups: list[Group]) -> list[Group]:
-    """Returns the groups whose in-set is whole, or all if `--limit` has cut each."""
+    """Returns the groups with whole `inside` sets, or all if `--limit` has cut each."""
     whole = [one for one in groups if one.inside.record["set"]["limit"] is None]
     return whole or groups
 

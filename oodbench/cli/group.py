@@ -18,7 +18,7 @@ SECTIONS = {
     "Production": ["threshold", "score"],
     "Exchange": ["import", "export", "check", "board"],
     "Data and plug-ins": ["list", "fetch", "overlap", "doctor"],
-    "Networks": ["inspect", "convert", "train", "sample"],
+    "Networks": ["inspect", "convert", "train", "sample", "diagnose"],
 }
 """The sections of `oodbench --help`."""
 
