@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oodbench.attacks.attack import attack as attack
     from oodbench.base.errors import InputError as InputError
+    from oodbench.benchmarks.verify import verify as verify
     from oodbench.data.dataset import Dataset as Dataset
     from oodbench.data.dataset import Grade as Grade
     from oodbench.data.dataset import Role as Role
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from oodbench.output.ranking import rank as rank
     from oodbench.output.report.page import report as report
     from oodbench.output.tables import table as table
-    from oodbench.protocols.verify import verify as verify
     from oodbench.results.costs import costs as costs
     from oodbench.results.exchange.imports import import_scores as import_scores
     from oodbench.results.exchange.validate import check_results as check_results
@@ -113,7 +113,7 @@ _HOMES = {
     "threshold": "oodbench.runs.threshold",
     "train": "oodbench.jem.training.run",
     "tune": "oodbench.runs.tune",
-    "verify": "oodbench.protocols.verify",
+    "verify": "oodbench.benchmarks.verify",
 }
 """Where each public name is defined; imported when it is first used."""
 

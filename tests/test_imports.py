@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "networks": "base data",
     "results": "base metrics",
     "scoring": "base data networks",
-    "protocols": "base data metrics results output",
+    "benchmarks": "base data metrics results output",
     "runs": "base data networks metrics results scoring",
     "output": "base data metrics results",
     "jem": "base data networks scoring",
@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "detectors": "base metrics scoring jem oodbench",
     "datasets": "base data oodbench",
     "cli": "base data networks metrics results scoring runs output jem attacks testing "
-    "protocols",
+    "benchmarks",
 }
 
 

@@ -21,7 +21,7 @@ class StoredSet:
     """One set as one model sees it, with the scores of detectors on it."""
 
     name: str
-    """Unique among the sets of all models with the same in-set."""
+    """Unique among the sets of all models with the same in-distribution set."""
     file: SetFile
     record: Record
     arrays: dict[str, NDArray[Any]]
@@ -105,7 +105,7 @@ def _imports(group: Group) -> list[str]:
 
 
 def _order(group: Group) -> tuple[str, str, str]:
-    # Groups of one in-set stand together even where two in-sets share a name.
+    # Groups of one set stand together even where two sets share a name.
     return group.inside.name, group.inside.record["set"]["key"], group.model
 
 
@@ -132,7 +132,7 @@ def read_set(file: SetFile, notes: list[str]) -> StoredSet | None:
 
 
 def _read_cells(group: Group, methods: Collection[str] | None) -> None:
-    """Reads the in-set's cells, and of the others those of the same detectors."""
+    """Reads the cells of `inside`, and of the others those of the same detectors."""
     latest: dict[str, tuple[str, Cell]] = {}
     for file in group.inside.file.cells():
         cell = read_cell(file, group.inside, group.notes)
@@ -184,7 +184,7 @@ def read_cell(file: CellFile, of: StoredSet, notes: list[str]) -> Cell | None:
 
 
 def _name(groups: Iterable[Group]) -> None:
-    """Gives models, in-sets and the other sets of an in-set names of their own."""
+    """Gives models and sets names of their own."""
     groups = list(groups)
     sets: dict[str, list[Record]] = {}
     for group in groups:
@@ -214,7 +214,7 @@ def _naming(things: Iterable[Record]) -> Callable[[Record], str]:
 
 
 def every_record(groups: Iterable[Group]) -> Iterator[Record]:
-    """Yields the records of all sets of some groups, the in-sets' first."""
+    """Yields the records of all sets of some groups, the in-distribution ones first."""
     for group in groups:
         yield group.inside.record
         yield from (one.record for one in group.outside)

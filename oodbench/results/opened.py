@@ -22,7 +22,7 @@ class Results:
     """What is stored of some models, and the numbers that it comes to."""
 
     groups: list[Group]
-    """Those of one in-set one after another."""
+    """Those of one in-distribution set one after another."""
     notes: list[str]
     """Everything that is left out, each with the reason."""
     results: Path = RESULTS

@@ -90,7 +90,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Measured:
-    """All numbers of one model and one in-set, computed once for every output."""
+    """All numbers of a model and in-distribution set, computed once for all outputs."""
 
     group: Group
     scores: list[Scores]

@@ -25,7 +25,7 @@ def series_of(rows: Iterable[Row]) -> dict[Series, dict[str, list[Row]]]:
     one level: which of them belongs to the others is not known.
 
     Args:
-        rows: Of one model and in-set.
+        rows: Of one model and in-distribution set.
     """
     found: dict[Series, dict[str, list[Row]]] = {}
     for row in rows:

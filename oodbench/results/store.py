@@ -120,7 +120,7 @@ class CellFile:
 
 @dataclass(frozen=True)
 class SetFile:
-    """The place of the images of one set as one model sees them, for one in-set."""
+    """The place of one set beside one in-distribution set, for one model."""
 
     path: Path
     """Of the JSON record."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oodbench.protocols.protocol import names
+from oodbench.benchmarks.benchmark import names
 
 OWN = """
 in = "digits=digits:0-7"

@@ -65,8 +65,8 @@ def test_verify_says_what_is_not_comparable_and_not_attempted(oodbench):
 def test_the_exit_code_says_whether_all_is_reached(
     oodbench, monkeypatch, tmp_path, value, code
 ):
-    monkeypatch.setattr("oodbench.protocols.protocol.SHIPPED", tmp_path)
-    monkeypatch.setattr("oodbench.protocols.published.SHIPPED", tmp_path)
+    monkeypatch.setattr("oodbench.benchmarks.benchmark.SHIPPED", tmp_path)
+    monkeypatch.setattr("oodbench.benchmarks.published.SHIPPED", tmp_path)
     (tmp_path / "small.toml").write_text(
         'in = "digits:0-7"\n'
         'out = { near = "rest=digits:8-9" }\n'

@@ -64,7 +64,9 @@ from oodbench.cli.sampler_options import sampler_options
     help="File for all numbers.",
 )
 def diagnose(checkpoint: Mapping[str, Any], **options: Any) -> None:
-    """Measures whether chains mix, and log Z and coverage of p(x).
+    """Measures the mixing, log Z and coverage of a JEM's p(x).
+
+    It runs SGLD chains, compares their samples with training images, and finds copies.
 
     \b
     oodbench diagnose --model jem-digits

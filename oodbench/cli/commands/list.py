@@ -13,9 +13,9 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.text import printable
+from oodbench.benchmarks import benchmark
 from oodbench.cli import show
 from oodbench.cli.options import results_option
-from oodbench.protocols import protocol
 
 OTHERS = ("runs", "benchmarks")
 
@@ -40,7 +40,7 @@ def list_(
     if kind == "runs":
         found = list(_runs(results))
     elif kind == "benchmarks":
-        found = {name: protocol.read(name).title for name in protocol.names()}
+        found = {name: benchmark.read(name).title for name in benchmark.names()}
     else:
         found = _plugins(kind)
     if as_json:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 )
 @click.option("--linear", is_flag=True, help="Draw ROC curves over a linear axis.")
 def plot(found: Results, folder: Path | None, linear: bool) -> None:
-    """Draws scores, ROC curves, AUROC, reliability, costs and shifts."""
+    """Draws histograms, ROC curves and other figures of results.
+
+    Others are a heat map, reliability, costs, shifts and ranks.
+    """
     from oodbench.output.plots import draw
 
     written = draw.plot(found, folder, linear=linear)

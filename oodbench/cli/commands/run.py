@@ -10,14 +10,13 @@ import click
 
 from oodbench.base.progress import Progress
 from oodbench.base.text import printable
-from oodbench.cli import benchmark as protocols
-from oodbench.cli import show
+from oodbench.cli import benchmark_options, show
 from oodbench.cli.options import comma_list
 from oodbench.cli.scoring_options import scoring_options
 from oodbench.cli.study import config_option, written
 
 if TYPE_CHECKING:
-    from oodbench.protocols.protocol import Protocol
+    from oodbench.benchmarks.benchmark import Benchmark
     from oodbench.runs.result import RunResult
 
 SOME_CELLS_FAILED = 1
@@ -25,8 +24,8 @@ SOME_CELLS_FAILED = 1
 
 @click.command()
 @config_option
-@protocols.run_option
-@protocols.set_option
+@benchmark_options.run_option
+@benchmark_options.set_option
 @click.option(
     "--detectors",
     multiple=True,
@@ -83,17 +82,17 @@ def run(
     """
     from oodbench.runs import run as runs
 
-    protocol = protocols.chosen(context, benchmark, replaced)
+    chosen = benchmark_options.chosen(context, benchmark, replaced)
     if print_config:
         others: dict[str, Any] = {"inside": None, "out": None}
-        if protocol is None:
+        if chosen is None:
             others = {"out": runs.default_out(options["inside"])}
         click.echo(written(context, {"detectors": runs.DETECTORS, **others}), nl=False)
         return
-    if protocol is not None:
-        options["inside"] = protocol.inside.text
-        out = [member.text for member in protocol.outside]
-        options["checkpoint"]["usual"] = protocols.usual(protocol)
+    if chosen is not None:
+        options["inside"] = chosen.inside.text
+        out = [member.text for member in chosen.outside]
+        options["checkpoint"]["usual"] = benchmark_options.usual(chosen)
     options |= {"out": out or None, "detectors": detectors or runs.DETECTORS}
     if dry_run:
         _forecast(results=results, **options)
@@ -103,7 +102,7 @@ def run(
     with Progress() as progress:
         result = runs.run(results=results, quiet=True, watch=progress, **options)
     if result.is_first:
-        _show(result, pictures, protocol)
+        _show(result, pictures, chosen)
     if result.failed:
         raise SystemExit(SOME_CELLS_FAILED)
 
@@ -122,14 +121,16 @@ def _forecast(**options: Any) -> None:
     )
 
 
-def _show(result: RunResult, pictures: Path | None, protocol: Protocol | None) -> None:
+def _show(
+    result: RunResult, pictures: Path | None, benchmark: Benchmark | None
+) -> None:
     from oodbench.output.tables import Look
 
     found, output = result.opened(), show.Output("terminal")
-    if protocol is None:
+    if benchmark is None:
         output.tables(found.measured, Look(metrics=["auroc"]))
     else:
-        protocols.print_tables(protocol, found, output)
+        benchmark_options.print_tables(benchmark, found, output)
     *problems, count = result.summary()
     for line in problems:
         click.echo(line, err=True)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oodbench.cli import benchmark as protocols
-from oodbench.cli import show
+from oodbench.cli import benchmark_options, show
 from oodbench.cli.gate_options import gate_options
 from oodbench.cli.options import (
     comma_list,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@protocols.table_option
+@benchmark_options.table_option
 @selection_options
 @click.option(
     "--metric",
@@ -75,11 +74,11 @@ def table(
     oodbench table --benchmark oe-mnist
     oodbench table --fail-under energy:auroc=0.9 --junit gates.xml
     """
+    from oodbench.benchmarks.benchmark import read
     from oodbench.output.tables import Look, chosen
-    from oodbench.protocols.protocol import read
 
     if benchmark is not None:
-        protocols.print_tables(read(benchmark), found, output)
+        benchmark_options.print_tables(read(benchmark), found, output)
         return []
     # A wrong name is found before anything is computed.
     look["metrics"] = chosen(look["metrics"], look["convention"])

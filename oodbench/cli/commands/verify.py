@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oodbench.cli import benchmark as protocols
-from oodbench.cli import show
+from oodbench.cli import benchmark_options, show
 from oodbench.cli.options import results_argument
 
 if TYPE_CHECKING:
-    from oodbench.protocols.verify import Check, Verification
+    from oodbench.benchmarks.verify import Check, Verification
 
 NOT_REACHED = 1
 HEAD = ["model", "detector", "set", "metric", "published", "here", "difference"]
@@ -21,7 +20,7 @@ HEAD = ["model", "detector", "set", "metric", "published", "here", "difference"]
 
 @click.command()
 @results_argument
-@protocols.required_option
+@benchmark_options.required_option
 @click.option(
     "--against",
     metavar="MODEL",
@@ -39,7 +38,7 @@ def verify(
     oodbench run --benchmark oe-mnist --model baseline=net.pt --arch nets.py:net
     oodbench verify --benchmark oe-mnist
     """
-    from oodbench.protocols.verify import verify as compared
+    from oodbench.benchmarks.verify import verify as compared
 
     found = compared(results, benchmark=benchmark, against=against)
     rows = [_row(check) for check in found.checks]
@@ -51,8 +50,8 @@ def verify(
 
 
 def _row(check: Check) -> list[str]:
+    from oodbench.benchmarks.layout import figure_text
     from oodbench.output.numbers import points
-    from oodbench.protocols.layout import figure_text
 
     published, difference = check.published, check.difference
     return [

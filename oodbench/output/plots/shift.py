@@ -44,7 +44,10 @@ def shift_curves(rows: Sequence[Row]) -> Figure | None:
     """Draws AUROC, accepted share and accuracy over the levels of each series.
 
     Args:
-        rows: Of one model and in-set; None is returned where no set is graded.
+        rows: Of one model and in-distribution set.
+
+    Returns:
+        The figure; None where no set is graded.
     """
     found = series_of(rows)
     if not found:

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oodbench.protocols import protocol
-from oodbench.protocols.figures import Place
-from oodbench.protocols.stored import outcome
+from oodbench.benchmarks import benchmark
+from oodbench.benchmarks.figures import Place
+from oodbench.benchmarks.stored import outcome
 from oodbench.results.groups import Group, StoredSet
 from oodbench.results.store import Cell, SetFile
 
-RULES = protocol.read("oe-mnist")
+RULES = benchmark.read("oe-mnist")
 RULES = replace(RULES, draws=1, images_per_draw=0, images={})
 PLACE = Place("fashionmnist", "auroc")
 INSIDE = np.array([1.0, 2, 3, 4])
 OUTSIDE = {0.5: [2.5, 2.5], 0.75: [1.5, 1.5, 1.5, 4.5], 1.0: [0, 0]}
-"""Scores of an OOD set by the AUROC that they have, with those of the in-set."""
+"""Scores of an OOD set by the AUROC that they have against `INSIDE`."""
 
 
 def stored(label, role, scores, limit=None):

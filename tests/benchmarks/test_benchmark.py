@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from oodbench import InputError
-from oodbench.protocols import protocol
-from oodbench.protocols.figures import ERRORS, FULL, IN
-from oodbench.protocols.published import SHIPPED, collection
+from oodbench.benchmarks import benchmark
+from oodbench.benchmarks.figures import ERRORS, FULL, IN
+from oodbench.benchmarks.published import SHIPPED, collection
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -33,7 +33,7 @@ def read(tmp_path):
     def read(text, replaced=()):
         file = tmp_path / "own.toml"
         file.write_text(text)
-        return protocol.read(str(file), replaced)
+        return benchmark.read(str(file), replaced)
 
     return read
 
@@ -91,16 +91,16 @@ def test_a_wrong_file_is_refused_in_a_sentence(read, old, new, words):
 
 def test_an_unknown_name_or_label_is_refused(read):
     with pytest.raises(InputError, match="did you mean 'oe-mnist'"):
-        protocol.read("oe-mnst")
+        benchmark.read("oe-mnst")
     with pytest.raises(InputError, match="did you mean 'noise'"):
         read(TEXT, ["noize=photos"])
     with pytest.raises(InputError, match="write LABEL=SET"):
         read(TEXT, ["noise"])
 
 
-@pytest.mark.parametrize("name", protocol.names())
+@pytest.mark.parametrize("name", benchmark.names())
 def test_every_shipped_benchmark_is_whole(name):
-    found = protocol.read(name)
+    found = benchmark.read(name)
     labels = {found.inside.label, *(each.label for each in found.outside)}
     assert len(labels) == 1 + len(found.outside)
     assert set(found.images) <= labels
@@ -113,14 +113,14 @@ def test_the_page_has_a_row_for_every_benchmark():
     rows = re.findall(
         r"^\| `([a-z0-9-]+)` \| [^|]+ \| (?:near|far): ", page, re.MULTILINE
     )
-    assert rows == protocol.names()
+    assert rows == benchmark.names()
 
 
 @pytest.mark.parametrize(
     "name", [each.name.removesuffix(".json") for each in SHIPPED.iterdir()]
 )
 def test_published_figures_have_a_place_in_their_benchmark_and_a_source(name):
-    found, known = protocol.read(name), collection(name)
+    found, known = benchmark.read(name), collection(name)
     sets = [each.label for each in found.sought] + list(found.means)
     places = {IN, ERRORS, *sets, *(each + FULL for each in sets)}
     for each in known.figures:

@@ -11,9 +11,9 @@ from click.core import ParameterSource
 
 from oodbench.base.errors import InputError
 from oodbench.base.names import listed
+from oodbench.benchmarks.benchmark import Benchmark, read
 from oodbench.cli import show
 from oodbench.cli.study import defaults
-from oodbench.protocols.protocol import Protocol, read
 
 if TYPE_CHECKING:
     from oodbench.results.opened import Results
@@ -80,7 +80,7 @@ def table_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def chosen(
     context: click.Context, name: str | None, replaced: Sequence[str]
-) -> Protocol | None:
+) -> Benchmark | None:
     """Returns the benchmark of a run, whose sets the user must not name.
 
     Raises:
@@ -110,20 +110,20 @@ def check_free(context: click.Context, name: str, *parameters: str) -> None:
             )
 
 
-def usual(protocol: Protocol) -> tuple[tuple[float, ...], ...] | None:
+def usual(benchmark: Benchmark) -> tuple[tuple[float, ...], ...] | None:
     """Returns mean and deviation of a benchmark's networks; None if it states none."""
-    found = [protocol.options.get(key) for key in PREPROCESSING]
+    found = [benchmark.options.get(key) for key in PREPROCESSING]
     if None in found:
         return None
     return tuple(tuple(map(float, listed(each))) for each in found)
 
 
-def print_tables(protocol: Protocol, results: Results, output: show.Output) -> None:
+def print_tables(benchmark: Benchmark, results: Results, output: show.Output) -> None:
     """Prints a table of each metric of a benchmark, or in csv and json all figures."""
-    from oodbench.protocols.layout import all_figures, listings
-    from oodbench.protocols.stored import outcome
+    from oodbench.benchmarks.layout import all_figures, listings
+    from oodbench.benchmarks.stored import outcome
 
-    found = outcome(protocol, results.groups)
+    found = outcome(benchmark, results.groups)
     if output.is_for_reading:
         for one in listings(found):
             output.listing(one.title, one.head, one.rows, one.notes)

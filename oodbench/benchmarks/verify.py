@@ -9,10 +9,10 @@ from typing import Literal
 from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
-from oodbench.protocols.figures import ERRORS, FULL, IN, Figure
-from oodbench.protocols.protocol import Protocol, read
-from oodbench.protocols.published import Collection, Published, collection
-from oodbench.protocols.stored import Entry, Outcome, outcome
+from oodbench.benchmarks.benchmark import Benchmark, read
+from oodbench.benchmarks.figures import ERRORS, FULL, IN, Figure
+from oodbench.benchmarks.published import Collection, Published, collection
+from oodbench.benchmarks.stored import Entry, Outcome, outcome
 from oodbench.results.opened import Source, open_results
 
 ROUNDING = 0.00005
@@ -77,8 +77,8 @@ def verify(
     Raises:
         InputError: Nothing is stored or known of the benchmark or the model.
     """
-    protocol, known = read(benchmark), collection(benchmark)
-    found = outcome(protocol, open_results(results).groups)
+    rules, known = read(benchmark), collection(benchmark)
+    found = outcome(rules, open_results(results).groups)
     others = _published_models(found, known, against)
     checks: list[Check] = []
     left_out: list[Published] = []
@@ -115,7 +115,7 @@ def _published_models(
 def check(found: Outcome, entry: Entry, published: Published) -> Check:
     """Compares a published figure with the one of a detector on a model."""
     own = entry.figures.get(published.place)
-    sets = _sets(found.protocol, published.place.set)
+    sets = _sets(found.benchmark, published.place.set)
     doubts = [f"{each}: {found.doubts[each]}" for each in sets if each in found.doubts]
     missing = [each for each in sets if each in found.missing]
     replaced = [each for each in sets if each in found.substitutes]
@@ -134,19 +134,19 @@ def check(found: Outcome, entry: Entry, published: Published) -> Check:
     return Check(published, entry.model, own, "not reached", why)
 
 
-def _sets(protocol: Protocol, place: str) -> list[str]:
+def _sets(benchmark: Benchmark, place: str) -> list[str]:
     """Returns the labels of the sets of a figure, the in-distribution set first."""
     name = place.removesuffix(FULL)
-    shifted = [each.label for each in protocol.shifted] if name != place else []
-    inside = [protocol.inside.label, *shifted]
+    shifted = [each.label for each in benchmark.shifted] if name != place else []
+    inside = [benchmark.inside.label, *shifted]
     if name in (IN, ERRORS):
         return inside
-    return inside + (protocol.group(name) if name in protocol.means else [name])
+    return inside + (benchmark.group(name) if name in benchmark.means else [name])
 
 
 def _squared_error(found: Outcome, published: Published, own: Figure) -> float:
     """Returns the squared standard error of the difference of two figures."""
-    protocol, place = found.protocol, published.place.set
+    benchmark, place = found.benchmark, published.place.set
     spreads = {
         id(one): (one.deviation + rounding) ** 2 * one.runs / (one.runs - 1)
         for one, rounding in ((published.figure, ROUNDING), (own, 0.0))
@@ -154,8 +154,8 @@ def _squared_error(found: Outcome, published: Published, own: Figure) -> float:
     }
     if not spreads:
         return 0.0
-    is_other = place in found.substitutes or place in protocol.random
-    share = protocol.images_per_draw / found.images[place] if is_other else 0.0
+    is_other = place in found.substitutes or place in benchmark.random
+    share = benchmark.images_per_draw / found.images[place] if is_other else 0.0
     either = next(iter(spreads.values()))
     return sum(
         spreads.get(id(one), either) * (1 / one.runs + share)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from oodbench.base import tuning
 from oodbench.base.errors import InputError
+from oodbench.benchmarks.benchmark import Benchmark, Member
+from oodbench.benchmarks.figures import Figure, Place, Scores, figures
 from oodbench.data.spec import stated
-from oodbench.protocols.figures import Figure, Place, Scores, figures
-from oodbench.protocols.protocol import Member, Protocol
 from oodbench.results.groups import Group, StoredSet
 
 
@@ -29,7 +29,7 @@ class Entry:
 class Outcome:
     """What a benchmark gives for some stored results."""
 
-    protocol: Protocol
+    benchmark: Benchmark
     entries: list[Entry] = field(default_factory=list)
     doubts: dict[str, str] = field(default_factory=dict)
     """Why figures of a set are not the benchmark's, by the set's label."""
@@ -53,24 +53,24 @@ class Outcome:
             notes.append(f"missing: {labels}; no mean over their groups")
         notes += self.left_out
         notes += tuning.notes(entry.detector for entry in self.entries)
-        return [*notes, *self.protocol.notes]
+        return [*notes, *self.benchmark.notes]
 
 
-def outcome(protocol: Protocol, groups: Iterable[Group]) -> Outcome:
+def outcome(benchmark: Benchmark, groups: Iterable[Group]) -> Outcome:
     """Returns the figures of all models and detectors that are stored.
 
     Raises:
         InputError: Nothing is stored of the in-distribution set.
     """
-    own = [group for group in groups if _is_of(group.inside, protocol.inside)]
-    exact = [group for group in own if _is_exact(group.inside, protocol.inside)]
+    own = [group for group in groups if _is_of(group.inside, benchmark.inside)]
+    exact = [group for group in own if _is_exact(group.inside, benchmark.inside)]
     own = exact or own
     if not own:
         raise InputError(
-            f"Nothing is stored of the in-distribution set {protocol.inside.label} of "
-            f"{protocol.name}; run `oodbench run --benchmark {protocol.name}` first."
+            f"Nothing is stored of the in-distribution set {benchmark.inside.label} of "
+            f"{benchmark.name}; run `oodbench run --benchmark {benchmark.name}` first."
         )
-    found = Outcome(protocol)
+    found = Outcome(benchmark)
     families: dict[str, list[Group]] = {}
     for group in own:
         # What stands behind the seed, such as (bf16), makes another model.
@@ -78,12 +78,12 @@ def outcome(protocol: Protocol, groups: Iterable[Group]) -> Outcome:
     for model, members in sorted(families.items()):
         members = _uncut(members)
         if len({group.inside.record["set"]["key"] for group in members}) > 1:
-            found.doubts[protocol.inside.label] = (
+            found.doubts[benchmark.inside.label] = (
                 f"several stored sets of {model} have this name, so that it has no "
                 "figures; use one folder of results each"
             )
             continue
-        networks = [_Network(protocol, group) for group in members]
+        networks = [_Network(benchmark, group) for group in members]
         for network in networks:
             _look_at(found, network)
         found.entries += _entries(found, model, networks)
@@ -91,7 +91,7 @@ def outcome(protocol: Protocol, groups: Iterable[Group]) -> Outcome:
 
 
 def _uncut(groups: list[Group]) -> list[Group]:
-    """Returns the groups whose in-set is whole, or all if `--limit` has cut each."""
+    """Returns the groups with whole `inside` sets, or all if `--limit` has cut each."""
     whole = [one for one in groups if one.inside.record["set"]["limit"] is None]
     return whole or groups
 
@@ -99,11 +99,11 @@ def _uncut(groups: list[Group]) -> list[Group]:
 class _Network:
     """What is stored of one network, by the labels of the benchmark."""
 
-    def __init__(self, protocol: Protocol, group: Group) -> None:
+    def __init__(self, benchmark: Benchmark, group: Group) -> None:
         self.inside = group.inside
         self.sets: dict[str, StoredSet] = {}
         self.several: list[str] = []
-        for member in protocol.outside:
+        for member in benchmark.outside:
             named = [each for each in group.outside if _is_of(each, member)]
             exact = [each for each in named if _is_exact(each, member)]
             chosen = exact or named
@@ -140,7 +140,7 @@ def _entries(found: Outcome, model: str, networks: list[_Network]) -> Iterator[E
         scores = [own for one in networks if (own := one.scores(detector))]
         if len(scores) == len(networks):
             control = bool(cell.record["detector"]["control"])
-            yield Entry(model, detector, control, figures(found.protocol, scores))
+            yield Entry(model, detector, control, figures(found.benchmark, scores))
         elif scores:
             found.left_out.append(
                 f"{detector} of {model} is left out: {len(scores)} of {len(networks)} "
@@ -150,9 +150,9 @@ def _entries(found: Outcome, model: str, networks: list[_Network]) -> Iterator[E
 
 def _look_at(found: Outcome, network: _Network) -> None:
     """Adds what a network's sets differ in from the benchmark's."""
-    protocol = found.protocol
-    sets = {protocol.inside.label: network.inside, **network.sets}
-    for member in (protocol.inside, *protocol.outside):
+    benchmark = found.benchmark
+    sets = {benchmark.inside.label: network.inside, **network.sets}
+    for member in (benchmark.inside, *benchmark.outside):
         label = member.label
         if label in network.several:
             found.doubts[label] = (
@@ -166,14 +166,14 @@ def _look_at(found: Outcome, network: _Network) -> None:
         if not _is_exact(sets[label], member) or member.is_substitute:
             found.substitutes[label] = stated(str(about.get("spec"))).plain
         found.images[label] = about["images"]
-        expected = protocol.images.get(label)
+        expected = benchmark.images.get(label)
         if expected is not None and about["images"] != expected:
             found.doubts[label] = (
                 f"{about['images']:,} images, and {expected:,} in the benchmark"
             )
         elif about["limit"] is not None:
             found.doubts[label] = "cut by --limit"
-        elif about["images"] < protocol.images_per_draw:
+        elif about["images"] < benchmark.images_per_draw:
             found.doubts[label] = f"{about['images']:,} images, fewer than a draw"
 
 

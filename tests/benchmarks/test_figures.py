@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from oodbench.benchmarks import benchmark
+from oodbench.benchmarks.figures import Place, Scores, figures
+from oodbench.benchmarks.published import collection
 from oodbench.metrics.ranking import auroc
-from oodbench.protocols import protocol
-from oodbench.protocols.figures import Place, Scores, figures
-from oodbench.protocols.published import collection
 
 SHARED = Path(
     os.environ.get("OODBENCH_SHARED", Path(__file__).resolve().parents[3] / "shared")
 )
 PER_IMAGE = SHARED / "data/published/openood-scale-scores"
-OPENOOD = protocol.read("openood-cifar10")
+OPENOOD = benchmark.read("openood-cifar10")
 NEAR, FAR = ("cifar100", "tin"), ("mnist", "svhn", "texture", "places365")
 
 
@@ -79,7 +79,7 @@ def test_errors_are_found_among_the_images_of_the_in_set():
 
 
 def test_shifted_images_count_as_in_distribution_in_the_full_spectrum():
-    imagenet = protocol.read("openood-imagenet200")
+    imagenet = benchmark.read("openood-imagenet200")
     labels = [each.label for each in imagenet.outside]
     one = scores(0, labels)
     found = figures(imagenet, [one])

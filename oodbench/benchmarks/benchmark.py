@@ -47,7 +47,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Benchmark:
     """The sets of a benchmark and the rules of its numbers."""
 
     name: str
@@ -104,31 +104,31 @@ def names() -> list[str]:
     return sorted(each.stem for each in found if each.suffix == ".toml")
 
 
-def read(benchmark: str, replaced: Iterable[str] = ()) -> Protocol:
+def read(name: str, replaced: Iterable[str] = ()) -> Benchmark:
     """Returns a shipped benchmark by its name, or one from a TOML file.
 
     Args:
-        benchmark: The name or the file.
+        name: The name or the file.
         replaced: `LABEL=SET` for each set in whose place another one is taken.
 
     Raises:
         InputError: There is none, or something in it is missing, unknown or wrong.
     """
-    is_file = benchmark.endswith(".toml")
-    if not is_file and benchmark not in names():
-        raise InputError(unknown("benchmark", benchmark, names()))
-    place = Path(benchmark) if is_file else SHIPPED / f"{benchmark}.toml"
+    is_file = name.endswith(".toml")
+    if not is_file and name not in names():
+        raise InputError(unknown("benchmark", name, names()))
+    place = Path(name) if is_file else SHIPPED / f"{name}.toml"
     try:
         content = tomllib.loads(place.read_text("utf-8"))
-        found = _protocol(Path(benchmark).stem if is_file else benchmark, content)
+        found = _benchmark(Path(name).stem if is_file else name, content)
         return _substituted(found, replaced)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{benchmark} cannot be read: {reason(error)}.") from error
+        raise InputError(f"{name} cannot be read: {reason(error)}.") from error
     except InputError as error:
-        raise InputError(f"{benchmark}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
 
 
-def _protocol(name: str, content: Mapping[str, Any]) -> Protocol:
+def _benchmark(name: str, content: Mapping[str, Any]) -> Benchmark:
     missing = [key for key in SETS if key not in content]
     if missing:
         raise InputError(f"a benchmark needs {' and '.join(missing)}.")
@@ -138,7 +138,7 @@ def _protocol(name: str, content: Mapping[str, Any]) -> Protocol:
     inside, *others = _members("in", content["in"])
     if others:
         raise InputError("in must be one set.")
-    found = Protocol(
+    found = Benchmark(
         name=name,
         inside=inside,
         outside=tuple(
@@ -155,7 +155,7 @@ def _protocol(name: str, content: Mapping[str, Any]) -> Protocol:
 
 def _section(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the section `protocol` by the names of fields, with the right types."""
-    known = {one.name: one for one in fields(Protocol) if one.type in KINDS}
+    known = {one.name: one for one in fields(Benchmark) if one.type in KINDS}
     del known["name"]
     found = {}
     for key, value in content.items():
@@ -176,7 +176,7 @@ def _is_required(one: Field[Any]) -> bool:
     return one.default is MISSING and one.default_factory is MISSING
 
 
-def _check(found: Protocol) -> None:
+def _check(found: Benchmark) -> None:
     """Refuses rules and names that there are not."""
     Rules(found.positive, found.threshold, found.area)
     labels = [found.inside.label, *(each.label for each in found.outside)]
@@ -197,7 +197,7 @@ def _check(found: Protocol) -> None:
         raise InputError(f"draws must be at least 1, not {found.draws}.")
 
 
-def _substituted(found: Protocol, replaced: Iterable[str]) -> Protocol:
+def _substituted(found: Benchmark, replaced: Iterable[str]) -> Benchmark:
     """Returns a benchmark with other sets in place of some."""
     given = dict(_pair(text) for text in replaced)
     known = [one.label for one in (found.inside, *found.outside)]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oodbench.benchmarks.benchmark import Benchmark
 from oodbench.metrics.ranking import FloatArray
-from oodbench.protocols.protocol import Protocol
 
 IN = "in"
 ERRORS = "errors"
@@ -54,15 +54,15 @@ class Figure:
 class _Runs:
     """The values of one network by place, `[draws]` each."""
 
-    protocol: Protocol
+    benchmark: Benchmark
     scores: Scores
     values: dict[Place, FloatArray] = field(default_factory=dict)
 
     def fill(self) -> dict[Place, FloatArray]:
-        scores, shifted = self.scores, [each.label for each in self.protocol.shifted]
+        scores, shifted = self.scores, [each.label for each in self.benchmark.shifted]
         if scores.correct is not None:
             self._add("in", [{"accuracy": float(scores.correct.mean())}])
-            if self.protocol.errors and 0 < scores.correct.mean() < 1:
+            if self.benchmark.errors and 0 < scores.correct.mean() < 1:
                 right = scores.correct
                 wrong = [scores.inside[~right]]  # only OOD images are drawn
                 self._measure(ERRORS, scores.inside[right], wrong)
@@ -73,15 +73,16 @@ class _Runs:
         return self.values
 
     def _fill_sets(self, inside: FloatArray, suffix: str) -> None:
-        draws, count = range(self.protocol.draws), self.protocol.images_per_draw
-        for member in self.protocol.sought:
+        draws, count = range(self.benchmark.draws), self.benchmark.images_per_draw
+        for member in self.benchmark.sought:
             if (outside := self.scores.outside.get(member.label)) is not None:
                 drawn = [outside[_drawn(outside.size, count, draw)] for draw in draws]
                 self._measure(member.label + suffix, inside, drawn)
-        for mean in self.protocol.means:
-            for metric in self.protocol.figures:
+        for mean in self.benchmark.means:
+            for metric in self.benchmark.figures:
                 places = [
-                    Place(label + suffix, metric) for label in self.protocol.group(mean)
+                    Place(label + suffix, metric)
+                    for label in self.benchmark.group(mean)
                 ]
                 # A mean over fewer sets than the benchmark has is another figure.
                 if places and self.values.keys() >= set(places):
@@ -91,27 +92,27 @@ class _Runs:
     def _measure(
         self, label: str, inside: FloatArray, outsides: Iterable[FloatArray]
     ) -> None:
-        rules = self.protocol.rules
+        rules = self.benchmark.rules
         self._add(label, [rules.figures(inside, outside) for outside in outsides])
 
     def _add(self, label: str, found: Sequence[Mapping[str, float]]) -> None:
         for metric in found[0]:
-            if metric in ("accuracy", *self.protocol.figures):
+            if metric in ("accuracy", *self.benchmark.figures):
                 values = np.array([each[metric] for each in found])
                 self.values[Place(label, metric)] = values
 
 
-def figures(protocol: Protocol, networks: Sequence[Scores]) -> dict[Place, Figure]:
+def figures(benchmark: Benchmark, networks: Sequence[Scores]) -> dict[Place, Figure]:
     """Returns the figures of one detector on networks that differ in the seed alone.
 
     The deviation is over networks where there are several, else over draws. A mean is
     left out where a set of its group is missing.
 
     Args:
-        protocol: The benchmark.
+        benchmark: The benchmark.
         networks: The scores on each network.
     """
-    found = [_Runs(protocol, scores).fill() for scores in networks]
+    found = [_Runs(benchmark, scores).fill() for scores in networks]
     return dict(_summaries(found))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from oodbench.benchmarks.figures import ERRORS, FULL, IN, Figure, Place
+from oodbench.benchmarks.stored import Outcome
 from oodbench.output.numbers import percent
-from oodbench.protocols.figures import ERRORS, FULL, IN, Figure, Place
-from oodbench.protocols.stored import Outcome
 
 
 class Listing(NamedTuple):
@@ -21,10 +21,10 @@ class Listing(NamedTuple):
 
 def listings(found: Outcome) -> Iterator[Listing]:
     """Yields a table of each metric; the notes are below the first one."""
-    protocol = found.protocol
+    benchmark = found.benchmark
     notes = [*_rules(found), *found.notes(), *_accuracies(found)]
-    for suffix in ("", FULL) if protocol.shifted else ("",):
-        for metric in protocol.figures:
+    for suffix in ("", FULL) if benchmark.shifted else ("",):
+        for metric in benchmark.figures:
             places = [Place(label + suffix, metric) for label in _columns(found)]
             shown = [
                 one for one in places if any(one in e.figures for e in found.entries)
@@ -32,8 +32,8 @@ def listings(found: Outcome) -> Iterator[Listing]:
             if not shown:
                 continue
             yield Listing(
-                f"Benchmark {protocol.name}: {protocol.title}. In-distribution: "
-                f"{protocol.inside.label}{suffix}. {protocol.rules.title(metric)}.",
+                f"Benchmark {benchmark.name}: {benchmark.title}. In-distribution: "
+                f"{benchmark.inside.label}{suffix}. {benchmark.rules.title(metric)}.",
                 ["model", "detector", *(_head(found, place.set) for place in shown)],
                 [
                     [entry.model, _named(entry.detector, entry.control)]
@@ -49,19 +49,23 @@ def all_figures(found: Outcome) -> tuple[list[str], list[list[object]]]:
     """Returns head and rows of every figure, in [0, 1]."""
     head = ["benchmark", "model", "detector", "set", "metric"]
     return [*head, "value", "deviation", "runs"], [
-        [found.protocol.name, entry.model, entry.detector, *place, *_parts(figure)]
+        [found.benchmark.name, entry.model, entry.detector, *place, *_parts(figure)]
         for entry in found.entries
         for place, figure in entry.figures.items()
     ]
 
 
 def _columns(found: Outcome) -> list[str]:
-    sets = [each.label for each in found.protocol.sought]
-    return [*sets, *found.protocol.means, *([ERRORS] if found.protocol.errors else [])]
+    sets = [each.label for each in found.benchmark.sought]
+    return [
+        *sets,
+        *found.benchmark.means,
+        *([ERRORS] if found.benchmark.errors else []),
+    ]
 
 
 def _head(found: Outcome, label: str) -> str:
-    is_mean = label.removesuffix(FULL) in found.protocol.means
+    is_mean = label.removesuffix(FULL) in found.benchmark.means
     return f"mean {label}" if is_mean else label
 
 
@@ -84,19 +88,19 @@ def _parts(figure: Figure) -> Sequence[object]:
 
 
 def _rules(found: Outcome) -> list[str]:
-    protocol = found.protocol
+    benchmark = found.benchmark
     notes = []
-    if protocol.draws > 1:
+    if benchmark.draws > 1:
         notes.append(
-            f"mean and population deviation over {protocol.draws} draws of "
-            f"{protocol.images_per_draw:,} OOD images each, or over networks"
+            f"mean and population deviation over {benchmark.draws} draws of "
+            f"{benchmark.images_per_draw:,} OOD images each, or over networks"
         )
     elif any(each.deviation for e in found.entries for each in e.figures.values()):
         notes.append("mean and population deviation over networks")
-    if protocol.validation:
-        sets = ", ".join(protocol.validation)
+    if benchmark.validation:
+        sets = ", ".join(benchmark.validation)
         notes.append(f"settings may be chosen on the val split of {sets}")
-    return [*notes, f"source: {protocol.source}"]
+    return [*notes, f"source: {benchmark.source}"]
 
 
 def _accuracies(found: Outcome) -> list[str]:

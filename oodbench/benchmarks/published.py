@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
-from oodbench.protocols.figures import Figure, Place
+from oodbench.benchmarks.figures import Figure, Place
 
 SHIPPED = files(__package__) / "published"
 

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from oodbench.protocols import protocol
-from oodbench.protocols.figures import Figure, Place
-from oodbench.protocols.published import Published
-from oodbench.protocols.stored import Entry, Outcome
-from oodbench.protocols.verify import check
+from oodbench.benchmarks import benchmark
+from oodbench.benchmarks.figures import Figure, Place
+from oodbench.benchmarks.published import Published
+from oodbench.benchmarks.stored import Entry, Outcome
+from oodbench.benchmarks.verify import check
 
 FASHION = Place("fashionmnist", "auroc")
 
 
 def verdict(own, published, place=FASHION, **outcome):
-    found = Outcome(protocol.read("oe-mnist"), images={place.set: 10_000}, **outcome)
+    found = Outcome(benchmark.read("oe-mnist"), images={place.set: 10_000}, **outcome)
     entry = Entry("net", "msp", False, {} if own is None else {place: own})
     return check(
         found, entry, Published("baseline", "msp", place, published, 0)
