@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from oodbench import Network, run
+from oodbench import Detector, Network, run
 from oodbench.base.processes import Processes
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
@@ -31,10 +33,10 @@ SCORED = Scored(
 def sets(tmp_path):
     """Two sets of a few hundred images, as specs."""
     rng = np.random.default_rng(0)
-    for name, low in (("in", 0), ("out", 90)):
+    for name, low in (("in", 0), ("out", 90), ("fit", 10)):
         images = rng.integers(low, 256, (150, 4, 4, 1), dtype=np.uint8)
         np.savez(tmp_path / f"{name}.npz", images=images, labels=np.arange(150) % 6)
-    return f"npz:{tmp_path}/in.npz", f"npz:{tmp_path}/out.npz"
+    return [f"npz:{tmp_path}/{name}.npz" for name in ("in", "out", "fit")]
 
 
 @pytest.fixture
@@ -99,6 +101,44 @@ def test_a_run_stopped_at_any_batch_goes_on_to_the_same_bytes(
         monkeypatch.setattr(Network, "__call__", forward)
         go(folder)
         assert contents(folder) == whole
+
+
+@dataclass
+class Late(Detector):
+    """Fails to be fitted until it is ready."""
+
+    fitted_on = "train"
+    is_ready: ClassVar = False
+
+    def fit(self, known):
+        if not Late.is_ready:
+            raise ValueError("not ready")
+
+    def score(self, batch):
+        return batch.logits.amax(1)
+
+
+def test_chunks_without_a_detector_that_failed_are_not_taken_for_those_with_it(
+    go, sets, tmp_path, monkeypatch
+):
+    options = {"detectors": ["msp", Late()], "fit": sets[2]}
+    monkeypatch.setattr(Late, "is_ready", True)
+    go(tmp_path / "whole", **options)
+    forward, calls = Network.__call__, iter(range(30))
+
+    def stopping(self, pixels, **how):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return forward(self, pixels, **how)
+
+    monkeypatch.setattr(Late, "is_ready", False)
+    monkeypatch.setattr(Network, "__call__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "parts", **options)
+    monkeypatch.setattr(Network, "__call__", forward)
+    monkeypatch.setattr(Late, "is_ready", True)
+    assert go(tmp_path / "parts", **options).failed == {}
+    assert contents(tmp_path / "parts").items() >= contents(tmp_path / "whole").items()
 
 
 def test_what_is_left_to_do_shrinks_with_every_interruption(go, tmp_path, monkeypatch):
