@@ -175,7 +175,7 @@ def test_processes_that_share_a_run_write_the_bytes_of_one(go, tmp_path, monkeyp
         monkeypatch.setattr(
             "oodbench.runs.run.join", lambda device, fellow=fellow: (fellow, device)
         )
-        go(tmp_path / "three")
+        assert go(tmp_path / "three").is_first == (rank == 0)
     assert contents(tmp_path / "three") == contents(tmp_path / "one")
 
 
