@@ -218,6 +218,24 @@ def test_stale_cells_of_others_stay(go, tmp_path, tiny):
     assert len(stale_cells(Store(tmp_path).sets())) == 6
 
 
+def test_one_relative_path_in_two_working_folders_is_two_sets(
+    tiny, tmp_path, monkeypatch
+):
+    for seed, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        rng = np.random.default_rng(seed)
+        for part in ("in", "out"):
+            pixels = rng.integers(0, 256, (9, 4, 4, 1), np.uint8)
+            np.savez(f"{part}.npz", images=pixels)
+        found = run(
+            tiny, "npz:in.npz", "npz:out.npz", detectors="msp", device="cpu",
+            quiet=True, results=tmp_path / "runs", overwrite="stale",
+        )  # fmt: skip
+        assert found.removed == 0
+    assert len(contents(tmp_path / "runs")) == 8
+
+
 def test_other_parameters_make_nothing_stale(go, tmp_path):
     go(tmp_path, detectors=["energy"])
     go(tmp_path, detectors=["energy:temperature=2"])
