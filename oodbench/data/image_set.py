@@ -146,6 +146,8 @@ class ImageSet:
         return {
             "name": self.dataset.name,
             "spec": self.dataset.spec,
+            # Separates the files that a relative path means in two working folders.
+            "place": key_of(self.dataset.place) if self.dataset.place else "",
             "key": self.key,
             "key_of": "files" if in_files else "pixels",
             "split": self.stage,

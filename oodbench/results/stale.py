@@ -41,8 +41,9 @@ def stale_cells(
     """Returns the cells for which a later cell has the same names and other keys.
 
     Two cells have the same names if these agree: the model's name and file, the specs
-    of both sets (`npz:a/test.npz` and `npz:b/test.npz` are two sets), their limit, the
-    detector with its parameters, and the spec of the set that it is fitted on.
+    and places of both sets (`npz:a/test.npz` and `npz:b/test.npz` are two sets, and so
+    is `npz:test.npz` in two working folders), their limit, the detector with its
+    parameters, and the set that it is fitted on.
 
     Args:
         sets: Where to look.
@@ -94,7 +95,7 @@ def _spec(images: object) -> tuple[object, ...]:
     """Returns what identifies a set; its name may be the last name of others too."""
     if not isinstance(images, dict):
         return ()
-    return str(images.get("name")), str(images.get("spec"))
+    return tuple(str(images.get(key, "")) for key in ("name", "spec", "place"))
 
 
 def _why(old: Record, latest: Record) -> str:

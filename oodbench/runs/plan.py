@@ -74,6 +74,10 @@ class Setup:
         network = self.network
         return execution.batch_size or first_batch_size(network.shape, network.device)
 
+    def role(self, images: ImageSet) -> str:
+        """Returns the role that a set has in the results."""
+        return "in" if images is self.inside else str(images.dataset.role)
+
     def has_classes(self, images: ImageSet) -> bool:
         """Returns whether the labels of a set are the network's classes."""
         labels = images.split.labels
@@ -115,6 +119,12 @@ def plan(setup: Setup, images: ImageSet, execution: Execution) -> Plan:
         for label, key in setup.keys.items()
         if execution.overwrite == "always" or not file.cell(label, key).has_scores()
     )
-    is_complete = not missing and file.is_whole()
+    is_complete = not missing and _is_current(file, setup.role(images))
     missing, is_complete = execution.processes.agree((missing, is_complete))
     return Plan(setup, images, file, missing, is_complete)
+
+
+def _is_current(file: SetFile, role: str) -> bool:
+    """Returns whether a set is stored, in the role that it has now."""
+    record = file.read() if file.is_whole() else None
+    return record is not None and record["set"].get("role") == role

@@ -59,7 +59,6 @@ def write(
     """
     setup, images = plan.setup, plan.images
     model = provenance.of_model(setup.network, setup.fingerprint)
-    role = "in" if images is setup.inside else images.dataset.role
     size = setup.batch_size(execution)
     common: Record = {
         "model": {
@@ -69,7 +68,11 @@ def write(
             "remarks": remarks,
         },
         "inside": setup.inside.record(),
-        "set": {**images.record(), "role": role, "shared_images": shared_images},
+        "set": {
+            **images.record(),
+            "role": setup.role(images),
+            "shared_images": shared_images,
+        },
         "run": provenance.of_run(setup.network, size, seconds),
     }
     plan.file.write(_arrays(plan, scored), common)

@@ -173,6 +173,7 @@ def run(
         for line in task.result.summary():
             logger.info(line)
     result = task.result
+    result.is_first = processes.is_first
     if overwrite == "stale" and processes.is_first:
         remove_stale(store, result)
     if not quiet and processes.is_first:

@@ -68,7 +68,9 @@ class Scorer:
     def score(self, plan: Plan) -> Scored | None:
         """Returns the missing scores; None in processes other than the first."""
         execution = self.execution
-        found = execution.processes.agree(stored_elsewhere(plan, execution.store))
+        reuses = execution.overwrite != "always"
+        found = stored_elsewhere(plan, execution.store) if reuses else {}
+        found = execution.processes.agree(found)
         missing = [label for label in plan.missing if label not in found]
         with fitting_threads(self.setup.network):
             self._fit(missing)
@@ -131,7 +133,7 @@ class Scorer:
         processes = self.execution.processes
         size = self.setup.batch_size(self.execution)
         spans = spans_of(plan.images.count, size)
-        partial = Partial(_partial_folder(plan, spans))
+        partial = Partial(_partial_folder(plan, labels, spans))
         if len(spans) == 1 and processes.count == 1:
             return next(self._score_spans(plan, labels, spans))
         own = partial.missing(processes.share(spans))
@@ -180,6 +182,6 @@ def _images(spans: Iterable[Span]) -> int:
     return sum(stop - start for start, stop in spans)
 
 
-def _partial_folder(plan: Plan, spans: list[Span]) -> Path:
-    key = key_of(sorted(plan.setup.keys[label] for label in plan.missing), spans)
+def _partial_folder(plan: Plan, labels: list[str], spans: list[Span]) -> Path:
+    key = key_of(sorted(plan.setup.keys[label] for label in labels), spans)
     return plan.file.path.with_suffix("") / f"{PARTIAL}{key[:8]}"

@@ -120,7 +120,7 @@ def tune(
     sweeps = _sweeps(detectors)
     root = Path(results).absolute()
     processes, _ = join(pick_device(options.get("device", "auto")))
-    result = TuneResult(root)
+    result = TuneResult(root, is_first=processes.is_first)
     with Progress(quiet=quiet or not processes.is_first) as progress:
         watch = watch or progress
         tests = (

@@ -38,9 +38,11 @@ def method_key(entry: Entry, fits: Mapping[str, str], network: Network) -> str:
 
 
 def layers_of(entry: Entry, network: Network) -> Record:
-    """Returns the layers that a detector reads, where there is a choice of them."""
+    """Returns the layers that a detector depends on, where there is a choice."""
     layers: Record = {}
-    if Need.FEATURES in entry.detector.needs and network.head_layer:
+    # An objective may read the features, whose gradient the detector then reads.
+    of_head = Need.FEATURES | Need.HEAD | Need.GRADIENT | Need.BLOCKS
+    if entry.detector.needs & of_head and network.head_layer:
         layers["head"] = network.head_layer
     if Need.BLOCKS in entry.detector.needs:
         layers["blocks"] = list(network.block_names)

@@ -68,6 +68,8 @@ def test_a_second_network_needs_no_second_search(tmp_path, specs, searched):
     assert searched["images"] == 60
     found = scores(tmp_path)
     assert (len(found), len(set(found))) == (6, 2)
+    go(tmp_path, specs, [network(2)], overwrite="always")
+    assert searched["images"] == 120
 
 
 def test_other_pixels_are_searched_again(tmp_path, specs, searched):

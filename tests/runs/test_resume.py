@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from oodbench import Network, run
+from oodbench import Detector, Network, run
 from oodbench.base.processes import Processes
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
@@ -31,10 +33,10 @@ SCORED = Scored(
 def sets(tmp_path):
     """Two sets of a few hundred images, as specs."""
     rng = np.random.default_rng(0)
-    for name, low in (("in", 0), ("out", 90)):
+    for name, low in (("in", 0), ("out", 90), ("fit", 10)):
         images = rng.integers(low, 256, (150, 4, 4, 1), dtype=np.uint8)
         np.savez(tmp_path / f"{name}.npz", images=images, labels=np.arange(150) % 6)
-    return f"npz:{tmp_path}/in.npz", f"npz:{tmp_path}/out.npz"
+    return [f"npz:{tmp_path}/{name}.npz" for name in ("in", "out", "fit")]
 
 
 @pytest.fixture
@@ -101,6 +103,44 @@ def test_a_run_stopped_at_any_batch_goes_on_to_the_same_bytes(
         assert contents(folder) == whole
 
 
+@dataclass
+class Late(Detector):
+    """Fails to be fitted until it is ready."""
+
+    fitted_on = "train"
+    is_ready: ClassVar = False
+
+    def fit(self, known):
+        if not Late.is_ready:
+            raise ValueError("not ready")
+
+    def score(self, batch):
+        return batch.logits.amax(1)
+
+
+def test_chunks_without_a_detector_that_failed_are_not_taken_for_those_with_it(
+    go, sets, tmp_path, monkeypatch
+):
+    options = {"detectors": ["msp", Late()], "fit": sets[2]}
+    monkeypatch.setattr(Late, "is_ready", True)
+    go(tmp_path / "whole", **options)
+    forward, calls = Network.__call__, iter(range(30))
+
+    def stopping(self, pixels, **how):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return forward(self, pixels, **how)
+
+    monkeypatch.setattr(Late, "is_ready", False)
+    monkeypatch.setattr(Network, "__call__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "parts", **options)
+    monkeypatch.setattr(Network, "__call__", forward)
+    monkeypatch.setattr(Late, "is_ready", True)
+    assert go(tmp_path / "parts", **options).failed == {}
+    assert contents(tmp_path / "parts").items() >= contents(tmp_path / "whole").items()
+
+
 def test_what_is_left_to_do_shrinks_with_every_interruption(go, tmp_path, monkeypatch):
     forward, done = Network.__call__, []
 
@@ -135,7 +175,7 @@ def test_processes_that_share_a_run_write_the_bytes_of_one(go, tmp_path, monkeyp
         monkeypatch.setattr(
             "oodbench.runs.run.join", lambda device, fellow=fellow: (fellow, device)
         )
-        go(tmp_path / "three")
+        assert go(tmp_path / "three").is_first == (rank == 0)
     assert contents(tmp_path / "three") == contents(tmp_path / "one")
 
 
@@ -176,6 +216,24 @@ def test_stale_cells_of_others_stay(go, tmp_path, tiny):
     go(tmp_path)
     remove_stale(Store(tmp_path), RunResult(tmp_path))
     assert len(stale_cells(Store(tmp_path).sets())) == 6
+
+
+def test_one_relative_path_in_two_working_folders_is_two_sets(
+    tiny, tmp_path, monkeypatch
+):
+    for seed, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        rng = np.random.default_rng(seed)
+        for part in ("in", "out"):
+            pixels = rng.integers(0, 256, (9, 4, 4, 1), np.uint8)
+            np.savez(f"{part}.npz", images=pixels)
+        found = run(
+            tiny, "npz:in.npz", "npz:out.npz", detectors="msp", device="cpu",
+            quiet=True, results=tmp_path / "runs", overwrite="stale",
+        )  # fmt: skip
+        assert found.removed == 0
+    assert len(contents(tmp_path / "runs")) == 8
 
 
 def test_other_parameters_make_nothing_stale(go, tmp_path):

@@ -141,6 +141,13 @@ def test_roles_can_be_stated(run, sets, tmp_path):
     assert measured.rows[0].role == "near"
 
 
+def test_a_role_that_is_stated_later_replaces_the_stored_one(run, sets, tmp_path):
+    for role, computed in (("near", 2), ("far", 0)):
+        found = run(out=[f"{role}=x={sets['out']}"], detectors=["msp"])
+        assert found.computed == computed
+        assert set(found.rows()["role"]) == {role}
+
+
 def test_made_sets_take_the_shape_of_the_network(run, sets):
     out = [f"{name}:{sets['in']}" for name in ("interp", "rotated", "inverted")]
     finished = run(out=[*out, "noise:uniform", "noise:gaussian"], detectors=["msp"])
