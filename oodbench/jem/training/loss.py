@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from oodbench.jem.energy import log_p_xy, log_p_y_given_x, of_class
 from oodbench.jem.training.chains import Ends
@@ -67,6 +68,11 @@ class Contrast(NamedTuple):
         return self.data.mean() - self.samples.mean()
 
     @property
+    def two_classes(self) -> Tensor:
+        """Binary cross-entropy of data against samples, log p being the logit."""
+        return (F.softplus(-self.data).mean() + F.softplus(self.samples).mean()) / 2
+
+    @property
     def size(self) -> Tensor:
         """Mean square over data plus that over samples."""
         return self.data.square().mean() + self.samples.square().mean()
@@ -79,9 +85,10 @@ def loss_of(
     *,
     x: Contrast | None,
     samples_xy: Tensor | None,
+    adversarial: Joint | None,
     chains: Ends | None,
 ) -> Loss:
-    """Returns the weighted sum of −log p(y|x), −log p(x) and −log p(x, y).
+    """Returns the weighted sum of the recipe's terms.
 
     Args:
         recipe: The weights.
@@ -89,6 +96,8 @@ def loss_of(
         labels: `[N]`, their classes.
         x: log p(x) of data and samples; None without that term.
         samples_xy: `[N]`, log p(x, y) of samples of the same classes; None likewise.
+        adversarial: The network's outputs on adversarial images of the labelled ones;
+            None without such terms.
         chains: Where the samples come from; None without samples.
     """
     nothing = labelled.logits.new_zeros(1)
@@ -100,10 +109,15 @@ def loss_of(
         xy = Contrast(of_class(log_p_xy(labelled), labels), samples_xy)
     total = (
         recipe.weight_y_given_x * cross_entropy
-        - recipe.weight_x * x.gap
+        + recipe.weight_x * (x.two_classes if recipe.contrast == "classes" else -x.gap)
         - recipe.weight_xy * xy.gap
         + recipe.energy_l2 * (x.size + xy.size)
     )
+    if adversarial is not None:
+        robust = -of_class(log_p_y_given_x(adversarial), labels).mean()
+        neighbours = Contrast(x.data, adversarial.log_px)
+        total = total + recipe.weight_robust * robust
+        total = total - recipe.weight_neighbours * neighbours.gap
     return Loss(
         total,
         cross_entropy,
