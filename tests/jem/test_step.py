@@ -115,6 +115,15 @@ def naive_terms(module, recipe, data, others, labels, calls):
     return loss, cross_entropy, gap_x, gap_xy
 
 
+def naive_classes(module, calls):
+    """Returns how many classes the samples of the first chains are worth."""
+    if not calls:
+        return torch.zeros(())
+    odds = module(calls[0][0]).exp()
+    shares = (odds / odds.sum(1, keepdim=True)).mean(0)
+    return 1 / (shares**shares).prod()
+
+
 def naive_adversary(module, recipe, data, labels):
     """Returns adversarial images, one image and step at a time."""
     found = []
@@ -229,14 +238,16 @@ def test_steps_are_those_of_a_naive_twin(case, optimiser, drawn, monkeypatch):
 
         old = nn.utils.parameters_to_vector(parameters).detach()
         (loss, y, x, xy), slope = measured()
+        classes = naive_classes(twin, chains.calls)
         if recipe.sharpness:
             scale = old.abs() if recipe.sharpness_adaptive else torch.ones_like(old)
             norm = (scale * slope).square().sum().sqrt()
             move_to(old + recipe.sharpness * scale**2 * slope / norm)
             _, slope = measured()
         move_to(update(old, slope))
-        shown = [step.loss, step.cross_entropy, step.gap, step.joint_gap, step.rate]
-        expected = [each.item() for each in (loss, y, x, xy)]
+        shown = [step.loss, step.cross_entropy, step.gap, step.joint_gap]
+        shown += [step.classes, step.rate]
+        expected = [each.item() for each in (loss, y, x, xy, classes)]
         assert shown == pytest.approx([*expected, RATE], rel=1e-5, abs=1e-6)
         # Clipping divides by the norm and 1e-6 more.
         close = {"rtol": 1e-5, "atol": 1e-6} if recipe.clip_norm else {}

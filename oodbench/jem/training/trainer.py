@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from oodbench.base import random_numbers
 from oodbench.base.errors import InputError
 from oodbench.base.processes import ALONE, Processes
-from oodbench.jem.energy import log_p_xy, of_class
 from oodbench.jem.training.batches import (
     Shuffled,
     augmented,
@@ -22,7 +21,7 @@ from oodbench.jem.training.batches import (
 )
 from oodbench.jem.training.chains import Chains, Ends, ReplayBuffer
 from oodbench.jem.training.guard import Guard, State
-from oodbench.jem.training.loss import Contrast, Loss, Step, loss_of
+from oodbench.jem.training.loss import Loss, Seen, Step, loss_of
 from oodbench.jem.training.optimiser import lay_out_alike, moving_average, optimiser_of
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.sharpness import at_worst
@@ -316,24 +315,18 @@ class Trainer:
         # Chains have left the module in evaluation mode. Labelled images come last: a
         # batch norm's running means are mostly those of the last pass.
         self.module.train()
-        x = samples_xy = adversarial = None
-        if drawn.marginal is not None and drawn.others is not None:
-            samples_x = self._outputs(drawn.marginal.states).log_px
-            x = Contrast(self._outputs(drawn.others).log_px, samples_x)
-        if drawn.joint is not None:
-            outputs = self._outputs(drawn.joint.states)
-            samples_xy = of_class(log_p_xy(outputs), drawn.labels)
-        if drawn.adversarial is not None:
-            adversarial = self._outputs(drawn.adversarial)
-        return loss_of(
-            self.recipe,
-            self._outputs(drawn.images),
-            drawn.labels,
-            x=x,
-            samples_xy=samples_xy,
-            adversarial=adversarial,
-            chains=drawn.marginal or drawn.joint,
-        )
+
+        def outputs(images: Tensor | None) -> Joint | None:
+            return None if images is None else self._outputs(images)
+
+        samples = outputs(drawn.marginal and drawn.marginal.states)
+        data = outputs(drawn.others)
+        samples_xy = outputs(drawn.joint and drawn.joint.states)
+        adversarial = outputs(drawn.adversarial)
+        labelled = self._outputs(drawn.images)
+        seen = Seen(labelled, data, samples, samples_xy, adversarial)
+        chains = drawn.marginal or drawn.joint
+        return loss_of(self.recipe, seen, drawn.labels, chains)
 
     def _marginal_chains(self) -> Ends:
         """Returns samples for −log p(x)."""
