@@ -28,7 +28,7 @@ from oodbench.attacks.robust_accuracy import robust_accuracy
 from oodbench.data.image_set import open_images
 from oodbench.data.spec import open_dataset
 from oodbench.jem.training.images import gather
-from oodbench.jem.training.recipe import PRESETS
+from oodbench.jem.training.presets import PRESETS
 from oodbench.jem.training.run import train
 from oodbench.jem.training.trainer import Trainer
 from oodbench.metrics.significance import over_seeds, seed_difference

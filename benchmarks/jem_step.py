@@ -21,7 +21,7 @@ import torch
 from tabulate import tabulate
 from torch.nn import functional as F
 
-from oodbench.jem.training.recipe import PRESETS
+from oodbench.jem.training.presets import PRESETS
 from oodbench.jem.training.trainer import Trainer
 from oodbench.networks.architectures import JEMWideResNet
 

@@ -9,7 +9,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import click
 
 from oodbench.cli.options import numbers
-from oodbench.jem.training.recipe import PRESETS, Recipe
+from oodbench.jem.training.presets import PRESETS
+from oodbench.jem.training.recipe import Recipe
 
 NONE = {"sgld_noise": "coupled"}
 """The word for None where it is not none."""

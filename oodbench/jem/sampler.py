@@ -13,6 +13,7 @@ from torch import Tensor
 from oodbench.base.errors import InputError
 from oodbench.jem.energy import Density, gradient
 
+TINY = 1e-10
 Noise = Callable[[Tensor], Tensor]
 """Returns independent N(0, 1) numbers in the shape and on the device of the states."""
 
@@ -47,6 +48,8 @@ class SGLD:
     does not vanish, which makes ‖∇ log p(x)‖ useless as a score."""
     clip: float | None = None
     """Each entry of ∇ log p(x) is clipped to [-clip, clip]."""
+    normalised: bool = False
+    """Whether ∇ log p(x) is divided by its norm: all chains step equally far."""
 
     def __post_init__(self) -> None:
         limits = {"clamp": self.clamp, "clip": self.clip}
@@ -106,6 +109,9 @@ class SGLD:
         """Returns the states after one step, given ∇ log p(x) there."""
         if self.clip is not None:
             slope = slope.clamp(-self.clip, self.clip)
+        if self.normalised:
+            norm = slope.flatten(1).norm(dim=1).clamp(min=TINY)
+            slope = slope / norm.view(-1, *[1] * (slope.ndim - 1))
         x = x + self.step_size * slope
         if self.deviation:
             x = x + self.deviation * noise(x)

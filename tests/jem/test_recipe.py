@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from oodbench import InputError
-from oodbench.jem.training.recipe import PRESETS, Recipe, read_recipe
+from oodbench.jem.training.presets import PRESETS, read_recipe
+from oodbench.jem.training.recipe import Recipe
 
 
 def test_rate_warms_up_linearly_and_goes_to_zero():
@@ -57,6 +58,9 @@ def test_a_file_that_is_no_card_is_one_sentence(content, tmp_path):
         ({"decay_epochs": (5.0, -1.0)}, "decay_epochs must be at least 0, got -1.0"),
         ({"learning_rate": math.nan}, "learning_rate must be positive, got nan"),
         ({"weight_y_given_x": 0, "weight_x": 0}, "All weights of the loss are 0"),
+        ({"weight_neighbours": 1, "weight_x": 0}, "set a weight_x"),
+        ({"adversary_steps": -1}, "adversary_steps must be at least 0, got -1"),
+        ({"start": "data"}, "start cannot be 'data'"),
         ({"epoch": 5}, "no field of a recipe 'epoch'; did you mean 'epochs'"),
         ({"optimiser": "lion"}, "optimiser cannot be 'lion'"),
         ({"epochs": "ten"}, "epochs cannot be 'ten'"),

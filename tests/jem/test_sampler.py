@@ -8,6 +8,7 @@ import torch
 from oodbench import InputError
 from oodbench.jem.sampler import SGLD, ChainNoise, shared_noise
 from oodbench.jem.training.chains import ReplayBuffer
+from oodbench.jem.training.starts import Uniform
 
 
 def generator(seed=0):
@@ -53,6 +54,17 @@ def test_a_chain_shows_each_state_on_its_way():
     assert torch.equal(states[-1], sampler(log_gaussian(1.0), x, noise()))
     half = SGLD(steps=3, step_size=0.1)(log_gaussian(1.0), x, noise())
     assert torch.equal(states[2], half)
+
+
+def test_normalised_steps_are_equally_long_and_point_up():
+    x = torch.randn(4, 3, 2, generator=generator())
+    sampler = SGLD(steps=1, step_size=0.2, noise=0.0, normalised=True)
+    moved = sampler(log_gaussian(1.0), x, noise()) - x
+    assert moved.flatten(1).norm(dim=1).tolist() == pytest.approx([0.2] * 4)
+    for way, place in zip(moved, x, strict=True):
+        torch.testing.assert_close(way / way.norm(), -place / place.norm())
+    flat = sampler(lambda states: 0 * states.flatten(1).sum(1), x, noise())
+    assert torch.equal(flat, x)
 
 
 def settled(sampler, variance):
@@ -140,7 +152,7 @@ def test_chain_noise_is_standard_normal_and_uniform():
 
 
 def buffer(size=50, reinit=0.0, classes=1):
-    return ReplayBuffer(size, (1, 2, 2), reinit, generator(), classes)
+    return ReplayBuffer(size, Uniform((1, 2, 2)), reinit, generator(), classes)
 
 
 def test_buffer_starts_uniform_between_minus_one_and_one():

@@ -76,7 +76,7 @@ class StillChains:
 
 
 def naive_terms(module, recipe, data, others, labels, calls):
-    """Returns −log p(y|x), the gaps of log p(x) and log p(x, y), and their squares."""
+    """Returns the loss, −log p(y|x), and the gaps of log p(x) and log p(x, y)."""
     rows = torch.arange(len(labels))
     given = [c for c in calls if c[1] is not None and torch.equal(c[1], labels)]
     free = [c for c in calls if not any(c is each for each in given)]
@@ -84,18 +84,70 @@ def naive_terms(module, recipe, data, others, labels, calls):
     assert len(free) == bool(recipe.weight_x)
     logits = module(data)
     cross_entropy = (logits.exp().sum(1).log() - logits[rows, labels]).mean()
-    gap_x = gap_xy = squares = torch.zeros((), dtype=torch.float64)
+    gap_x = gap_xy = squares = classes_x = torch.zeros((), dtype=torch.float64)
     for states, classes in free:
         assert len(states) == BATCH
         assert (classes is not None) == recipe.class_conditional
         real, sampled = (module(x).exp().sum(1).log() for x in (others, states))
         gap_x = real.mean() - sampled.mean()
         squares = squares + (real**2).mean() + (sampled**2).mean()
+        logits_of_two, of_data = torch.cat([real, sampled]), torch.zeros(2 * BATCH)
+        of_data[:BATCH] = 1
+        classes_x = nn.functional.binary_cross_entropy_with_logits(
+            logits_of_two, of_data.double()
+        )
     for states, _ in given:
         real, sampled = logits[rows, labels], module(states)[rows, labels]
         gap_xy = real.mean() - sampled.mean()
         squares = squares + (real**2).mean() + (sampled**2).mean()
-    return cross_entropy, gap_x, gap_xy, squares
+    loss = recipe.weight_y_given_x * cross_entropy + recipe.energy_l2 * squares
+    loss = loss - recipe.weight_xy * gap_xy
+    loss = loss + recipe.weight_x * (
+        classes_x if recipe.contrast == "classes" else -gap_x
+    )
+    if recipe.weight_robust or recipe.weight_neighbours:
+        fooled = module(naive_adversary(module, recipe, data, labels))
+        p = fooled.exp() / fooled.exp().sum(1, keepdim=True)
+        loss = loss - recipe.weight_robust * p[rows, labels].log().mean()
+        above = fooled.exp().sum(1).log().mean()
+        below = module(others).exp().sum(1).log().mean()
+        loss = loss + recipe.weight_neighbours * (above - below)
+    return loss, cross_entropy, gap_x, gap_xy
+
+
+def naive_classes(module, calls):
+    """Returns how many classes the samples of the first chains are worth."""
+    if not calls:
+        return torch.zeros(())
+    odds = module(calls[0][0]).exp()
+    shares = (odds / odds.sum(1, keepdim=True)).mean(0)
+    return 1 / (shares**shares).prod()
+
+
+def naive_adversary(module, recipe, data, labels):
+    """Returns adversarial images, one image and step at a time."""
+    found = []
+    for image, label in zip(data, labels.tolist(), strict=True):
+        x = image.clone()
+        for _ in range(recipe.adversary_steps):
+            x.requires_grad_(True)
+            f = module(x[None])[0]
+            height = f[label]
+            if recipe.adversary == "cross_entropy":
+                height = f.exp().sum().log() - f[label]
+            (slope,) = torch.autograd.grad(height, x)
+            with torch.no_grad():
+                if recipe.adversary_norm == "linf":
+                    move = x + recipe.adversary_step_size * slope.sign() - image
+                    move = move.clamp(-recipe.adversary_radius, recipe.adversary_radius)
+                else:
+                    slope = slope / slope.square().sum().sqrt()
+                    move = x + recipe.adversary_step_size * slope - image
+                    length = move.square().sum().sqrt().item()
+                    move = move * min(1, recipe.adversary_radius / length)
+                x = (image + move).clamp(-1, 1)
+        found.append(x)
+    return torch.stack(found).detach()
 
 
 class NaiveOptimiser:
@@ -124,6 +176,7 @@ class NaiveOptimiser:
 
 
 ALL = {"weight_y_given_x": 0.7, "weight_x": 0.6, "weight_xy": 0.4}
+CE_OFF = {"weight_y_given_x": 0.0, "weight_x": 0.0}
 CASES = {
     "p(y|x)": {"weight_y_given_x": 0.7, "weight_x": 0.0},
     "p(x)": {"weight_y_given_x": 0.0, "weight_x": 0.6},
@@ -139,6 +192,20 @@ CASES = {
     "decayed": {**ALL, "weight_decay": 0.5},
     "clipped and decayed": {**ALL, "clip_norm": 0.01, "weight_decay": 0.5},
     "few labels": {**ALL, "labels_per_class": 2},
+    "two classes": {**ALL, "contrast": "classes", "energy_l2": 0.3},
+    "robust": {"weight_x": 0.0, "weight_robust": 0.6},
+    "robust alone": {**CE_OFF, "weight_robust": 0.6, "adversary_norm": "linf"},
+    "neighbours": {**ALL, "weight_neighbours": 0.5, "adversary": "density"},
+    "far neighbours": {
+        **ALL,
+        "weight_robust": 0.3,
+        "weight_neighbours": 0.5,
+        "adversary": "density",
+        "adversary_norm": "linf",
+        "adversary_radius": 0.3,
+    },
+    "sharp": {**ALL, "sharpness": 0.3, "sharpness_adaptive": False},
+    "sharp, adaptive": {**ALL, "sharpness": 0.8, "clip_norm": 0.01},
 }
 
 
@@ -157,18 +224,30 @@ def test_steps_are_those_of_a_naive_twin(case, optimiser, drawn, monkeypatch):
         step = run.step()
         (known,) = drawn[id(run.labelled)]
         others = drawn.get(id(run.unlabelled), [known])[0]
-        y, x, xy, squares = naive_terms(
-            twin, recipe, images[known], images[others], labels[known], chains.calls
-        )
-        loss = recipe.weight_y_given_x * y + recipe.energy_l2 * squares
-        loss = loss - recipe.weight_x * x - recipe.weight_xy * xy
-        slopes = torch.autograd.grad(loss, parameters)
-        slope = torch.cat([each.flatten() for each in slopes])
-        old = nn.utils.parameters_to_vector(parameters)
-        with torch.no_grad():
-            nn.utils.vector_to_parameters(update(old, slope), parameters)
-        shown = [step.loss, step.cross_entropy, step.gap, step.joint_gap, step.rate]
-        expected = [each.item() for each in (loss, y, x, xy)]
+        given = images[known], images[others], labels[known], chains.calls
+
+        def measured(given=given):
+            """The terms at the twin's weights, and the slope of their loss."""
+            terms = naive_terms(twin, recipe, *given)
+            slopes = torch.autograd.grad(terms[0], parameters)
+            return terms, torch.cat([each.flatten() for each in slopes])
+
+        def move_to(vector):
+            with torch.no_grad():
+                nn.utils.vector_to_parameters(vector, parameters)
+
+        old = nn.utils.parameters_to_vector(parameters).detach()
+        (loss, y, x, xy), slope = measured()
+        classes = naive_classes(twin, chains.calls)
+        if recipe.sharpness:
+            scale = old.abs() if recipe.sharpness_adaptive else torch.ones_like(old)
+            norm = (scale * slope).square().sum().sqrt()
+            move_to(old + recipe.sharpness * scale**2 * slope / norm)
+            _, slope = measured()
+        move_to(update(old, slope))
+        shown = [step.loss, step.cross_entropy, step.gap, step.joint_gap]
+        shown += [step.classes, step.rate]
+        expected = [each.item() for each in (loss, y, x, xy, classes)]
         assert shown == pytest.approx([*expected, RATE], rel=1e-5, abs=1e-6)
         # Clipping divides by the norm and 1e-6 more.
         close = {"rtol": 1e-5, "atol": 1e-6} if recipe.clip_norm else {}

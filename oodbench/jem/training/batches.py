@@ -110,3 +110,25 @@ def noised(images: Tensor, deviation: float, generator: torch.Generator) -> Tens
         return images
     noise = torch.empty_like(images).normal_(generator=generator)
     return images + deviation * noise
+
+
+def check_sides(images: Tensor, kind: Augment) -> None:
+    """Checks that images `[N, C, H, W]` can be augmented.
+
+    Raises:
+        InputError: They are too small to be cropped.
+    """
+    if kind != "none" and min(images.shape[2:], default=0) <= PAD:
+        raise InputError(
+            f"Images of {'x'.join(map(str, images.shape[1:]))} are too small to be "
+            f"cropped at random by {PAD} pixels; train with --augment none."
+        )
+
+
+def first_of_each(labels: Tensor, per_class: int) -> Tensor:
+    """Returns the numbers of the first images of each class; of all for 0, in order."""
+    if not per_class:
+        return torch.arange(len(labels), device=labels.device)
+    kinds = labels.unique().tolist()
+    first = [torch.nonzero(labels == kind)[:per_class, 0] for kind in kinds]
+    return torch.cat(first).sort().values

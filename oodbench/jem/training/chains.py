@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from oodbench.base.errors import InputError
 from oodbench.jem.energy import log_p_x, log_p_xy, of_class
 from oodbench.jem.sampler import SGLD, shared_noise
+from oodbench.jem.training.starts import ANY, Start
 from oodbench.networks.network import Precision, autocast
 from oodbench.networks.result import Joint
 
@@ -19,8 +20,8 @@ from oodbench.networks.result import Joint
 class ReplayBuffer:
     """Last states of chains, from which later iterations continue.
 
-    A chain restarts from U(-1, 1) with probability `reinit`. With labels, the places of
-    class y begin at y · (size // classes). All states stay on the generator's device.
+    A chain starts again with probability `reinit`. With labels, the places of class y
+    begin at y · (size // classes). All states stay on the generator's device.
 
     Du and Mordatch, Implicit Generation and Modeling with Energy-Based Models, NeurIPS
     2019, arXiv 1903.08689.
@@ -30,7 +31,7 @@ class ReplayBuffer:
     """
 
     size: int
-    shape: tuple[int, ...]
+    start: Start
     reinit: float
     generator: torch.Generator
     classes: int = 1
@@ -42,7 +43,12 @@ class ReplayBuffer:
                 f"The buffer has {self.size} places for {self.classes} classes; give "
                 "each at least one."
             )
-        self.states = self._fresh(self.size)
+        labels = torch.full((self.size,), ANY, device=self.generator.device)
+        if self.classes > 1:
+            block = self.size // self.classes
+            kinds = torch.arange(self.classes, device=labels.device)
+            labels[: block * self.classes] = kinds.repeat_interleave(block)
+        self.states = self.start(labels, self.generator)
 
     def starts(self, count: int, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Returns `count` first states `[count, *shape]` and their places `[count]`.
@@ -54,11 +60,12 @@ class ReplayBuffer:
         device = self.generator.device
         blocks = 1 if labels is None else self.classes
         if labels is None:
-            labels = torch.zeros(count, dtype=torch.int64, device=device)
-        places = self._places(labels, blocks)
+            labels = torch.full((count,), ANY, device=device)
+        places = self._places(labels.clamp(min=0), blocks)
         anew = torch.rand(count, generator=self.generator, device=device) < self.reinit
-        anew = anew.view(-1, *[1] * len(self.shape))
-        return torch.where(anew, self._fresh(count), self.states[places]), places
+        anew = anew.view(-1, *[1] * (self.states.ndim - 1))
+        fresh = self.start(labels, self.generator)
+        return torch.where(anew, fresh, self.states[places]), places
 
     def _places(self, labels: Tensor, blocks: int) -> Tensor:
         """Returns a place for each label in its block, all different if possible.
@@ -76,10 +83,6 @@ class ReplayBuffer:
     def keep(self, states: Tensor, places: Tensor) -> None:
         """Stores the last states of chains at their places."""
         self.states[places] = states
-
-    def _fresh(self, count: int) -> Tensor:
-        states = torch.empty(count, *self.shape, device=self.generator.device)
-        return states.uniform_(-1, 1, generator=self.generator)
 
 
 class Ends(NamedTuple):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from oodbench.jem.energy import log_p_xy, log_p_y_given_x, of_class
 from oodbench.jem.training.chains import Ends
@@ -30,6 +32,9 @@ class Step(NamedTuple):
     """Distance that a chain moved in this iteration, pixels in [-1, 1]."""
     outside: float
     """Share of the samples' pixels outside [-1, 1]."""
+    classes: float
+    """How many classes the samples are worth: exp of the entropy of their mean p(y|x);
+    0 without samples."""
     rate: float
     """Learning rate."""
 
@@ -51,6 +56,7 @@ class Loss(NamedTuple):
     joint_gap: Tensor
     moved: Tensor
     outside: Tensor
+    classes: Tensor
 
 
 class Contrast(NamedTuple):
@@ -67,43 +73,63 @@ class Contrast(NamedTuple):
         return self.data.mean() - self.samples.mean()
 
     @property
+    def two_classes(self) -> Tensor:
+        """Binary cross-entropy of data against samples, log p being the logit."""
+        return (F.softplus(-self.data).mean() + F.softplus(self.samples).mean()) / 2
+
+    @property
     def size(self) -> Tensor:
         """Mean square over data plus that over samples."""
         return self.data.square().mean() + self.samples.square().mean()
 
 
-def loss_of(
-    recipe: Recipe,
-    labelled: Joint,
-    labels: Tensor,
-    *,
-    x: Contrast | None,
-    samples_xy: Tensor | None,
-    chains: Ends | None,
-) -> Loss:
-    """Returns the weighted sum of −log p(y|x), −log p(x) and −log p(x, y).
+class Seen(NamedTuple):
+    """The network's outputs on what one iteration learns from.
+
+    The optional ones are None where the recipe has no term that needs them.
+    """
+
+    labelled: Joint
+    """`[N, …]`."""
+    data: Joint | None
+    """On M images for −log p(x)."""
+    samples: Joint | None
+    """On M samples of p(x)."""
+    samples_xy: Joint | None
+    """On N samples of p(x|y) of the labels."""
+    adversarial: Joint | None
+    """On N adversarial images of the labelled ones."""
+
+
+def loss_of(recipe: Recipe, seen: Seen, labels: Tensor, chains: Ends | None) -> Loss:
+    """Returns the weighted sum of the recipe's terms.
 
     Args:
         recipe: The weights.
-        labelled: The network's outputs on N labelled images.
-        labels: `[N]`, their classes.
-        x: log p(x) of data and samples; None without that term.
-        samples_xy: `[N]`, log p(x, y) of samples of the same classes; None likewise.
+        seen: The network's outputs.
+        labels: `[N]`, the classes of the labelled images.
         chains: Where the samples come from; None without samples.
     """
-    nothing = labelled.logits.new_zeros(1)
-    log_p_y = log_p_y_given_x(labelled)
+    nothing = seen.labelled.logits.new_zeros(1)
+    log_p_y = log_p_y_given_x(seen.labelled)
     cross_entropy = -of_class(log_p_y, labels).mean()
-    x = x or Contrast(nothing, nothing)
-    xy = Contrast(nothing, nothing)
-    if samples_xy is not None:
-        xy = Contrast(of_class(log_p_xy(labelled), labels), samples_xy)
+    x = xy = Contrast(nothing, nothing)
+    if seen.data is not None and seen.samples is not None:
+        x = Contrast(seen.data.log_px, seen.samples.log_px)
+    if seen.samples_xy is not None:
+        both = seen.labelled, seen.samples_xy
+        xy = Contrast(*(of_class(log_p_xy(one), labels) for one in both))
     total = (
         recipe.weight_y_given_x * cross_entropy
-        - recipe.weight_x * x.gap
+        + recipe.weight_x * (x.two_classes if recipe.contrast == "classes" else -x.gap)
         - recipe.weight_xy * xy.gap
         + recipe.energy_l2 * (x.size + xy.size)
     )
+    if seen.adversarial is not None:
+        robust = -of_class(log_p_y_given_x(seen.adversarial), labels).mean()
+        neighbours = Contrast(x.data, seen.adversarial.log_px)
+        total = total + recipe.weight_robust * robust
+        total = total - recipe.weight_neighbours * neighbours.gap
     return Loss(
         total,
         cross_entropy,
@@ -113,4 +139,12 @@ def loss_of(
         xy.gap,
         chains.moved if chains else nothing.mean(),
         chains.outside if chains else nothing.mean(),
+        _classes(seen.samples or seen.samples_xy, nothing),
     )
+
+
+def _classes(samples: Joint | None, nothing: Tensor) -> Tensor:
+    if samples is None:
+        return nothing.mean()
+    shares = log_p_y_given_x(samples).exp().mean(0)
+    return torch.special.entr(shares).sum().exp()

@@ -1,4 +1,4 @@
-"""Recipes: all settings of a training, by name, from a model's card, or one by one.
+"""A recipe: all settings of a training.
 
 Nothing here needs torch, so that `oodbench train --help` can show every field with its
 help text at once.
@@ -6,31 +6,28 @@ help text at once.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import (
     TYPE_CHECKING,
     Annotated,
-    Any,
     Literal,
-    get_args,
-    get_origin,
-    get_type_hints,
 )
 
 from oodbench.base.errors import InputError
-from oodbench.base.registry import unknown
 
 if TYPE_CHECKING:
     from oodbench.jem.sampler import SGLD
+    from oodbench.jem.training.adversary import Adversary
 
 Augment = Literal["none", "crop", "crop_flip"]
+Climb = Literal["cross_entropy", "density"]
+Contrast = Literal["means", "classes"]
 Decay = Literal["none", "cosine", "step"]
+Norm = Literal["l2", "linf"]
 Optimiser = Literal["adam", "sgd"]
 Precision = Literal["fp32", "bf16"]
+Start = Literal["noise", "gaussians"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Recipe:
     The loss is the sum of three terms with their weights, −log p(y|x), −log p(x) and
     −log p(x, y). The last two are the mean of log p over SGLD samples minus that over
     data. A weight of 0 leaves a term out; without the second and third the model is a
-    plain classifier.
+    plain classifier. Two more terms are of adversarial images.
 
     Grathwohl et al., ICLR 2020, arXiv 1912.03263. The defaults suit small images and
     networks (`benchmarks/digits_recipe.py`); `PRESETS` has the paper's.
@@ -56,6 +53,17 @@ class Recipe:
         1.0
     )
     weight_xy: Annotated[float, "Weight of −log p(x, y)."] = 0.0
+    contrast: Annotated[
+        Contrast,
+        "How −log p(x) compares data and samples: by the means of log p, or as two "
+        "classes by binary cross-entropy.",
+    ] = "means"
+    weight_robust: Annotated[
+        float, "Weight of the cross-entropy of adversarial images."
+    ] = 0.0
+    weight_neighbours: Annotated[
+        float, "Weight of log p of adversarial images minus log p of data."
+    ] = 0.0
     class_conditional: Annotated[
         bool, "Draw the samples for −log p(x) from p(x|y) with uniform y."
     ] = False
@@ -92,6 +100,12 @@ class Recipe:
     clip_norm: Annotated[
         float, "Largest norm of the gradient by the weights; 0 does not clip."
     ] = 0.0
+    sharpness: Annotated[
+        float, "Radius ρ of sharpness-aware steps, which take two passes; 0 for none."
+    ] = 0.0
+    sharpness_adaptive: Annotated[
+        bool, "Whether large weights move further in sharpness-aware steps."
+    ] = True
     ema: Annotated[
         float, "Decay of the moving average of the weights; 0 does not average."
     ] = 0.99
@@ -112,8 +126,20 @@ class Recipe:
         float | None, "Clip each entry of ∇ log p(x) to this magnitude."
     ] = None
     sgld_clamp: Annotated[float | None, "Clamp pixels to this magnitude."] = None
+    sgld_normalised: Annotated[bool, "Divide ∇ log p(x) by its norm."] = False
     buffer_size: Annotated[int, "Chains in the replay buffer, over all GPUs."] = 2000
-    reinit: Annotated[float, "Probability that a chain restarts from noise."] = 0.05
+    reinit: Annotated[float, "Probability that a chain starts again."] = 0.05
+    start: Annotated[
+        Start, "Where chains start: uniform noise, or Gaussians of the classes."
+    ] = "noise"
+
+    adversary: Annotated[
+        Climb, "What adversarial images climb; density is log p(x, y)."
+    ] = "cross_entropy"
+    adversary_norm: Annotated[Norm, "Norm of their distance to images."] = "l2"
+    adversary_radius: Annotated[float, "Largest distance, pixels in [-1, 1]."] = 1.0
+    adversary_steps: Annotated[int, "Steps of the ascent."] = 10
+    adversary_step_size: Annotated[float, "Length of each step."] = 0.2
 
     gap_limit: Annotated[
         float, "Training has diverged if log p(x) of data and samples differ by more."
@@ -129,8 +155,14 @@ class Recipe:
     def __post_init__(self) -> None:
         for one in fields(self):
             _check(one.name, getattr(self, one.name))
-        if not (self.weight_y_given_x or self.weight_x or self.weight_xy):
+        weights = self.weight_y_given_x, self.weight_x, self.weight_xy
+        if not any((*weights, self.weight_robust)):
             raise InputError("All weights of the loss are 0; set at least one.")
+        if self.weight_neighbours and not self.weight_x:
+            raise InputError(
+                "Adversarial neighbours are compared with the images of −log p(x); set "
+                "a weight_x, or weight_neighbours 0."
+            )
 
     @property
     def by_class(self) -> bool:
@@ -148,6 +180,19 @@ class Recipe:
             temperature=self.sgld_temperature,
             clip=self.sgld_clip,
             clamp=self.sgld_clamp,
+            normalised=self.sgld_normalised,
+        )
+
+    def attack(self) -> Adversary:
+        """Returns what makes adversarial images of the labelled ones."""
+        from oodbench.jem.training.adversary import Adversary
+
+        return Adversary(
+            climb=self.adversary,
+            norm=self.adversary_norm,
+            radius=self.adversary_radius,
+            steps=self.adversary_steps,
+            step_size=self.adversary_step_size,
         )
 
     def rate(self, iteration: int, per_epoch: int) -> float:
@@ -165,74 +210,6 @@ class Recipe:
         elif self.decay == "step":
             factor = self.decay_rate ** sum(epoch >= one for one in self.decay_epochs)
         return self.learning_rate * warm * factor
-
-
-def read_recipe(
-    recipe: str | Path | Recipe, changes: Mapping[str, Any]
-) -> tuple[Recipe, Mapping[str, Any]]:
-    """Returns a recipe, and the whole card that it comes from, if any, else {}.
-
-    Args:
-        recipe: One of `PRESETS`, the path of a model's .json card, or a recipe itself.
-        changes: Values of fields that differ.
-
-    Raises:
-        InputError: There is no such recipe or field, or a value does not fit its field.
-    """
-    card: Mapping[str, Any] = {}
-    if isinstance(recipe, Recipe):
-        base = recipe
-    elif recipe in PRESETS:
-        base = PRESETS[str(recipe)]
-    else:
-        base, card = _read_card(Path(recipe))
-    return _checked({**asdict(base), **changes}) if changes else base, card
-
-
-def _read_card(path: Path) -> tuple[Recipe, Mapping[str, Any]]:
-    if path.suffix != ".json":
-        raise InputError(
-            f"{unknown('recipe', str(path), PRESETS)} A card ends in .json."
-        )
-    try:
-        card = json.loads(path.read_bytes())
-        if not isinstance(card["architecture"], dict):
-            raise TypeError("no network")
-        if not isinstance(card["trained_on"]["spec"], str):
-            raise TypeError("no set")
-        return _checked(card["recipe"]), card
-    except OSError as error:
-        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not a card of `oodbench train`.") from error
-
-
-def _checked(values: Mapping[str, Any]) -> Recipe:
-    """Returns the recipe with the given values, whose types it checks."""
-    kinds = get_type_hints(Recipe)
-    given: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in kinds:
-            raise InputError(unknown("field of a recipe", name, kinds))
-        given[name] = tuple(value) if isinstance(value, list) else value
-        if not _is_of(given[name], kinds[name]):
-            raise InputError(f"The recipe's {name} cannot be {value!r}.")
-    return Recipe(**given)
-
-
-def _is_of(value: object, kind: Any) -> bool:
-    """Returns whether a value fits a field of this type."""
-    if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_is_of(each, float) for each in value)
-    choices = get_args(kind)
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return value in choices
-    if value is None:
-        return type(None) in choices
-    wanted = next((c for c in choices if c is not type(None)), kind)
-    if wanted is float:
-        return type(value) in (int, float)
-    return type(value) is wanted
 
 
 _POSITIVE = {"epochs", "batch_size", "learning_rate", "gap_limit", "snapshot_every"}
@@ -258,41 +235,3 @@ def _check(name: str, value: object) -> None:
         raise InputError(f"The recipe's {name} must be positive, got {value}.")
     if not 0 <= value < math.inf:
         raise InputError(f"The recipe's {name} must be at least 0, got {value}.")
-
-
-_PAPER = Recipe(
-    epochs=200,
-    held_out=5000,
-    augment="crop_flip",
-    learning_rate=1e-4,
-    warmup=1000,
-    decay="step",
-    ema=0.0,
-    buffer_size=10_000,
-    seed=1,
-)
-PRESETS: Mapping[str, Recipe] = {
-    "jem": Recipe(),
-    "ce": Recipe(weight_x=0.0),
-    "jem-paper": _PAPER,
-    "jem-fast": replace(
-        _PAPER,
-        epochs=60,
-        batch_size=256,
-        energy_l2=1e-3,
-        augment_density=False,
-        learning_rate=3e-4,
-        decay="cosine",
-        clip_norm=1.0,
-        ema=0.999,
-        precision="bf16",
-        sgld_steps=10,
-        sgld_clip=1.0,
-    ),
-}
-"""Recipes by name.
-
-jem: for small images and networks. ce: the same as a plain classifier. jem-paper: the
-defaults and the command of the paper's code. jem-fast: for 32-pixel images and minutes
-on one GPU; half the chain, a clipped gradient, cosine decay, averaged weights.
-"""

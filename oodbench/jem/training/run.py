@@ -27,7 +27,8 @@ from oodbench.jem.training.folder import TrainingFolder, locked
 from oodbench.jem.training.guard import DivergedError
 from oodbench.jem.training.images import CENTRE, Labelled, Material, gather
 from oodbench.jem.training.journal import Journal, tensorboard_writer
-from oodbench.jem.training.recipe import Recipe, read_recipe
+from oodbench.jem.training.presets import read_recipe
+from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.trainer import Trainer
 from oodbench.networks.build import build
 from oodbench.networks.checkpoint.card import check_place
@@ -70,8 +71,8 @@ def train(
             `digits:0-7`.
         to: Folder for checkpoint, log, pictures of chains and weights; None writes
             nothing.
-        recipe: `jem`, `ce`, `jem-paper`, `jem-fast`, a `Recipe`, or the path of a
-            model's .json card, which also names set and network.
+        recipe: A name, such as `jem` or `ce`, a `Recipe`, or the path of a model's
+            .json card, which also names set and network.
         arch: `mlp`, `cnn`, `jem_wrn`, or a factory such as `file.py:factory`; by
             default the one of the recipe's card, or `mlp`.
         arch_args: Its arguments as text, such as `{"hidden": "256,256"}`.

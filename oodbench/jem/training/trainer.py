@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from oodbench.base import random_numbers
 from oodbench.base.errors import InputError
 from oodbench.base.processes import ALONE, Processes
-from oodbench.jem.energy import log_p_xy, of_class
-from oodbench.jem.training.batches import PAD, Shuffled, augmented, noised
+from oodbench.jem.training.batches import (
+    Shuffled,
+    augmented,
+    check_sides,
+    first_of_each,
+    noised,
+)
 from oodbench.jem.training.chains import Chains, Ends, ReplayBuffer
 from oodbench.jem.training.guard import Guard, State
-from oodbench.jem.training.loss import Contrast, Loss, Step, loss_of
+from oodbench.jem.training.loss import Loss, Seen, Step, loss_of
+from oodbench.jem.training.optimiser import lay_out_alike, moving_average, optimiser_of
 from oodbench.jem.training.recipe import Recipe
+from oodbench.jem.training.sharpness import at_worst
+from oodbench.jem.training.starts import ClassGaussians, Start, Uniform
 from oodbench.networks.network import autocast
 from oodbench.networks.result import Joint
 
-MOMENTUM = 0.9
+
+class Drawn(NamedTuple):
+    """What one iteration learns from."""
+
+    images: Tensor
+    """`[N, …]`, labelled."""
+    labels: Tensor
+    """`[N]`."""
+    others: Tensor | None
+    """`[M, …]`, the images of −log p(x); None without that term."""
+    marginal: Ends | None
+    """`[M, …]`, samples of p(x); None likewise."""
+    joint: Ends | None
+    """`[N, …]`, samples of p(x|y) of the labels; None without −log p(x, y)."""
+    adversarial: Tensor | None
+    """`[N, …]`, adversarial images of the labelled ones; None without such terms."""
 
 
 class Trainer:
@@ -54,7 +76,7 @@ class Trainer:
         processes: Processes = ALONE,
         compiled: bool = False,
     ) -> None:
-        _check_sides(images, recipe)
+        check_sides(images, recipe.augment)
         if images.ndim == 4 and _takes_channels_last(module, images):
             images = images.contiguous(memory_format=torch.channels_last)
         processes.spread([*module.parameters(), *module.buffers()])
@@ -66,8 +88,8 @@ class Trainer:
         self.iteration = 0
         self.seconds = 0.0
         self.guard = Guard(recipe)
-        self.optimiser = _optimiser(module, recipe)
-        self.average = _average(module, recipe)
+        self.optimiser = optimiser_of(module, recipe)
+        self.average = moving_average(module, recipe)
         # All processes shuffle in the same order; noise and chains differ.
         order = random_numbers.generator(images.device, recipe.seed, 0)
         self.generator = random_numbers.generator(
@@ -75,7 +97,7 @@ class Trainer:
         )
         self.classes = int(labels.max()) + 1
         everything = torch.arange(len(images), device=images.device)
-        known = _labelled(labels, recipe.labels_per_class)
+        known = first_of_each(labels, recipe.labels_per_class)
         size = recipe.batch_size
         self.labelled = Shuffled(known, min(size, len(known)), order, processes)
         self.unlabelled = Shuffled(everything, size, order, processes)
@@ -84,9 +106,12 @@ class Trainer:
         self._global = random_numbers.fresh(
             images.device, recipe.seed, 1 + processes.rank
         )
+        start: Start = Uniform(tuple(images.shape[1:]))
+        if recipe.start == "gaussians":
+            start = ClassGaussians(images[known], labels[known])
         buffer = ReplayBuffer(
             recipe.buffer_size // processes.count,
-            tuple(images.shape[1:]),
+            start,
             recipe.reinit,
             self.generator,
             self.classes if recipe.by_class else 1,
@@ -224,7 +249,7 @@ class Trainer:
             self.average.load_state_dict(state["state_dict_ema"])
         # A copy, since the optimiser takes the tensors themselves.
         self.optimiser.load_state_dict(_copy(state["optimiser"]))
-        _lay_out_alike(self.optimiser)
+        lay_out_alike(self.optimiser)
         parts = state["replay_buffer"].chunk(self.processes.count)
         self.chains.buffer.states.copy_(parts[self.processes.rank])
         self._order.set_state(state["order"])
@@ -241,12 +266,15 @@ class Trainer:
         rate *= self.guard.rate_factor
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = self._loss()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.total.backward()
-        self.processes.average(
-            [one.grad for one in self.module.parameters() if one.grad is not None]
-        )
+        drawn = self._draw()
+        loss = self._backward(drawn)
+        if self.recipe.sharpness:
+            with at_worst(
+                self.module,
+                self.recipe.sharpness,
+                adaptive=self.recipe.sharpness_adaptive,
+            ):
+                self._backward(drawn)
         if self.recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
@@ -260,29 +288,45 @@ class Trainer:
         self.processes.average([values])
         return Step._make([self.iteration, *values.tolist(), rate])
 
-    def _loss(self) -> Loss:
+    def _draw(self) -> Drawn:
         recipe = self.recipe
         images, labels = self._batch(self.labelled, augment=True)
-        # Chains first: they need the module in evaluation mode. Labelled images last:
-        # a batch norm's running means are mostly those of the last pass.
         marginal = self._marginal_chains() if recipe.weight_x else None
         joint = self.chains.run(len(labels), labels) if recipe.weight_xy else None
-        self.module.train()
-        x = samples_xy = None
-        if marginal is not None:
-            samples_x = self._outputs(marginal.states).log_px
+        adversarial = others = None
+        if recipe.weight_robust or recipe.weight_neighbours:
+            self.module.eval()
+            adversarial = recipe.attack()(self._outputs, images, labels)
+        if recipe.weight_x:
             others, _ = self._batch(self.unlabelled, augment=recipe.augment_density)
-            x = Contrast(self._outputs(others).log_px, samples_x)
-        if joint is not None:
-            samples_xy = of_class(log_p_xy(self._outputs(joint.states)), labels)
-        return loss_of(
-            recipe,
-            self._outputs(images),
-            labels,
-            x=x,
-            samples_xy=samples_xy,
-            chains=marginal or joint,
+        return Drawn(images, labels, others, marginal, joint, adversarial)
+
+    def _backward(self, drawn: Drawn) -> Loss:
+        """Returns the loss; the weights get its gradient, averaged over processes."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(drawn)
+        loss.total.backward()
+        self.processes.average(
+            [one.grad for one in self.module.parameters() if one.grad is not None]
         )
+        return loss
+
+    def _loss(self, drawn: Drawn) -> Loss:
+        # Chains have left the module in evaluation mode. Labelled images come last: a
+        # batch norm's running means are mostly those of the last pass.
+        self.module.train()
+
+        def outputs(images: Tensor | None) -> Joint | None:
+            return None if images is None else self._outputs(images)
+
+        samples = outputs(drawn.marginal and drawn.marginal.states)
+        data = outputs(drawn.others)
+        samples_xy = outputs(drawn.joint and drawn.joint.states)
+        adversarial = outputs(drawn.adversarial)
+        labelled = self._outputs(drawn.images)
+        seen = Seen(labelled, data, samples, samples_xy, adversarial)
+        chains = drawn.marginal or drawn.joint
+        return loss_of(self.recipe, seen, drawn.labels, chains)
 
     def _marginal_chains(self) -> Ends:
         """Returns samples for −log p(x)."""
@@ -307,36 +351,6 @@ class Trainer:
             return Joint.of(self.module(images))
 
 
-def _check_sides(images: Tensor, recipe: Recipe) -> None:
-    if recipe.augment != "none" and min(images.shape[2:], default=0) <= PAD:
-        raise InputError(
-            f"Images of {'x'.join(map(str, images.shape[1:]))} are too small to be "
-            f"cropped at random by {PAD} pixels; train with --augment none."
-        )
-
-
-def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    weights = module.parameters()
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(
-            weights, lr=0.0, momentum=MOMENTUM, weight_decay=recipe.weight_decay
-        )
-    return torch.optim.Adam(weights, lr=0.0, weight_decay=recipe.weight_decay)
-
-
-def _average(module: nn.Module, recipe: Recipe) -> AveragedModel | None:
-    """Returns the exponential moving average of a module; None if not wanted."""
-    if not recipe.ema:
-        return None
-
-    def update(averages: Any, weights: Any, count: Tensor | int) -> None:
-        # The first weights are soon forgotten, so that short runs gain, too.
-        decay = min(recipe.ema, (1 + int(count)) / (10 + int(count)))
-        get_ema_multi_avg_fn(decay)(averages, weights, count)
-
-    return AveragedModel(module, multi_avg_fn=update, use_buffers=True)
-
-
 @torch.no_grad()
 def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
     """Puts a module into the memory format in which convolutions are faster.
@@ -351,23 +365,6 @@ def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
         module.to(memory_format=torch.contiguous_format)
         return False
     return True
-
-
-def _lay_out_alike(optimiser: torch.optim.Optimizer) -> None:
-    """Gives moments the memory format of their weights, which fused updates need."""
-    for weight, moments in optimiser.state.items():
-        for name, moment in moments.items():
-            if isinstance(moment, Tensor) and moment.shape == weight.shape:
-                moments[name] = torch.empty_like(weight).copy_(moment)
-
-
-def _labelled(labels: Tensor, per_class: int) -> Tensor:
-    """Returns the numbers of the first images of each class, whose labels are used."""
-    if not per_class:
-        return torch.arange(len(labels), device=labels.device)
-    kinds = labels.unique().tolist()
-    first = [torch.nonzero(labels == kind)[:per_class, 0] for kind in kinds]
-    return torch.cat(first).sort().values
 
 
 def _copy(values: Any) -> Any:
