@@ -56,6 +56,16 @@ EVERYWHERE = (
 )
 """Options of every command."""
 
+SECTIONS = {
+    "Score": ("run", "tune", "list", "doctor"),
+    "Read results": ("table", "compare", "rank", "costs", "plot", "report"),
+    "Share and check results": ("export", "import", "check", "verify", "board"),
+    "Prepare checkpoints and data": ("inspect", "convert", "fetch", "overlap"),
+    "Use a detector": ("threshold", "score"),
+    "Study models": ("train", "sample", "attack", "calibrate"),
+}
+"""Commands by aim, as `oodbench --help` shows them; others follow as More commands."""
+
 
 class Commands(click.Group):
     """A group whose commands are the modules of `oodbench.cli.commands`."""
@@ -70,6 +80,22 @@ class Commands(click.Group):
         if found is not None:
             found.params += [one for one in EVERYWHERE if one not in found.params]
         return found
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Writes the commands in sections, each with its first sentence."""
+        known = {name for names in SECTIONS.values() for name in names}
+        more = tuple(name for name in self.list_commands(ctx) if name not in known)
+        for title, names in (SECTIONS | {"More commands": more}).items():
+            found = {name: self.get_command(ctx, name) for name in names}
+            if rows := [
+                (f"{name:<9}", command.get_short_help_str(limit=120))
+                for name, command in found.items()
+                if command is not None
+            ]:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def _defined(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Returns the click command that is defined in the module of a name."""
@@ -92,7 +118,7 @@ def oodbench(debug: bool) -> None:
     """Benchmarks out-of-distribution detection on trained classifiers and JEMs.
 
     \b
-    oodbench run                                      a bundled JEM, no download
+    oodbench run                       two bundled models, no download
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
     oodbench table > table.md
     """

@@ -11,7 +11,7 @@ import click
 @click.argument("kind", type=click.Choice(["detector", "dataset", "results"]))
 @click.argument("name", metavar="NAME_OR_FOLDER")
 def check(kind: str, name: str) -> None:
-    """Checks a plug-in or stored results; exits with 1 if something is wrong.
+    """Checks a plug-in or stored results; exits with 1 on a fault.
 
     A plug-in gets the checks of oodbench.testing. Of results, hashes, keys, labels and
     metrics are computed again; the folder may hold those of several people.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @selection_options
 @show.output_options
 def costs(found: Results, output: show.Output) -> None:
-    """Shows what detectors cost: passes of the network, time and memory.
+    """Shows the network passes, time and memory of each detector.
 
     Costs are beyond the forward pass that all detectors share.
     """

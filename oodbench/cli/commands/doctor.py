@@ -15,7 +15,7 @@ from oodbench.cli.options import results_option
 @results_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(results: Path, as_json: bool) -> None:
-    """Checks the installation; prints what to do about each fault.
+    """Checks the installation and says what to do about each fault.
 
     It checks libraries, devices, threads, folders, data sets and plug-ins, and
     downloads nothing. It exits with 1 if there is a fault. The home folder is printed

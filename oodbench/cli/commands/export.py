@@ -18,7 +18,7 @@ from oodbench.cli.options import results_argument
     "mlflow:URI, tensorboard:FOLDER, wandb:PROJECT: all metrics.",
 )
 def export(results: Path, to: str) -> None:
-    """Writes stored results for others to a file or a tracker of experiments.
+    """Writes stored results to one file, or to an experiment tracker.
 
     \b
     oodbench export --to results.zip

@@ -26,14 +26,15 @@ from oodbench.data.dataset import SplitName
     help="Download nothing; check what is there and say which file to put where.",
 )
 def fetch(sets: Sequence[str], split: SplitName | None, offline: bool) -> None:
-    """Downloads data sets, checks and unpacks them; what is there is only checked.
+    """Downloads, checks and unpacks data sets.
 
     \b
     oodbench fetch cifar10 svhn
     oodbench fetch --split test cifar10 svhn
 
-    Files lie in $OODBENCH_DATA. A download that broke off continues. After an error the
-    other sets are still fetched, and the command exits with 3.
+    Files lie in $OODBENCH_DATA. Files that are already there are only checked. An
+    interrupted download continues. After an error the other sets are still fetched, and
+    the command exits with 3.
     """
     from oodbench.data.sources.fetch import fetch as fetch_files
 

@@ -22,9 +22,10 @@ _WIDTH, _COLUMN = 80, 16
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 def inspect(file: Path, weights: str | None, as_json: bool) -> None:
-    """Explains a checkpoint: content, architecture, assumptions, command to type.
+    """Explains a checkpoint and prints the command that runs it.
 
-    The file is read as data; nothing in it is run.
+    Shows the content, the architecture, and what is assumed. The file is read as data;
+    nothing in it is run.
     """
     from oodbench.networks.inspection import inspect_file
 
@@ -48,12 +49,14 @@ def _texts(value: object) -> list[str]:
 
 
 def _print(name: str, text: str) -> None:
-    lines = textwrap.wrap(
-        printable(text),
-        _WIDTH - _COLUMN,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines = [printable(text)]
+    if name != "command":  # which is to be copied whole
+        lines = textwrap.wrap(
+            lines[0],
+            _WIDTH - _COLUMN,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     for line in lines or [""]:
         click.echo(f"{name:<{_COLUMN}}{line}")
         name = ""

@@ -29,7 +29,10 @@ def list_(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Lists plug-ins; with a kind, loads each and shows what it is or its fault.
+    """Lists detectors, data sets, models, benchmarks or stored runs.
+
+    Without an argument it lists the names of all plug-ins. With a kind it loads each
+    plug-in and shows what it is, or its fault.
 
     `datasets` also shows the licence of each set and whether its files are present.
     `runs` lists stored results: failed, damaged and stale scores with the reason.

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 )
 @click.option("--linear", is_flag=True, help="Draw ROC curves over a linear axis.")
 def plot(found: Results, folder: Path | None, linear: bool) -> None:
-    """Draws histograms, ROC curves, a heat map, reliability, costs and ranks."""
+    """Draws stored results: histograms, ROC curves, heat maps and more.
+
+    The others are the reliability of each network, and the costs and ranks of
+    detectors.
+    """
     from oodbench.output.plots import draw
 
     written = draw.plot(found, folder, linear=linear)

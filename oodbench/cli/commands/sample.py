@@ -19,7 +19,9 @@ COUPLED = "coupled"
 @click.command()
 @click.option("--model", required=True, help="File or bundled name.")
 @checkpoint_options
-@click.option("--count", type=click.IntRange(1), default=64, show_default=True)
+@click.option(
+    "--count", type=click.IntRange(1), default=64, show_default=True, help="Samples."
+)
 @click.option(
     "--class",
     "classes",
@@ -55,7 +57,13 @@ COUPLED = "coupled"
     metavar=f"NUMBER or {COUPLED}",
     help=f"Standard deviation per step; {COUPLED}: Langevin dynamics at --temperature.",
 )
-@click.option("--temperature", type=float, default=1.0, show_default=True)
+@click.option(
+    "--temperature",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Of coupled noise.",
+)
 @click.option("--clip", type=float, help="Clip gradient entries to this magnitude.")
 @click.option(
     "--clamp",
@@ -78,7 +86,13 @@ COUPLED = "coupled"
     type=click.Path(path_type=Path, dir_okay=False),
     help="File of the Inception network.  [default: torch-fidelity downloads it]",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the chains.",
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(1),

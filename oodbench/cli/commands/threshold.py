@@ -62,7 +62,9 @@ if TYPE_CHECKING:
 )
 @show.json_option
 def threshold(results: Path, file: Path | None, as_json: bool, **options: Any) -> None:
-    """Prints the score that accepts a share of the in-distribution test images.
+    """Finds the lowest score that is accepted as in-distribution.
+
+    By default 95 % of the in-distribution test images reach it.
 
     \b
     oodbench threshold --model jem-digits --detector energy --to energy.json

@@ -71,7 +71,7 @@ from oodbench.networks import architectures
 @click.option("--note", default="", help="Text for the card.")
 @device_option
 def train(**options: Any) -> None:
-    """Trains a classifier, plain or as a joint energy-based model (JEM).
+    """Trains a joint energy-based model (JEM) or a plain classifier.
 
     The same command again continues from the folder's checkpoint.
 

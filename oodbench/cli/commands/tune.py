@@ -49,7 +49,7 @@ SOME_CELLS_FAILED = 1
 )
 @scoring_options
 def tune(out: list[str], protocol: TuningProtocol, **options: Any) -> None:
-    """Chooses parameters of detectors by a stated protocol, and scores the chosen ones.
+    """Chooses parameters of detectors by a stated protocol.
 
     Of each sweep and for each model the highest mean AUROC over the validation sets
     decides. The chosen detectors are named by the protocol, as in knn:k=5@oracle. What
