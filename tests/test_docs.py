@@ -1,9 +1,12 @@
 """The commands, the code and the links of README.md, docs/ and help texts are right."""
 
 import ast
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from itertools import takewhile
 from pathlib import Path
 
@@ -110,7 +113,7 @@ def test_python_on_pages_uses_names_that_exist(page):
     for block in blocks(page, "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module == "oodbench":
-                assert {alias.name for alias in node.names} <= set(face.__all__)
+                assert {alias.name for alias in node.names} <= {*face.__all__, "testing"}
             if (
                 isinstance(node, ast.Attribute)
                 and ast.unparse(node.value) == "oodbench"
@@ -176,7 +179,7 @@ def runnable(quick):
     return [
         arguments
         for page in PAGES
-        if page != "docs/extending.md"  # whose commands a test below runs
+        if page not in ("docs/extending.md", "docs/tutorial.md")  # they have own tests
         for arguments in shown(page)
         if (arguments[0] == "import" or not ELSEWHERE.search(" ".join(arguments)))
         and (arguments[0] in QUICK) == quick
@@ -200,3 +203,74 @@ def test_other_commands_on_pages_run(oodbench, folder):
     found = runnable(quick=False)
     assert len(found) > 10
     run_all(found, oodbench)
+
+
+def files(page):
+    """Returns the files that a page shows, `PATH` before a block of code."""
+    form = r"`([\w./]+\.\w+)`(?:, for pytest)?:\n\n```\w+\n(.*?)^```$"
+    return re.findall(form, PAGES[page], re.M | re.S)
+
+
+def write_files(page, folder):
+    for name, text in files(page):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+
+
+def shell(folder, line, path=""):
+    """Runs a command in a folder whose modules it may import; returns its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(line)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_tutorial_leads_to_a_table(tmp_path):
+    write_files("docs/tutorial.md", tmp_path)
+    offline = "--no-index --no-deps --no-build-isolation --target site ."
+    shell(tmp_path, f"pip install {offline}")
+    for arguments in shown("docs/tutorial.md"):
+        shell(tmp_path, f"oodbench {shlex.join(arguments)}", "site")
+    shell(tmp_path, "pytest -q test_relative_distance.py", "site")
+    table = (tmp_path / "table.md").read_text("utf-8")
+    assert "relative_distance" in table
+    assert "relative_distance:order=1" in table
+
+
+@pytest.mark.slow
+def test_the_examples_of_extending_work_in_a_copy_of_the_package(tmp_path):
+    shutil.copytree(ROOT / "oodbench", tmp_path / "oodbench")
+    for kind in ("detectors", "datasets"):
+        shutil.copytree(ROOT / kind, tmp_path / "oodbench" / kind)
+    shown_files = dict(files("docs/extending.md"))
+    table = "oodbench/metrics/table.py"
+    entry = f"_ENTRIES = (\n{shown_files[table].rstrip()},"
+    shown_files[table] = (
+        (ROOT / table).read_text("utf-8").replace("_ENTRIES = (", entry, 1)
+    )
+    for name, text in shown_files.items():
+        place = name if name.startswith("oodbench/") else f"oodbench/{name}"
+        (tmp_path / place).write_text(text, "utf-8")
+    (tmp_path / "my_detectors.py").write_text(
+        dict(files("docs/extending.md"))["detectors/margin.py"].replace(
+            "Margin", "Mine"
+        )
+    )
+    for line in (
+        "check detector margin:k=3",
+        "check dataset bands:200",
+        "train --arch linear --recipe ce --to lin --epochs 1",
+        "run --model lin/lin.safetensors --detectors margin:k=3 --out bands:200",
+        "run --detectors my_detectors.py:Mine:k=5 --out bands:200",
+    ):
+        shell(tmp_path, f"oodbench {line}")
+    assert "FPR100" in shell(tmp_path, "oodbench table --metric fpr100")
+    assert "\t" in shell(tmp_path, "oodbench table --format tsv")
+    assert "margin:k=3" in shell(tmp_path, "oodbench best")
