@@ -32,7 +32,7 @@ def oodbench(debug: bool) -> None:
     """Benchmarks out-of-distribution detection on trained classifiers and JEMs.
 
     \b
-    oodbench run                                      a bundled JEM, no download
+    oodbench run                       two bundled models, no download
     oodbench run --model jem.pt --in cifar10 --out svhn,cifar100
     oodbench table > table.md
     """

@@ -177,7 +177,7 @@ _CHECKPOINT_OPTIONS = (
         "arch_args",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Argument of the factory.",
+        help="Argument of what --arch names, such as depth=28.",
     ),
     click.option(
         "--weights",
@@ -188,11 +188,11 @@ _CHECKPOINT_OPTIONS = (
     click.option(
         "--mean",
         metavar="R,G,B or NAME",
-        help="Normalisation of pixels in [0, 1]; a name sets --std as well: "
+        help="Mean of pixels in [0, 1], to normalise them; a name sets --std as well: "
         f"{', '.join(NORMALISATIONS)}.  [default: usual for the architecture]",
     ),
     click.option(
-        "--std", metavar="R,G,B or NAME", help="Normalisation of pixels in [0, 1]."
+        "--std", metavar="R,G,B or NAME", help="Standard deviation, likewise."
     ),
     click.option(
         "--norm",

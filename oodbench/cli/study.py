@@ -38,7 +38,7 @@ config_option = click.option(
     expose_value=False,
     callback=_read,
     metavar="FILE.toml",
-    help="A study: values of these options, for all that are not given here.",
+    help="A study: a file of these options. Given options replace its values.",
 )
 
 

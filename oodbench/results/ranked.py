@@ -66,7 +66,8 @@ def ranked(measured: Iterable[Measured], metric: str = "auroc") -> Ranked:
     if len(whole) < 2 or len(pairs) < 2:
         raise InputError(
             "Ranks take two or more detectors with numbers on the same two or more "
-            f"near and far sets; here are {len(whole)} and {len(pairs)}."
+            f"near and far sets; here {len(whole)} have them on all {len(pairs)} sets. "
+            "--model, --detectors and --out take a part of the results."
         )
     sign = 1 if METRICS[metric].higher_is_better else -1
     ranks = rank({label: [sign * v for v in own] for label, own in whole.items()})

@@ -102,7 +102,7 @@ def _steps(_: click.Context, __: click.Parameter, text: str) -> list[int]:
     callback=_steps,
     metavar="K,…",
     help="Also attack refined-K, the paper's JEM-K: K steps of SGLD before the model, "
-    "as in 0,1,10. It takes some 20 · K times as long as the classifier.",
+    "as in 0,1,10. It takes about 20 · K times as long as the classifier.",
 )
 @click.option(
     "--samples",
@@ -131,7 +131,9 @@ def _steps(_: click.Context, __: click.Parameter, text: str) -> list[int]:
     metavar="N",
     help="Attack only N images of each set, drawn by the seed.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of attacks."
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(1),

@@ -49,12 +49,14 @@ def _texts(value: object) -> list[str]:
 
 
 def _print(name: str, text: str) -> None:
-    lines = textwrap.wrap(
-        printable(text),
-        _WIDTH - _COLUMN,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines = [printable(text)]
+    if name != "command":  # which is to be copied whole
+        lines = textwrap.wrap(
+            lines[0],
+            _WIDTH - _COLUMN,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     for line in lines or [""]:
         click.echo(f"{name:<{_COLUMN}}{line}")
         name = ""

@@ -29,7 +29,7 @@ SHOWN = 5
 )
 @show.output_options
 def overlap(inside: str, out: list[str], near: bool, output: show.Output) -> None:
-    """Counts images that IN and OUT share, and lists the first ones.
+    """Counts the images that data sets share, and lists the first ones.
 
     Exact duplicates have equal pixels, size and type, before they are adapted to a
     network. All splits of IN are compared with the test split of OUT, and those for

@@ -46,7 +46,7 @@ SOME_CELLS_FAILED = 1
 @click.option(
     "--print-config",
     is_flag=True,
-    help="Print the study that these options are, for --config, and end.",
+    help="Print these options as a file for --config, and stop.",
 )
 @click.option(
     "--dry-run",
@@ -67,7 +67,7 @@ def run(
     replaced: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Scores models on pairs of sets by detectors.
+    """Scores the images of data sets by detectors, and prints tables.
 
     Scores that are stored already are not computed again. Without options it runs the
     bundled models on the bundled digits.

@@ -17,7 +17,9 @@ from oodbench.cli.sampler_options import sampler_options
 @click.command()
 @click.option("--model", required=True, help="File or bundled name.")
 @checkpoint_options
-@click.option("--count", type=click.IntRange(1), default=64, show_default=True)
+@click.option(
+    "--count", type=click.IntRange(1), default=64, show_default=True, help="Samples."
+)
 @click.option(
     "--class",
     "classes",
@@ -56,7 +58,13 @@ from oodbench.cli.sampler_options import sampler_options
     type=click.Path(path_type=Path, dir_okay=False),
     help="File of the Inception network.  [default: torch-fidelity downloads it]",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the chains.",
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
