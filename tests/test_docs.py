@@ -113,7 +113,10 @@ def test_python_on_pages_uses_names_that_exist(page):
     for block in blocks(page, "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module == "oodbench":
-                assert {alias.name for alias in node.names} <= {*face.__all__, "testing"}
+                assert {alias.name for alias in node.names} <= {
+                    *face.__all__,
+                    "testing",
+                }
             if (
                 isinstance(node, ast.Attribute)
                 and ast.unparse(node.value) == "oodbench"
