@@ -210,7 +210,7 @@ def test_plot_draws_every_kind_of_picture(oodbench, tmp_path):
 
 @pytest.mark.usefixtures("results")
 def test_ranks_are_those_of_near_and_far_sets(oodbench):
-    assert "near and far sets; here are 6 and 1" in oodbench("rank")[2]
+    assert "near and far sets; here 6 have them on all 1" in oodbench("rank")[2]
     oodbench("run", *QUICK[:2], "--out", "photos", *QUICK[-2:], "--no-plots")
     _, text, errors = oodbench("rank", "--format", "csv")
     found = list(csv.DictReader(io.StringIO(text)))
