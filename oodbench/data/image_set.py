@@ -44,6 +44,7 @@ class ImageSet:
     adaptation: str
     """In words, how they are adapted."""
     limit: int | None
+    """How many images were taken; None for all of them."""
     digests: NDArray[np.uint64] | None
     """`[N]`, a hash of each image before adaptation.
 
@@ -177,6 +178,8 @@ def open_images(
             f"{dataset.name} has no {stage} split; it has {', '.join(dataset.splits)}."
         )
     split = load_split(dataset, stage, shape)
+    if limit is not None and limit >= len(split.images):
+        limit = None  # the set is whole
     if limit is not None:
         split = split.spread(limit)
     if not len(split.images):

@@ -207,11 +207,11 @@ def _pair(
     outside: Cell,
     clusters: intervals.Clusters,
 ) -> Scores:
-    about = one.record["set"]
+    known, about = group.inside.record["set"], one.record["set"]
     grade = about["grade"] if fits(about, GRADE) else {}
     failure = inside.record.get("failure") or outside.record.get("failure") or ""
     flags = {
-        "limit": about["limit"] is not None,
+        "limit": known["limit"] is not None or about["limit"] is not None,
         "overlap": about["shared_images"] > 0,
         "imported": group.is_imported,
     }
@@ -222,7 +222,7 @@ def _pair(
         role=about["role"],
         detector=outside.record["detector"]["label"],
         control=outside.record["detector"]["control"],
-        images_in=group.inside.record["set"]["images"],
+        images_in=known["images"],
         images_out=about["images"],
         failure=failure,
         flags=tuple(flag for flag, raised in flags.items() if raised),

@@ -9,11 +9,13 @@ from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.registry import unknown
+from oodbench.base.tuning import protocol_of
 from oodbench.metrics.ranking import FloatArray
 from oodbench.metrics.selective_threshold import selective_threshold
 from oodbench.metrics.threshold import Certified
 from oodbench.metrics.threshold import threshold as threshold_of
 from oodbench.results import thresholds
+from oodbench.results.clusters import count
 from oodbench.results.groups import Group
 from oodbench.results.opened import Source, open_results
 from oodbench.runs.fitted import Fitted
@@ -59,13 +61,15 @@ def threshold(
         to: A JSON file to write for `score` and `Scorer`.
 
     Raises:
-        InputError: There are no such results, or the images are too few to certify
-            that, or the file cannot be written.
+        InputError: There are no such results, or the images are too few or too alike to
+            certify that, or the file cannot be written.
     """
     if not 0 < rate <= 1:
         raise InputError(f"The rate must be above 0 and at most 1, got {rate}.")
     found = _choose(open_results(results).groups, model, inside)
     record, scores = _cell(found, detector)
+    if certified is not None or risk is not None:
+        _check_independent(found, detector)
     if risk is None:
         value = threshold_of(scores, rate, certified=certified, delta=delta)
         content = thresholds.accepting(record, value, rate, certified, delta)
@@ -86,6 +90,21 @@ def threshold(
         content["learnt"] = _ship(found, record["detector"], Path(to))
         thresholds.write(Path(to), content)
     return content
+
+
+def _check_independent(group: Group, detector: str) -> None:
+    """Refuses to certify for new images what holds for independent images alone."""
+    if protocol_of(detector) == "oracle":
+        raise InputError(
+            f"{detector} was chosen on these test images, so they certify nothing for "
+            "new ones; choose its parameters by another protocol."
+        )
+    inside, images = group.inside, group.inside.record["set"]["images"]
+    if 0 < (origins := count(inside.arrays.get("clusters"))) < images:
+        raise InputError(
+            f"The {images} images of {inside.name} have {origins} origins and are not "
+            "independent, so nothing can be certified for new ones; leave that out."
+        )
 
 
 def _ship(group: Group, detector: Record, to: Path) -> Record | None:

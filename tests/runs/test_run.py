@@ -135,6 +135,17 @@ def test_limit_takes_the_first_images_and_is_flagged(run, tmp_path):
     assert "limit" in row.flags
 
 
+def test_a_limit_flags_what_it_cuts(run, tmp_path):
+    run(detectors=["msp"], limit=20)  # of 30 and 20 images
+    run(detectors=["msp"], limit=30)
+    flags = {
+        (row.images_in, row.images_out): "limit" in row.flags
+        for one in open_results(tmp_path / "runs").measured
+        for row in one.rows
+    }
+    assert flags == {(20, 20): True, (30, 20): False}
+
+
 def test_roles_can_be_stated(run, sets, tmp_path):
     run(out=[f"near={sets['out']}"], detectors=["msp"])
     (measured,) = open_results(tmp_path / "runs").measured

@@ -166,6 +166,9 @@ def _of_groups(opened: Results) -> Iterator[Finding]:
             yield Finding("results", note.removeprefix("Left out: "))
     for group in opened.groups:
         known = group.inside.arrays.get("digests")
+        if (limit := group.inside.record["set"]["limit"]) is not None:
+            place = f"{group.inside.name} of {group.model}"
+            yield Finding(place, f"cut by --limit {limit}", False)
         for one in group.outside:
             about = one.record["set"]
             place = f"{one.name} of {group.model}"
