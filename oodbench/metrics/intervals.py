@@ -272,8 +272,7 @@ def spreads_of(
     if min(counts) < 2:
         return [Spread(math.inf, min(counts), math.inf)] * len(units[0])
     return [
-        _spread(counts, moments)
-        for moments in zip(*map(_moments, units), strict=True)
+        _spread(counts, moments) for moments in zip(*map(_moments, units), strict=True)
     ]
 
 
@@ -355,7 +354,9 @@ def _deviations(values: FloatArray, labels: ArrayLike | None, name: str) -> Floa
     else:
         images = values.shape[-1]
         numbers, count = cluster_numbers(labels, images, name)
-        sums = [np.bincount(numbers, row) for row in (values - means).reshape(-1, images)]
+        sums = [
+            np.bincount(numbers, row) for row in (values - means).reshape(-1, images)
+        ]
         found = np.reshape(sums, (*values.shape[:-1], count)) * count / images
         largest = float(np.bincount(numbers).max()) * count / images
     found[np.abs(found).max(axis=-1) <= ROUNDING * largest] = 0

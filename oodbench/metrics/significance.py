@@ -106,9 +106,7 @@ def delong_difference(
             "compare them on the same ones."
         )
     placed = [np.stack(rows) for rows in zip(first, second, strict=True)]
-    (found,) = delong_differences(
-        Placements(*placed), [(0, 1)], clusters, level=level
-    )
+    (found,) = delong_differences(Placements(*placed), [(0, 1)], clusters, level=level)
     return found
 
 
