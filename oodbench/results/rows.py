@@ -9,12 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from oodbench.base.files import key_of
 from oodbench.base.tuning import TuningProtocol, protocol_of
 from oodbench.metrics import intervals, ranking, significance
 from oodbench.metrics.table import METRICS, Sample
 from oodbench.results import clusters as origins
 from oodbench.results.fitness import Fitness, fitness
 from oodbench.results.groups import Group, StoredSet
+from oodbench.results.kept import Kept, Numbers, code_key
 from oodbench.results.schema import GRADE, fits
 from oodbench.results.store import Cell
 
@@ -81,6 +83,8 @@ class Scores:
     """Of the classes that have enough of them."""
     correct: NDArray[np.bool_] | None = None
     """`[N]`, whether the prediction of each ID image is right; None without labels."""
+    key: str = ""
+    """A hash of everything that decides the numbers; empty where the cell failed."""
 
     @cached_property
     def sample(self) -> Sample:
@@ -112,13 +116,15 @@ def measure(group: Group, hidden: Collection[str] = ()) -> Measured:
         group: What is stored.
         hidden: Controls that flag sets and have no numbers among the others.
     """
-    found = [replace(one, row=_row(one)) for one in _pairs(group)]
+    kept = Kept(group.inside.file.path.parent)
+    found = [replace(one, row=_row(one, kept)) for one in _pairs(group)]
     even = {
-        (outside, contrast.label)
+        (outside, label)
         for outside, members in by_set(found).items()
-        for contrast in contrasts(members)
-        if not contrast.is_significant
+        for label, p in _corrected(members, kept).items()
+        if p >= significance.SIGNIFICANCE
     }
+    kept.save()
     separated = {
         one.row.outside
         for one in found
@@ -187,6 +193,18 @@ def contrasts(
     )
 
 
+def _corrected(members: Iterable[Scores], kept: Kept) -> Numbers:
+    """Returns the corrected p-value of every detector but the best of a set."""
+    members = list(members)
+    about = [(one.row.detector, one.row.apart, one.key) for one in members]
+    key = key_of("compared with the best", about)
+    if (known := kept.get(key)) is not None:
+        return known
+    found = {each.label: each.corrected for each in contrasts(members)}
+    kept.add(key, found)
+    return found
+
+
 def _pairs(group: Group) -> list[Scores]:
     """Returns the scores of every detector and OOD set of a group, not yet measured."""
     known = group.inside.arrays
@@ -234,13 +252,36 @@ def _pair(
     )
     if failure:
         return Scores(row, np.empty(0), np.empty(0))
-    return Scores(row, inside.scores, outside.scores, origins.enough(clusters))
+    records = inside, outside, group.inside, one
+    arrays = [each.record["arrays"]["sha256"] for each in records]
+    return Scores(
+        row,
+        inside.scores,
+        outside.scores,
+        origins.enough(clusters),
+        key=key_of(code_key(), list(METRICS), group.is_imported, arrays),
+    )
 
 
-def _row(one: Scores) -> Row:
+def _row(one: Scores, kept: Kept) -> Row:
     if one.row.failure:
         return one.row
-    values: dict[str, float] = {}
+    if (known := kept.get(one.key)) is None:
+        known = _numbers(one)
+        kept.add(one.key, known)
+    values = dict(known)
+    flags = {
+        "ties": values.pop("tied") > MANY_TIES,
+        # No image decides where the scores are separated.
+        "few": 0 < values.pop("deciding") < intervals.FEW_IMAGES,
+    }
+    raised = tuple(flag for flag, is_raised in flags.items() if is_raised)
+    return replace(one.row, values=values, flags=one.row.flags + raised)
+
+
+def _numbers(one: Scores) -> Numbers:
+    """Returns the values of a row, the share of ties and how many images decide."""
+    values: Numbers = {}
     for name, metric in METRICS.items():
         if metric.needs_correct and one.correct is None:
             continue
@@ -248,11 +289,8 @@ def _row(one: Scores) -> Row:
         if metric.interval is not None:
             low, high = metric.interval(one.sample)
             values |= {f"{name}_low": low, f"{name}_high": high}
-    deciding = intervals.few_decide(one.sample.placements, one.clusters)
-    flags = {
-        "ties": ranking.tied(one.sample.places.images) > MANY_TIES,
-        # No image decides where the scores are separated.
-        "few": 0 < deciding < intervals.FEW_IMAGES,
+    return {
+        **values,
+        "tied": ranking.tied(one.sample.places.images),
+        "deciding": intervals.few_decide(one.sample.placements, one.clusters),
     }
-    raised = tuple(flag for flag, is_raised in flags.items() if is_raised)
-    return replace(one.row, values=values, flags=one.row.flags + raised)
