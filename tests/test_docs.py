@@ -48,6 +48,7 @@ ELSEWHERE = re.compile(
 ALSO = {
     "import": ["--results", "imported"],
     "attack": ["--images", "4", "--black-box", "0"],
+    "diagnose": ["--chains", "4", "--steps", "20"],
     "sample": ["--steps", "4", "--count", "8"],
     "train": ["--epochs", "1"],
 }

@@ -109,7 +109,7 @@ def _steps(_: click.Context, __: click.Parameter, text: str) -> list[int]:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Draws of a refining JEM's noise per gradient.",
+    help="Noise samples per gradient of a refining JEM.",
 )
 @click.option(
     "--out",

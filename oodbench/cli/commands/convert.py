@@ -21,10 +21,13 @@ from oodbench.cli.options import checkpoint_options, size_option
     help="The new file; its card is inside, and beside it as JSON.",
 )
 @click.option(
-    "--class-names", metavar="NAME,…", help="In the order of the logits.", default=""
+    "--class-names",
+    metavar="NAME,…",
+    help="Class names, in the logits' order.",
+    default="",
 )
 @click.option("--source", default="", help="Where the weights come from, for the card.")
-@click.option("--licence", default="", help="Of the weights, for the card.")
+@click.option("--licence", default="", help="Licence of the weights, for the card.")
 @size_option
 @checkpoint_options
 def convert(

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--intervals/--no-intervals",
     default=None,
-    help="95 % intervals where a metric has them.  [default: in Markdown, in cells of "
-    "one number]",
+    help="95 % intervals where a metric has them.  [default: in Markdown, where a cell "
+    "shows one number]",
 )
 @decimals_option
 @kinds_option

@@ -45,15 +45,15 @@ SOME_CELLS_FAILED = 1
     multiple=True,
     callback=set_list,
     metavar="SET,…",
-    help="OOD images to choose on, for ood-validation. None may be a test image.",
+    help="OOD images to choose on, for ood-validation; no test images.",
 )
 @scoring_options
 def tune(out: list[str], protocol: TuningProtocol, **options: Any) -> None:
     """Chooses parameters of detectors by a stated protocol.
 
-    Of each sweep and for each model the highest mean AUROC over the validation sets
-    decides. The chosen detectors are scored and named by the protocol, as in
-    knn:k=5@oracle. What is stored already is not computed again.
+    For each sweep and model it chooses the values with the highest mean AUROC over the
+    validation sets, and scores the test sets by them. The names of the chosen detectors
+    end with the protocol, as in knn:k=5@oracle. Stored scores are not computed again.
 
     \b
     oodbench tune --detectors "knn:k=1|5|50" --protocol in-distribution
