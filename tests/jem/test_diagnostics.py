@@ -239,7 +239,7 @@ def test_traces_begin_at_the_starts_and_do_not_depend_on_the_batch(tiny):
 
 def bright(count, seed):
     rng = np.random.default_rng(seed)
-    return Split(rng.integers(0, 256, (count, 4, 4, 1), dtype=np.uint8))
+    return Split(rng.integers(180, 256, (count, 4, 4, 1), dtype=np.uint8))
 
 
 SETS = {"train": bright(30, 0), "test": bright(20, 1)}
@@ -252,7 +252,7 @@ def some():
 def test_a_diagnosis_says_what_was_measured(tiny, tmp_path):
     path = tmp_path / "found.json"
     found = oodbench.diagnose(
-        tiny, path, inside=some(), chains=6, steps=12, temperatures=20
+        tiny, path, inside=some(), chains=6, steps=12, step_size=0.01, temperatures=20
     )
     record = json.loads(path.read_text())
     assert record == json.loads(json.dumps(found.record))
@@ -276,7 +276,14 @@ def test_a_diagnosis_says_what_was_measured(tiny, tmp_path):
     assert "6 chains of 12 steps" in str(found)
     assert "of 6 classes" in str(found)
     again = oodbench.diagnose(
-        tiny, None, inside=some(), chains=6, steps=12, temperatures=0, batch_size=2
+        tiny,
+        None,
+        inside=some(),
+        chains=6,
+        steps=12,
+        step_size=0.01,
+        temperatures=0,
+        batch_size=2,
     )
     assert again.record["log_z"] is None
     assert again.record["chains"]["r_hat"] == pytest.approx(chains["r_hat"], rel=1e-4)
