@@ -51,7 +51,12 @@ def collection(benchmark: str) -> Collection:
     """
     file = SHIPPED / f"{benchmark}.json"
     if not file.is_file():
-        raise InputError(f"No published figures of {benchmark} are known.")
+        known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.json")))
+        raise InputError(
+            f"No published figures of {benchmark} are known, so nothing is compared; "
+            f"there are some of {known}. `oodbench table --benchmark {benchmark}` "
+            "shows your own."
+        )
     content = json.loads(file.read_text("utf-8"))
     return Collection(
         tuple(content["sources"]),

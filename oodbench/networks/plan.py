@@ -28,6 +28,7 @@ from oodbench.networks.hardware import check_activations
 from oodbench.networks.network import make_float32, runs_on
 from oodbench.networks.normalisation import NORMALISATIONS
 from oodbench.networks.recognise import Recognised, by_plain_name, recognise
+from oodbench.networks.unsupported import refusal
 
 _CENTRE = (0.5,)
 """Mean and deviation of images in [-1, 1], the convention of all JEM code."""
@@ -205,6 +206,8 @@ def _recognised(
     keys = list(file.content) if isinstance(file.content, Mapping) else []
     found = recognise(tensors, keys, given, name)
     if found is None:
+        if name is None and (why := refusal(by_plain_name(tensors))):
+            raise InputError(why)
         what = "its architecture is not recognised" if name is None else f"no {name}"
         raise InputError(
             f"{what} (the first tensors are {some(map(repr, tensors))}); name what "

@@ -262,9 +262,35 @@ def all_conv(state, x):
     return F.linear(x, state["classifier.weight"], state["classifier.bias"])
 
 
+def ccexam(blocks, head):
+    """ccexam's networks: convolutions and their norms by block, then linear layers."""
+
+    def function(state, x):
+        for block in blocks:
+            for at, normed in block:
+                weight, bias = (state[f"features.{at}.{k}"] for k in ("weight", "bias"))
+                x = F.conv2d(x, weight, bias, padding=1)
+                x = F.relu(norm(state, f"features.{normed}", x) if normed else x)
+            x = F.max_pool2d(x, 2)
+        first, last = (
+            [state[f"classifier.{at}.{k}"] for k in ("weight", "bias")] for at in head
+        )
+        return F.linear(F.relu(F.linear(x.flatten(1), *first)), *last)
+
+    return function
+
+
+MNIST = ccexam([[("0", "")], [("3", "")]], "02")
+USPS = ccexam([[("0", "1")], [("4", "5")]], "14")
+SVHN = ccexam([[(f"{n}.0", f"{n}.1"), (f"{n}.3", f"{n}.4")] for n in range(3)], "14")
+
+
 @pytest.mark.parametrize(
     ("family", "settings", "function"),
     [
+        ("ccexam_digits", {}, MNIST),
+        ("ccexam_digits", {"side": 16, "regularised": True}, USPS),
+        ("ccexam_svhn", {}, SVHN),
         ("cifar_resnet", {"depth": 8}, option_a),
         ("wide_resnet", {"depth": 10, "width": 2}, wide),
         ("allconv", {}, all_conv),
@@ -283,6 +309,28 @@ def test_the_stage_that_trades_never_uses_is_left_out(file):
     network = load_network(file(dict(state) | twin))
     check_same(network, module)
     assert "sub_block1.layer.0.bn1.weight" in network.source["state_dict"]
+
+
+def test_the_densenet_of_davis_has_other_names(file):
+    plain = randomised(build_own("densenet_bc", {"classes": 4, "depth": 10}))
+    names = [("^", "encoder."), (r"^encoder\.fc\.", "output_layer.")]
+    network = load_network(file(renamed(plain.state_dict(), names)))
+    assert network.source["recognised"].endswith("as in DAVIS")
+    check_same(network, plain)
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["visual.conv1.weight", "logit_scale"], "CLIP model, .* is MCM"),
+        (["vision_model.head.weight", "logit_scale"], "CLIP model"),
+        (["components", "reasoning_layer.weight"], "no logits and no linear head"),
+    ],
+)
+def test_what_is_no_classifier_is_refused_with_the_reason(names, why, file):
+    path = file({name: torch.ones(2, 2) for name in names})
+    with pytest.raises(InputError, match=why):
+        load_network(path)
 
 
 def test_the_vera_network_lies_under_its_own_key(file):

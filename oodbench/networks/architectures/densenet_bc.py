@@ -61,10 +61,19 @@ class Transition(nn.Module):
 
 
 class Body(nn.Module):
-    """Normalised images `[N, C, H, W]` to `width` features."""
+    """Normalised images `[N, C, H, W]` to `width` features.
+
+    Raises:
+        InputError: Depth or growth are none of this family.
+    """
 
     def __init__(self, channels: int, depth: int, growth: int) -> None:
         super().__init__()
+        if depth % 6 != 4 or not 10 <= depth < 1000 or growth < 1:
+            raise InputError(
+                f"There is no DenseNet-BC of depth {depth} and growth {growth}; the "
+                "depth is 10, 16, …, 100 and the growth at least 1."
+            )
         layers, width = (depth - 4) // 6, 2 * growth
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         for number in (1, 2, 3):
@@ -100,11 +109,6 @@ class DenseNetBC(Body):
     def __init__(
         self, *, classes: int, channels: int = 3, depth: int = 100, growth: int = 12
     ) -> None:
-        if depth % 6 != 4 or not 10 <= depth < 1000 or growth < 1:
-            raise InputError(
-                f"There is no DenseNet-BC of depth {depth} and growth {growth}; the "
-                "depth is 10, 16, …, 100 and the growth at least 1."
-            )
         super().__init__(channels, depth, growth)
         self.fc = nn.Linear(self.width, classes)
 
