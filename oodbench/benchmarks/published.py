@@ -51,7 +51,9 @@ def collection(benchmark: str) -> Collection:
     """
     file = SHIPPED / f"{benchmark}.json"
     if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.json")))
+        known = ", ".join(
+            sorted(file.name.removesuffix(".json") for file in SHIPPED.iterdir())
+        )
         raise InputError(
             f"No published figures of {benchmark} are known, so nothing is compared; "
             f"there are some of {known}. `oodbench table --benchmark {benchmark}` "
