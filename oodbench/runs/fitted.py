@@ -108,11 +108,15 @@ class Fitted:
         """
         used: set[str] = set()
         for path in self.folder.glob("detectors/*.json"):
-            record = json.loads(path.read_bytes())
-            if record["key"] in wanted:
-                used.update(record["tensors"])
-            else:
+            try:
+                record = json.loads(path.read_bytes())
+                tensors = record["tensors"] if record["key"] in wanted else None
+            except DAMAGE:
+                tensors = None
+            if tensors is None:
                 path.unlink(missing_ok=True)
+            else:
+                used.update(tensors)
         for path in self.folder.glob("tensors/*.npy"):
             if path.stem not in used:
                 path.unlink(missing_ok=True)
@@ -130,9 +134,10 @@ class Fitted:
         """Stores a tensor unless it is there; returns its hash."""
         array = tensor.detach().cpu().contiguous().numpy()
         digest = _digest(array)
-        path = self.folder / "tensors" / f"{digest}.npy"
-        if not path.exists():
-            with writing(path) as file:
+        try:
+            self._tensor(digest)
+        except (OSError, ValueError):  # it is not there, or damaged
+            with writing(self.folder / "tensors" / f"{digest}.npy") as file:
                 np.save(file, array, allow_pickle=False)
         return digest
 

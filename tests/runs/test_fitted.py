@@ -92,6 +92,21 @@ def test_damage_is_found_and_mended(go, tmp_path):
         if path.parents[1].name != "fitted":
             path.unlink()
     assert scores(go("a")[0]) == before
+    _, batches = go("a", "b")
+    _, plain = go("b", results="plain", detectors="msp")
+    assert batches == plain - 1  # nothing is fitted a third time
+
+
+def test_damaged_records_are_removed_with_stale_cells(go, tmp_path):
+    go("a")
+    for path in tmp_path.rglob("fitted/detectors/*.json"):
+        path.write_text("{")
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "train.npz", images=pixels, labels=np.arange(40) % 6)
+    found, _ = go("a", overwrite="stale")
+    assert found.removed > 0
+    for path in tmp_path.rglob("fitted/detectors/*.json"):
+        assert path.read_text() != "{"
 
 
 def test_what_no_score_needs_is_removed_with_stale_cells(go, tmp_path):
