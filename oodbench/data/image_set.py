@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ class ImageSet:
     images_key: str
     """A hash of the images in order; of images in files, of their manifest."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A hash of the images in order, their labels and their adaptation."""
         labels = self.split.labels
@@ -72,7 +73,7 @@ class ImageSet:
         """
         if self.digests is None or other.digests is None:
             return self.images_key == other.images_key
-        return set(self.digests.tolist()) == set(other.digests.tolist())
+        return np.array_equal(np.unique(self.digests), np.unique(other.digests))
 
     def check_differs_from(self, inside: ImageSet) -> None:
         """Checks that an OOD set has other images than the in-distribution set.
