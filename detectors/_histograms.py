@@ -1,5 +1,6 @@
 """Histograms of the values of each image, compared with the mean of training images."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -44,8 +45,9 @@ def mean_histogram(values: Callable[[], Iterable[Tensor]]) -> Histograms:
     Raises:
         ValueError: All values are equal.
     """
-    ends = [torch.stack(part.aminmax()) for part in values()]
-    low, high = min(e[0].item() for e in ends), max(e[1].item() for e in ends)
+    low, high = math.inf, -math.inf
+    for part in values():  # no small tensor stays between parts, or the heap would grow
+        low, high = min(low, part.min().item()), max(high, part.max().item())
     if not low < high:
         raise ValueError(f"all values of the training images are {low:g}")
     total, images = torch.zeros(BINS, dtype=torch.float64), 0
