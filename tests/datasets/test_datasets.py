@@ -1,6 +1,8 @@
 """Sets that come without files: digits, photographs, noise."""
 
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -155,3 +157,13 @@ def test_uniform_noise_is_a_probe_and_gaussian_noise_far():
 def test_other_noise_is_refused(spec):
     with pytest.raises(InputError, match="known: uniform, gaussian"):
         open_dataset(spec)
+
+
+def test_digits_and_photographs_do_not_import_scikit_learn():
+    code = (
+        "import sys; from oodbench import Shape; "
+        "from oodbench.data.spec import open_dataset; "
+        "[open_dataset(n).load('test', Shape(1, 8, 8)) for n in ('digits', 'photos')]; "
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
