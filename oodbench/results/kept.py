@@ -26,11 +26,11 @@ Numbers = dict[str, float]
 
 
 class Kept:
-    """The kept numbers of one folder."""
+    """The kept numbers of one folder; of no folder, none are taken and none stored."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._known = _read(folder / FILE)
+        self._known = {} if folder is None else _read(folder / FILE)
         self._new: dict[str, Numbers] = {}
 
     def get(self, key: str) -> Numbers | None:
@@ -44,7 +44,7 @@ class Kept:
 
     def save(self) -> None:
         """Stores what is new, unless the folder is gone or cannot be written to."""
-        if not self._new or not self._folder.is_dir():
+        if not self._new or self._folder is None or not self._folder.is_dir():
             return
         known = self._known if len(self._known) < MOST else {}
         text = json.dumps({**known, **self._new}).encode()

@@ -35,6 +35,10 @@ class Results:
         """The numbers of every group, in the same order."""
         return [measure(group, self.hidden) for group in self.groups]
 
+    def recomputed(self) -> list[Measured]:
+        """Returns the numbers computed from the scores alone, for results of others."""
+        return [measure(group, self.hidden, trusts_kept=False) for group in self.groups]
+
 
 class HasResults(Protocol):
     """What a run returns: it names the folder that it stored in."""

@@ -109,14 +109,18 @@ class Measured:
         return [one.row for one in self.scores]
 
 
-def measure(group: Group, hidden: Collection[str] = ()) -> Measured:
+def measure(
+    group: Group, hidden: Collection[str] = (), *, trusts_kept: bool = True
+) -> Measured:
     """Returns the numbers of the detectors on every OOD set of a group.
 
     Args:
         group: What is stored.
         hidden: Controls that flag sets and have no numbers among the others.
+        trusts_kept: Whether to take numbers that are kept beside the scores, which
+            whoever can write there could have forged.
     """
-    kept = Kept(group.inside.file.path.parent)
+    kept = Kept(group.inside.file.path.parent if trusts_kept else None)
     found = [replace(one, row=_row(one, kept)) for one in _pairs(group)]
     even = {
         (outside, label)

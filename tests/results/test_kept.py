@@ -103,3 +103,12 @@ def test_a_pair_alone_has_the_bits_that_it_has_among_others(folder):
         pair = [each for each in found.scores if each.row.detector in ("d0", one.label)]
         (alone,) = contrasts(pair, "d0")
         assert alone.difference == one.difference
+
+
+def test_results_of_others_are_computed_from_their_scores_alone(folder):
+    first = rows(folder)
+    change(kept(folder), lambda number: number / 2)
+    before = kept(folder).read_bytes()
+    computed = [row for one in open_results(folder).recomputed() for row in one.rows]
+    assert computed == first
+    assert kept(folder).read_bytes() == before

@@ -80,7 +80,7 @@ def read_board(folder: str | Path) -> Board:
             refused[name] = faults
         else:
             remarks[name] = found
-            parts += [_Part(name, one) for one in open_results(place).measured]
+            parts += [_Part(name, one) for one in open_results(place).recomputed()]
     return Board(_chapters(parts), refused, remarks)
 
 

@@ -65,7 +65,7 @@ def _of_folder(folder: Path) -> list[Finding]:
         raise InputError("It holds no results.")
     found += _of_groups(opened)
     if (file := folder / claims.FILE).is_file():
-        wrong = claims.contradictions(file.read_bytes(), opened.measured)
+        wrong = claims.contradictions(file.read_bytes(), opened.recomputed())
         found += [Finding(claims.FILE, text) for text in wrong]
     return found
 

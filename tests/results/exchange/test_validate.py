@@ -219,3 +219,19 @@ def test_what_is_no_result_is_named(tmp_path):
     (tmp_path / "board" / "text.zip").write_text("no archive")
     refused = read_board(tmp_path / "board").refused
     assert set(refused) == {"empty", "text"}
+
+
+def test_forged_numbers_beside_the_scores_are_not_believed(entry):
+    from oodbench import rows
+
+    rows(entry)
+    (file,) = entry.glob("*/*/.numbers")
+    known = json.loads(file.read_bytes().partition(b"\n")[2])
+    forged = {key: dict.fromkeys(numbers, 0.99) for key, numbers in known.items()}
+    text = json.dumps(forged).encode()
+    file.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    assert rows(entry)["auroc"].eq(0.99).all()
+    claims = entry / "metrics.json"
+    content = re.sub(r'("auroc": )[0-9.e-]+', r"\g<1>0.99", claims.read_text())
+    claims.write_text(content)
+    assert any("auroc" in one.text for one in check_results(entry) if one.is_fault)
