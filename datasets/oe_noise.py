@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from scipy.ndimage import gaussian_filter
 from oodbench import Dataset, InputError
 from oodbench.base.registry import unknown
 from oodbench.datasets._drawn import Draw, drawn_set
+
+RealDraw = Callable[[Generator, tuple[int, int, int]], NDArray[np.float64]]
+"""Draws one image `[H, W, C]` of real numbers in [0, 1]."""
 
 CIFAR_MEAN = np.array([125.3, 123.0, 113.9]) / 255
 CIFAR_STD = np.array([63.0, 62.1, 66.7]) / 255
@@ -33,7 +38,7 @@ def blob(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.float64]:
     return np.where(values < 0.75, 0, values)
 
 
-def as_cifar(draw: Draw) -> Draw:
+def as_cifar(draw: RealDraw) -> RealDraw:
     """Returns a draw of pixels that CIFAR's normalisation maps to 2x − 1."""
 
     def drawn(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.float64]:

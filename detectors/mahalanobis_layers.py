@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
@@ -58,7 +59,8 @@ class MahalanobisLayers(Detector):
     def score(self, batch: Outputs) -> Tensor:
         """Returns minus the sum over the blocks, `[N]`, ≤ 0."""
         blocks = zip(self._classes, self._spreads, pooled(batch), strict=True)
-        return -sum(_nearest(own, rows) / spread for own, spread, rows in blocks)
+        distances = [_nearest(own, rows) / spread for own, spread, rows in blocks]
+        return -torch.stack(distances).sum(0)
 
 
 def _nearest(classes: Gaussians, rows: Tensor) -> Tensor:
