@@ -50,10 +50,10 @@ class OptFS(Shaping):
         self._width = (high - self._low) / BINS
         if not self._width > 0:
             raise ValueError(f"nearly all training features are {high:g}")
-        top = weights(known.head)[known.logits.argmax(1)]
+        weight, top = weights(known.head), known.logits.argmax(1)
         sums = torch.zeros(BINS + 1, dtype=torch.float64)
         for start, block in in_blocks(features):
-            gains = block * top[start : start + len(block)]
+            gains = block * weight[top[start : start + len(block)]]
             sums.index_add_(0, self._bins(block).flatten(), gains.flatten())
         sums[BINS] = 0
         if not sums.any():
