@@ -1,8 +1,7 @@
 """Compares detectors with pytorch-ood 0.4.0: scores, and time to fit and score.
 
-    python benchmarks/parity.py CHECKPOINT --arch FILE.py:FACTORY \
-        --mean .485,.456,.406 --std .229,.224,.225 \
-        --known TRAIN.npz --images TEST.npz --other OTHER.npz > results/parity.md
+    python benchmarks/parity.py CHECKPOINT --known TRAIN.npz --images TEST.npz \
+        --other OTHER.npz > results/parity.md
 
 Both sides get the same network, images and parameters. Their scores are compared on the
 images of TEST and OTHER; pytorch-ood's are negated, and ours are brought to their scale
@@ -26,7 +25,6 @@ from tabulate import tabulate
 from torch.utils.data import DataLoader, TensorDataset
 
 from oodbench import Shape, Split, load_network
-from oodbench.cli.options import numbers
 from oodbench.metrics.ranking import auroc
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
@@ -184,11 +182,7 @@ def opened(options):
     inside, outside = (np.load(f)["images"] for f in (options.images, options.other))
     train, val = options.train, options.train + options.train // 4
     network = load_network(
-        options.checkpoint,
-        arch=options.arch,
-        mean=numbers("--mean", options.mean),
-        std=numbers("--std", options.std),
-        shape=Shape(images.shape[3], *images.shape[1:3]),
+        options.checkpoint, shape=Shape(images.shape[3], *images.shape[1:3])
     )
     half = options.count // 2
     return network, Data(
@@ -229,10 +223,7 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint")
-    parser.add_argument("--arch", required=True)
-    parser.add_argument("--mean", default="0")
-    parser.add_argument("--std", default="1")
+    parser.add_argument("checkpoint", help="of a family that is recognised")
     parser.add_argument("--known", required=True, help="npz of images and labels")
     parser.add_argument("--images", required=True, help="npz of other such images")
     parser.add_argument(

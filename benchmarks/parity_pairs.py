@@ -3,19 +3,22 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytorch_ood.detector as peer
 import torch
+
+from oodbench import Network
 
 
 @dataclass
 class Parts:
     """A network in the pieces that pytorch-ood asks for."""
 
+    network: Network
     model: torch.nn.Module
     encoder: torch.nn.Module
-    head: torch.nn.Linear
     head_name: str
 
     @classmethod
@@ -27,13 +30,53 @@ class Parts:
         scaling = Scaling(network)
         model = torch.nn.Sequential(scaling, network.module).eval()
         encoder = torch.nn.Sequential(scaling, module).eval()
-        return cls(model, encoder, network.head, f"1.{name}")
+        return cls(network, model, encoder, f"1.{name}")
+
+    @property
+    def head(self):
+        return self.network.head
+
+    @property
+    def blocks(self):
+        return self.network.block_names
 
     def maps(self, pixels):
         return self.encoder(pixels)[:, :, None, None]
 
     def tail(self, maps):
         return self.head(maps.flatten(1))
+
+
+class Step(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
+class Chain:
+    """Steps from pixels to the map of each block in turn, and from the last to logits.
+
+    The first step runs the network, and the others return what it has found, since a
+    network need not consist of modules that follow each other.
+    """
+
+    def __init__(self, network):
+        self._network = network
+        first, *others = network.block_names
+        self.blocks = [
+            Step(partial(self._run, first)),
+            *(Step(partial(self._map, name)) for name in others),
+        ]
+        self.head = Step(lambda maps: self._found.logits)
+
+    def _run(self, block, pixels):
+        self._found = self._network(pixels, with_maps=True)
+        return self._found.maps[block]
+
+    def _map(self, block, maps):
+        return self._found.maps[block]
 
 
 class Scaling(torch.nn.Module):
@@ -99,6 +142,75 @@ def of_head(kind, what=""):
         return kind(parts.model, param_filter=lambda name: name.startswith(own))
 
     return make
+
+
+def gram(parts):
+    chain = Chain(parts.network)
+    classes, orders = parts.network.classes, range(1, 11)
+    return peer.Gram(chain.head, chain.blocks, classes, orders)
+
+
+class StandardisedLayers(peer.MultiMahalanobis):
+    """MultiMahalanobis whose weights are 1 / the deviation over training images."""
+
+    def fit(self, data_loader):
+        super().fit(data_loader)
+        layers = range(len(self.alpha))
+        alone = [
+            peer.MultiMahalanobis(self.model, [float(i == own) for i in layers])
+            for own in layers
+        ]
+        for one in alone:
+            one.mu, one.precision = self.mu, self.precision
+        found = [
+            torch.cat([one.predict(x) for x, _ in data_loader]).std(correction=0)
+            for one in alone
+        ]
+        self.alpha = [1 / spread for spread in found]
+        return self
+
+
+def layers(parts):
+    return StandardisedLayers(Chain(parts.network).blocks)
+
+
+def coverage(parts):
+    # Gradients need an input that asks for them: the weights are frozen.
+    model = Step(lambda pixels: parts.model(pixels.clone().requires_grad_()))
+    modules = [parts.network.module.get_submodule(name) for name in parts.blocks]
+    pixels = torch.zeros(1, *parts.network.shape)
+    last = parts.network(pixels, with_maps=True).maps[parts.blocks[-1]]
+    # In the order in which the blocks run. The gradient by the features is that by
+    # their map times the positions.
+    return peer.NACUE(
+        model,
+        modules,
+        m_bins=[50, 500, 50],
+        alpha=[0.001, 1000, 100 * last[0, 0].numel()],
+        o_star=[5, 100, 50],
+    )
+
+
+class BothBlocks:
+    """RankFeat of the last two blocks: the energy of their mean logits."""
+
+    def __init__(self, parts):
+        self._of = [self._one(parts.network, name) for name in parts.blocks[-2:]]
+
+    def predict(self, pixels):
+        logits = torch.stack([own.predict(pixels) for own in self._of])
+        return peer.EnergyBased.score(logits.mean(0))
+
+    @staticmethod
+    def _one(network, block):
+        def maps(pixels):
+            maps.pixels = pixels
+            return network(pixels, with_maps=True).maps[block]
+
+        def tail(changed):
+            return network(maps.pixels, given={block: changed}).logits
+
+        return peer.RankFeat(maps, tail, detector=lambda logits: logits)
 
 
 def probability(scores, data):
@@ -177,9 +289,27 @@ PAIRS = (
         "images",
         lambda s, data: s / 2 / data.fitted,
     ),
+    Pair("mahalanobis_layers", layers, "images"),
+    Pair("rankfeat", BothBlocks, "images"),
+    Pair(
+        "gram",
+        gram,
+        "images",
+        departs="pytorch-ood: ranges are of labelled and not of predicted classes, and "
+        "deviations are not divided by the largest probability; both hold out other "
+        "images. Without these differences the two agree",
+    ),
+    Pair(
+        "nac_layers:alpha=100/1000/0.001:enough=50/100/5:bins=50/500/50:images=1200",
+        coverage,
+        "images",
+        lambda s, data: 3 * s,
+        "pytorch-ood: bins are narrow near 0 and 1 and not near ½; the product of map "
+        "and gradient is averaged, not each of them; 1e-12 is added to probabilities. "
+        "Without these differences the two agree",
+    ),
 )
 NOT_COMPARED = (
-    "Gram, MultiMahalanobis, NACUE and RankFeat read feature maps of inner blocks",
     "MCD draws its dropout at random",
     "MCM needs text embeddings",
     "WeightedEBO needs weights that are learnt with the network",
