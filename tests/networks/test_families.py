@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from oodbench import InputError, Shape, load_network
+from oodbench import InputError, Network, Shape, load_network
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import build_own
 from oodbench.networks.normalisation import NORMALISATIONS
@@ -317,6 +317,19 @@ def test_the_densenet_of_davis_has_other_names(file):
     network = load_network(file(renamed(plain.state_dict(), names)))
     assert network.source["recognised"].endswith("as in DAVIS")
     check_same(network, plain)
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["cifar_resnet", "small_resnet", "wide_resnet", "densenet_bc", "davis_densenet"],
+)
+def test_the_features_are_the_mean_of_the_last_blocks_map(family):
+    depth = {"wide_resnet": 10, "densenet_bc": 10, "davis_densenet": 10}.get(family)
+    settings = {"classes": 4} | ({"depth": depth} if depth else {})
+    network = Network(randomised(build_own(family, settings)), (3, 32, 32))
+    found = network(torch.rand(2, 3, 32, 32), with_maps=True)
+    mean = found.maps[network.block_names[-1]].mean((2, 3))
+    torch.testing.assert_close(mean, found.features)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ class Body(nn.Module):
                 self.add_module(f"trans{number}", Transition(width))
                 width //= 2
         self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()  # a module, whose map has the features as its mean
         self.width = width
 
     def forward(self, images: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class Body(nn.Module):
         maps = self.conv1(images)
         for name in ("block1", "trans1", "block2", "trans2", "block3"):
             maps = self.get_submodule(name)(maps)
-        return F.relu(self.bn1(maps)).mean((2, 3))
+        return self.relu(self.bn1(maps)).mean((2, 3))
 
 
 class DenseNetBC(Body):

@@ -89,12 +89,13 @@ class WideResNet(nn.Module):
         self.block2 = Stage(16 * width, 32 * width, blocks, stride=2)
         self.block3 = Stage(32 * width, 64 * width, blocks, stride=2)
         self.bn1 = nn.BatchNorm2d(64 * width)
+        self.relu = nn.ReLU()  # a module, whose map has the features as its mean
         self.fc = nn.Linear(64 * width, classes, bias=bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images `[N, C, H, W]` to logits `[N, K]`."""
         maps = self.block3(self.block2(self.block1(self.conv1(images))))
-        return self.fc(F.relu(self.bn1(maps)).mean((2, 3)))
+        return self.fc(self.relu(self.bn1(maps)).mean((2, 3)))
 
 
 NETWORK = WideResNet
