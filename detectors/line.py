@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Known, Need, Outputs
-from oodbench.detectors._head import weights
+from oodbench.detectors._head import logits_of, weights
 from oodbench.scoring.shaping import Shaping, check_percentile
 from oodbench.scoring.statistics import class_means, feature_mean
 
@@ -18,8 +18,9 @@ class LINe(Shaping):
 
     A_kd, the contribution of feature d to class k, is W_kd times the mean of z_d over
     the training images of class k; over all of them if the class has none. For an image
-    predicted as ĉ (before shaping), features stay whose A_ĉd is above a percentile of
-    row ĉ, and weights whose |A_ĉd| W_kd is above one of them all. At 0 all stay.
+    predicted as ĉ from its clipped features, features stay whose A_ĉd is above a
+    percentile of row ĉ, and weights whose |A_ĉd| W_kd is above one of them all. At 0
+    all stay.
 
     The defaults are the authors' for CIFAR-10. For CIFAR-100 they take 10 for features,
     for ImageNet 10, 10 and a clip of 0.8. Behind this shaping, the head that detectors
@@ -62,9 +63,12 @@ class LINe(Shaping):
 
     def shape(self, batch: Outputs) -> Outputs:
         """Returns the outputs of what stays."""
-        top, weight = batch.logits.argmax(1), weights(batch.head)
-        stays = self._stays[top]
-        features = batch.features.double().clamp(max=self.clip) * stays
+        weight, clipped = (
+            weights(batch.head),
+            batch.features.double().clamp(max=self.clip),
+        )
+        top = logits_of(batch.head, clipped).argmax(1)
+        features = clipped * self._stays[top]
         logits = torch.zeros_like(batch.logits, dtype=torch.float64)
         for c in top.unique().tolist():
             gains = self._contributions[c].abs() * weight
