@@ -33,11 +33,11 @@ class CADRef(Detector):
     mean feature of the training images predicted as ĉ (see CARef). g is a score of the
     logits, and ḡ its mean over the training images.
 
-    Which g is the paper's main one was not checked. Energy and the largest logit can be
+    The default g is that of the authors' script. Energy and the largest logit can be
     negative; here a mean ḡ ≤ 0 is refused, and g counts as at least 1e-6 ḡ.
 
-    Ling et al., CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled
-    Relative Feature Leveraging, CVPR 2025, arXiv 2503.00325.
+    Ling, Chang, Zhao, Zhao, Chow and Deng, CADRef: Robust Out-of-Distribution Detection
+    via Class-Aware Decoupled Relative Feature Leveraging, CVPR 2025, arXiv 2503.00325.
     """
 
     needs = Need.FEATURES | Need.HEAD | Need.LABELS

@@ -17,8 +17,8 @@ class CARef(Detector):
     that is never predicted has the mean of its true images, and one without any has the
     mean of all images. There are no parameters.
 
-    Ling et al., CADRef: Robust Out-of-Distribution Detection via Class-Aware Decoupled
-    Relative Feature Leveraging, CVPR 2025, arXiv 2503.00325.
+    Ling, Chang, Zhao, Zhao, Chow and Deng, CADRef: Robust Out-of-Distribution Detection
+    via Class-Aware Decoupled Relative Feature Leveraging, CVPR 2025, arXiv 2503.00325.
     """
 
     needs = Need.FEATURES | Need.LABELS

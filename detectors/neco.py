@@ -20,7 +20,8 @@ class NECO(Detector):
     ratio of an image at the mean is 0.
 
     The authors multiply by the largest logit for some networks and not for others. The
-    default share is that of the copy in ORA's code; the authors' own code was not read.
+    default share is that of the copy in ORA's code, which gives the same scores; the
+    authors' own code was not read.
 
     Ben Ammar, Belkhir, Popescu, Manzanera and Franchi, NECO: NEural Collapse Based
     Out-of-distribution Detection, ICLR 2024, arXiv 2310.06823.

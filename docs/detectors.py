@@ -42,8 +42,9 @@ sources: OpenOOD at 3c35632 (`openood/evaluation_api/postprocessor.py`), pytorch
 torch-uncertainty 0.13.0 (`ood_criteria.py`), oodeel 0.4.0 (`oodeel/methods`), and the
 evaluation scripts of the repositories energy_ood, outlier-exposure and JEM. A detector
 of one name can differ in defaults and details; the entries above say how.
-[results/parity.md](../results/parity.md) compares scores with pytorch-ood, and
-`tests/detectors/test_openood.py` with OpenOOD.
+[results/parity.md](../results/parity.md) compares scores with pytorch-ood,
+`tests/detectors/test_openood.py` with OpenOOD, and `tests/detectors/test_authors.py`
+with code in authors' repositories for 18 detectors.
 
 """
 ABSENT = """

@@ -1,0 +1,435 @@
+"""Writes scores that authors' own code gives on the problem of openood_numbers.py.
+
+    python benchmarks/author_numbers.py FOLDER tests/detectors/authors.npz
+
+FOLDER holds checkouts of the authors' repositories under the names in CHECKOUTS. The
+file holds the scores, and nothing of the code. Runs on a CPU; needs tqdm, scikit-learn,
+torchvision and matplotlib.
+"""
+
+import argparse
+import contextlib
+import importlib
+import os
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import torch
+from openood_numbers import CLASSES, COUNTS, Loader, Net, normalised
+from torch import nn
+
+CHECKOUTS = {
+    "actsub": ("visinf/actsub", "5b058e7", "actsub_openood"),
+    "cadref": ("LingAndZero/CADRef", "121f74b", ""),
+    "igeood": ("edadaltocg/Igeood", "db532b1", ""),
+    "kpca": ("fanghenshaometeor/ood-kernel-pca", "56d348e", ""),
+    "line": (
+        "YongHyun-Ahn/LINe-Out-of-Distribution-Detection-by-Leveraging-Important-"
+        "Neurons",
+        "465ddf5",
+        "",
+    ),
+    "maha-norm": ("mueller-mp/maha-norm", "53de550", "OpenOOD"),
+    "nac": ("BierOne/ood_coverage", "b002780", ""),
+    "openood": ("Jingkang50/OpenOOD", "3c35632", ""),
+    "optfs": ("Qinyu-Allen-Zhao/OptFSOOD", "c09a85e", ""),
+    "ora": (
+        "berkerdemirel/ORA-OOD-Detection-with-Relative-Angles",
+        "4a4b3d6",
+        "",
+    ),
+    "pro": ("wenxichen2746/Perturbation-Rectified-OOD-Detection", "bb22cc2", ""),
+    "ssd": ("inspire-group/SSD", "cf2e162", ""),
+    "weiper": ("mgranz/weiper", "1c27a4f", "Weiper/OpenOOD"),
+}
+"""By the name in FOLDER: the repository, the commit and where the code lies in it."""
+
+
+class Known:
+    """The network with its outputs on all splits."""
+
+    def __init__(self, arrays):
+        self.net = Net(arrays).eval()
+        self.arrays = arrays
+        self.images = {n: normalised(arrays[f"{n}_images"], arrays) for n in COUNTS}
+        self.labels = {n: torch.from_numpy(arrays[f"{n}_labels"]) for n in COUNTS}
+        self.logits, self.features = {}, {}
+        with torch.no_grad():
+            for name, images in self.images.items():
+                found = self.net(images, return_feature=True)
+                self.logits[name], self.features[name] = found
+        self.net.get_feature = lambda images: self.net(images, return_feature=True)
+
+    def loaders(self):
+        return {n: Loader(self.images[n], self.labels[n]) for n in COUNTS}
+
+    def class_means(self):
+        z, labels = self.features["train"], self.labels["train"]
+        return torch.stack([z[labels == k].mean(0) for k in range(CLASSES)])
+
+    def test(self):
+        """Returns one batch of features and logits."""
+        return [(self.features["test"], self.logits["test"])]
+
+
+class OnPixels(nn.Module):
+    """The network on pixels in [0, 1], in which our steps are counted."""
+
+    def __init__(self, net, arrays):
+        super().__init__()
+        self.net, self.feature_size = net, net.fc.in_features
+        mean, std = (torch.from_numpy(arrays[k]).float() for k in ("mean", "std"))
+        self.mean, self.std = mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
+
+    def forward(self, pixels, return_feature=False, return_feature_list=False):
+        return self.net((pixels - self.mean) / self.std, return_feature)
+
+    def get_fc_layer(self):
+        return self.net.fc
+
+    def pixels(self, images):
+        return images * self.std + self.mean
+
+
+@contextlib.contextmanager
+def code(folder, name, **stubs):
+    """Makes the modules of a checkout importable, with stubs for others."""
+    before, root = set(sys.modules), folder / name / CHECKOUTS[name][2]
+    for part in ("", ".postprocessors", ".networks", ".preprocessors"):
+        package = ModuleType(f"openood{part}")
+        package.__path__ = [str(root / f"openood{part}".replace(".", "/"))]
+        sys.modules[f"openood{part}"] = package
+    sys.modules |= {k.replace("_dot_", "."): v for k, v in stubs.items()}
+    sys.path.insert(0, str(root))
+    try:
+        yield root
+    finally:
+        sys.path.remove(str(root))
+        for name in set(sys.modules) - before:
+            place = getattr(sys.modules[name], "__file__", None)
+            if place is None or Path(place).is_relative_to(root):
+                del sys.modules[name]
+
+
+def settings(**given):
+    """Returns the configuration of one of OpenOOD's detectors."""
+    return SimpleNamespace(
+        dataset=SimpleNamespace(name="cifar10"),
+        postprocessor=SimpleNamespace(
+            postprocessor_args=SimpleNamespace(**given),
+            postprocessor_sweep=None,
+            postprocessor_sweep_decisive=None,
+            APS_mode=False,
+        ),
+    )
+
+
+def of_positive(z, percentile):
+    """SCALE, with the sums of positive features alone, as `actsub` here."""
+    rows = z.flatten(1).clamp(min=0)
+    kept = rows.shape[1] - round(rows.shape[1] * percentile / 100)
+    factor = rows.sum(1) / rows.topk(kept, dim=1).values.sum(1)
+    return z * factor.exp()[:, None, None, None]
+
+
+def actsub(folder, known):
+    with code(folder, "actsub"):
+        module = importlib.import_module("openood.postprocessors.actsub_postprocessor")
+        module.scale = of_positive
+        given = {"func": "scale", "lmbd": 2, "pp": 75, "is_proto": False, "c_idx": -1}
+        detector = module.ActSubPostprocessor(settings(tune_decisive=False, **given))
+        detector.prep(known.net, known.features["train"])
+        detector.decisive_search_done = True
+        return detector.postprocess(known.net, known.images["test"])[1]
+
+
+def cadref(kind, logit_method):
+    def scores(folder, known):
+        mapping = SimpleNamespace(get_linear_layer_mapping=lambda *_: known.net.fc)
+        with code(folder, "cadref", utils_dot_linear_mapping=mapping):
+            module = importlib.import_module(f"ood_methods.{kind}")
+            arguments = SimpleNamespace(
+                logit_method=logit_method, model="", ind_dataset=""
+            )
+            detector = getattr(module, kind)(known.net, arguments, "cpu")
+            z, f = known.features["train"], known.logits["train"]
+            groups = [f.argmax(1) == k for k in range(CLASSES)]
+            if kind == "CARef":
+                detector.set_state(detector.get_mean_feature([z[g] for g in groups]))
+            else:
+                parts = [z[g] for g in groups], [f[g] for g in groups]
+                detector.set_state(*detector.get_state(*parts))
+            return detector.eval([(known.images["test"], None)])
+
+    return scores
+
+
+def igeood(folder, known):
+    with code(folder, "igeood"):
+        module = runpy.run_path(str(folder / "igeood/src/measures.py"))
+        f, labels = known.logits["train"], known.labels["train"]
+        centres = torch.stack([f[labels == k].mean(0) for k in range(CLASSES)])
+        return module["igeoodlogits"](
+            known.logits["test"].double(), 1, centres.double()
+        )
+
+
+def kpca(folder, known):
+    """CoP; the script reads its features from files."""
+    stubs = {"setup_seed": lambda seed: None, "Logger": lambda **_: sys.stdout}
+    shown = {"cal_metric": lambda *_: None, "print_all_results": lambda *_: None}
+    metrics = SimpleNamespace(**shown)
+    with (
+        code(folder, "kpca", utils=SimpleNamespace(**stubs), metrics=metrics) as root,
+        tempfile.TemporaryDirectory() as home,
+    ):
+        cache = Path(home, "cache/CIFAR10/R18/ce")
+        cache.mkdir(parents=True)
+        for name, split in (
+            ("train_in", "train"),
+            ("val_in", "test"),
+            ("x_out", "test"),
+        ):
+            np.save(cache / f"{name}.npy", known.features[split].numpy().T)
+        options = ["--cache_dir", f"{home}/cache", "--logs_dir", f"{home}/logs"]
+        sys.argv = ["", *options, "--exp_var_ratio", ".85", "--out_datasets", "x"]
+        return runpy.run_path(str(root / "CoP_CoRP_c10.py"))["scores_in"]
+
+
+def line(folder, known):
+    """The masked head; contributions are class means times weights."""
+    with code(folder, "line"):
+        module = importlib.import_module("models.route")
+        z, labels = known.features["train"], known.labels["train"]
+        weight = known.net.fc.weight.detach()
+        info = torch.stack([z[labels == k].mean(0) for k in range(CLASSES)]) * weight
+        head = module.RouteLUNCH(
+            z.shape[1], CLASSES, p_w=60, p_a=40, info=info.numpy().T
+        )
+        head.load_state_dict(known.net.fc.state_dict())
+        with torch.no_grad():
+            return head(known.features["test"].clamp(max=1)).logsumexp(1)
+
+
+def mahalanobis(kind):
+    def scores(folder, known):
+        with code(folder, "maha-norm"):
+            name = f"openood.postprocessors.{kind}_postprocessor"
+            module = importlib.import_module(name)
+            detector = getattr(module, f"{kind.upper()}Postprocessor")(settings())
+            detector.setup(known.net, known.loaders(), None)
+            return detector.postprocess(known.net, known.images["test"])[1]
+
+    return scores
+
+
+def nac(folder, known):
+    """The last layer, whose neurons are the features."""
+    with code(folder, "nac"):
+        parent = "openood.postprocessors.nac"
+        package = sys.modules[parent] = ModuleType(parent)
+        package.__path__ = [str(folder / "nac/openood/postprocessors/nac")]
+        coverage, state, utils = (
+            importlib.import_module(f"{parent}.{part}")
+            for part in ("coverage", "instr_state", "utils")
+        )
+        function = utils.get_state_func("sigmoid(o*g_kl)", sig_alpha=100)
+
+        def states(split):
+            z = known.features[split].double().requires_grad_()
+            gradient = state.kl_grad(z, known.net.fc.double()(z))
+            return function(z.detach(), None, gradient)
+
+        estimator = coverage.Estimator(16, 50, 50, "cpu")
+        estimator.update(states("train"))
+        estimator.get_score()
+        found = estimator.ood_test(states("test"))
+        known.net.float()
+        return found
+
+
+def adascale(kind):
+    def scores(folder, known):
+        rank = "statsmodels.distributions.empirical_distribution"
+        package = ModuleType(rank)
+        package.ECDF = lambda own: (
+            lambda new: np.searchsorted(np.sort(own), new, side="right") / len(own)
+        )
+        with code(folder, "openood", **{rank.replace(".", "_dot_"): package}):
+            networks = importlib.import_module("openood.networks.adascale_net")
+            name = "openood.postprocessors.adascale_postprocessor"
+            module = importlib.import_module(name)
+            backbone = OnPixels(known.net, known.arrays)
+            net = getattr(networks, kind)(backbone)
+            given = {"percentile": (61, 85), "k1": 20, "k2": 10, "lmbda": 10, "o": 0.05}
+            detector = module.AdaScalePostprocessor(settings(**given))
+            pixels = {n: backbone.pixels(images) for n, images in known.images.items()}
+            detector.setup(net, {"val": Loader(pixels["val"], known.labels["val"])}, {})
+            detector.set_hyperparam(list(given.values()))
+            return detector.postprocess(net, pixels["test"])[1]
+
+    return scores
+
+
+def optfs(folder, known):
+    z, f = (own["train"].numpy() for own in (known.features, known.logits))
+    stub = SimpleNamespace(get_feature_train=lambda *_: (z, f.argmax(1)))
+    config = SimpleNamespace(dataset=SimpleNamespace(id_dataset="x"), model_type="x")
+    known.net.get_fc = lambda: (known.net.fc.weight, known.net.fc.bias)
+    choice, np.random.choice = np.random.choice, lambda every, *_, **__: list(every)
+    home = Path.cwd()
+    with (
+        code(folder, "optfs", utils_dot_func=stub) as root,
+        tempfile.TemporaryDirectory() as own,
+    ):
+        package = sys.modules["detector"] = ModuleType("detector")
+        package.__path__ = [str(root / "detector")]
+        os.chdir(own)
+        Path("output/logit_contrib").mkdir(parents=True)
+        try:
+            detector = importlib.import_module("detector.ours").Ours()
+            detector.setup(known.net, config, None)
+            return detector.postprocess(known.net, known.images["test"])[1]
+        finally:
+            os.chdir(home)
+            np.random.choice = choice
+            del known.net.get_fc
+
+
+def angles(name):
+    """A function of ORA's repository, of features and logits."""
+
+    def scores(folder, known):
+        with code(folder, "ora", faiss=ModuleType("faiss")):
+            module = importlib.import_module("util.ood_methods")
+            z, labels = known.features["train"], known.labels["train"]
+            means = known.class_means().double()
+            test = [(one.double(), own.double()) for one, own in known.test()]
+            if name == "neco":
+                with tempfile.TemporaryDirectory() as home:
+                    return module.neco_score(z.double(), test, home, device="cpu")
+            if name == "mahalanobisplus":
+                return module.mahalanobisplus_score(z, labels, test, CLASSES, "cpu")
+            function = getattr(module, f"{name}_score")
+            found = function(known.net.double(), test, CLASSES, means, "cpu")
+            known.net.float()
+            return found
+
+    return scores
+
+
+def pro(kind, **more):
+    def scores(folder, known):
+        with code(folder, "pro"):
+            name = f"openood.postprocessors.pro2_{kind}_postprocessor"
+            module = importlib.import_module(name)
+            detector = getattr(module, f"PROv2_{kind.upper()}_Postprocessor")
+            detector = detector(settings(noise_level=0, **more))
+            detector.set_hyperparam([0.002, 3])
+            net = OnPixels(known.net, known.arrays)
+            return detector.postprocess(net, net.pixels(known.images["test"]))[1]
+
+    return scores
+
+
+def ssd(folder, known):
+    stubs = {
+        "models": SimpleNamespace(SupResNet=None, SSLResNet=None),
+        "data": ModuleType("data"),
+        "faiss": ModuleType("faiss"),
+    }
+    found = {}
+    with code(folder, "ssd", **stubs):
+        module = importlib.import_module("eval_ssd")
+        module.get_fpr = lambda inside, _: found.setdefault("scores", inside)
+        train, test = (known.features[n].double().numpy() for n in ("train", "test"))
+        options = SimpleNamespace(clusters=1)
+        module.get_eval_results(train, test.copy(), test.copy(), None, options)
+    return -found["scores"]
+
+
+def weiper(folder, known):
+    """With one perturbation for all batches, that of `weiper` here."""
+    shape = 100, *known.net.fc.weight.shape
+    noise = torch.from_numpy(np.random.default_rng(0).normal(size=shape)).float()
+    draws = iter(())
+
+    def drawn(like):
+        nonlocal draws
+        if (own := next(draws, None)) is None:
+            draws = iter(noise)
+            own = next(draws)
+        return own
+
+    usual, torch.randn_like = torch.randn_like, drawn
+    try:
+        with code(folder, "weiper"):
+            parent = "openood.postprocessors.weiper_kldiv"
+            package = sys.modules[parent] = ModuleType(parent)
+            place = "weiper/Weiper/OpenOOD/openood/postprocessors/weiper_kldiv"
+            package.__path__ = [str(folder / place)]
+            module = importlib.import_module(f"{parent}_postprocessor")
+            detector = module.WeiPerKLDivPostprocessor(
+                settings(
+                    lambda_1=2.5,
+                    lambda_2=0.1,
+                    exact_minmax=True,
+                    smoothing=4,
+                    smoothing_perturbed=15,
+                    n_bins=100,
+                    perturbation_distance=1.8,
+                    n_repeats=100,
+                    n_samples_for_setup=400,
+                )
+            )
+            detector.setup(known.net, known.loaders(), None)
+            return detector.postprocess(known.net, known.images["test"])[1]
+    finally:
+        torch.randn_like = usual
+
+
+CASES = {
+    "actsub": actsub,
+    "cadref": cadref("CADRef", "GEN"),
+    "cadref msp": cadref("CADRef", "MSP"),
+    "caref": cadref("CARef", ""),
+    "igeood": igeood,
+    "kpca": kpca,
+    "line": line,
+    "mahalanobis_pp": mahalanobis("mdsn"),
+    "relative_mahalanobis_pp": mahalanobis("rmdsn"),
+    "mahalanobis_pp of ora": angles("mahalanobisplus"),
+    "nac": nac,
+    "adascale_a": adascale("AdaScaleANet"),
+    "adascale_l": adascale("AdaScaleLNet"),
+    "optfs": optfs,
+    "ora": angles("ora"),
+    "max_cosine": angles("plaincos"),
+    "neco": angles("neco"),
+    "pro": pro("msp", temperature=1),
+    "pro entropy": pro("ent"),
+    "ssd": ssd,
+    "weiper": weiper,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args()
+    torch.Tensor.cuda = nn.Module.cuda = lambda self, *_: self
+    problem_file = Path(__file__).parents[1] / "tests/detectors/openood.npz"
+    known = Known(dict(np.load(problem_file)))
+    found = {}
+    for name, scores in CASES.items():
+        found[name] = np.asarray(torch.as_tensor(scores(options.folder, known)))
+    np.savez_compressed(options.file, **found)
+
+
+if __name__ == "__main__":
+    main()
