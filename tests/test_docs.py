@@ -50,9 +50,9 @@ QUICK = {
     "table",
 }
 ELSEWHERE = re.compile(
-    r"net\.pth?|resnet20|cifar|svhn|oe-mnist|:PROJECT|sqlite|:logs|…"
+    r"net\.pth?|resnet20|cifar|svhn|oe-mnist|:PROJECT|sqlite|:logs|:cards|…"
 )
-"""What a command reads that is not here: downloads, networks, servers."""
+"""What a command needs that may not be here: downloads, networks, extras."""
 
 ALSO = {
     "import": ["--results", "imported"],
