@@ -9,6 +9,7 @@ import subprocess
 import sys
 from itertools import takewhile
 from pathlib import Path
+from typing import get_args
 
 import click
 import numpy as np
@@ -16,13 +17,21 @@ import pytest
 from PIL import Image
 
 import oodbench as face
-from oodbench import cli
+from oodbench import Role, cli
+from oodbench.metrics.table import METRICS
+from oodbench.output.notes import MARKS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text("utf-8")
     for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 }
+LINKED = PAGES | {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("results/*.md"))]
+}
+"""Pages with commands, and those that only have links."""
+
 CONTEXT = click.Context(cli.oodbench)
 COMMANDS = {
     name: cli.oodbench.get_command(CONTEXT, name)
@@ -41,9 +50,9 @@ QUICK = {
     "table",
 }
 ELSEWHERE = re.compile(
-    r"net\.pth?|resnet20|cifar|svhn|oe-mnist|:PROJECT|sqlite|:logs|…"
+    r"net\.pth?|resnet20|cifar|svhn|oe-mnist|:PROJECT|sqlite|:logs|:cards|…"
 )
-"""What a command reads that is not here: downloads, networks, servers."""
+"""What a command needs that may not be here: downloads, networks, extras."""
 
 ALSO = {
     "import": ["--results", "imported"],
@@ -119,14 +128,14 @@ def test_python_on_pages_uses_names_that_exist(page):
 
 def anchors(page):
     titles = re.findall(
-        r"^#+ (.*)", re.sub(r"^```.*?^```", "", PAGES[page], flags=re.M | re.S), re.M
+        r"^#+ (.*)", re.sub(r"^```.*?^```", "", LINKED[page], flags=re.M | re.S), re.M
     )
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LINKED)
 def test_links_lead_to_files_and_titles(page):
-    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+    for target in re.findall(r"\]\(([^)\s]+)\)", LINKED[page]):
         if target.startswith("http"):
             continue
         path, _, anchor = target.partition("#")
@@ -141,6 +150,13 @@ def test_counts_of_lines_in_the_table_of_extensions():
     counts = [int(n) for n in re.findall(r"^\| .* \| (\d+) \|$", page, re.M)]
     code = [block.count("\n") for block in blocks("docs/extending.md", "python")]
     assert set(code) <= set(counts)
+
+
+def test_every_metric_mark_and_role_is_explained():
+    page = PAGES["docs/reading.md"]
+    assert not [name for name in METRICS if f"`{name}`" not in page]
+    assert not [role for role in get_args(Role) if f"| `{role}` |" not in page]
+    assert not [mark for mark in MARKS.values() if f"| {mark} |" not in page]
 
 
 # --- running the commands
@@ -172,14 +188,16 @@ def folder(oodbench, tmp_path):
 
 
 def runnable(quick):
-    return [
-        arguments
+    """Returns the commands that need nothing from elsewhere, each once."""
+    found = [
+        tuple(arguments)
         for page in PAGES
         if page not in ("docs/extending.md", "docs/tutorial.md")  # they have own tests
         for arguments in shown(page)
         if (arguments[0] == "import" or not ELSEWHERE.search(" ".join(arguments)))
         and (arguments[0] in QUICK) == quick
     ]
+    return list(dict.fromkeys(found))
 
 
 def run_all(arguments, oodbench):

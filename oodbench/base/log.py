@@ -15,12 +15,17 @@ quiet = False
 """Whether this process shows neither progress nor remarks, because of `--quiet`."""
 
 
+SHOWN = {"is_shown": True}
+"""The `extra` of a line that the command shows itself: only the log file takes it."""
+
+
 class Lines(logging.Handler):
     """Writes to what is stderr at the time: progress bars then stay below the lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one line."""
-        sys.stderr.write(f"{self.format(record)}\n")
+        """Writes one line, if the command does not show it itself."""
+        if not hasattr(record, "is_shown"):
+            sys.stderr.write(f"{self.format(record)}\n")
 
 
 class _InFolder(logging.Handler):

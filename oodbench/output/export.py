@@ -25,7 +25,8 @@ def export(results: Source = RESULTS, *, to: str | Path) -> str:
         results: The folder, its archive, or what `run` or `select` returned.
         to: A file: `.zip` for all stored scores, which `table`, `report` and `compare`
             read; `.csv` or `.parquet` for the rows of `image_scores`. Or a tracker with
-            its place: `mlflow:URI`, `tensorboard:FOLDER`, `wandb:PROJECT`.
+            its place: `huggingface:FOLDER` for model cards, `mlflow:URI`,
+            `tensorboard:FOLDER`, `wandb:PROJECT`.
 
     Returns:
         What was written, in words.

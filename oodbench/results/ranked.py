@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from oodbench.base.errors import InputError
@@ -12,6 +12,8 @@ from oodbench.metrics.table import METRICS, Metric
 from oodbench.results.rows import Measured, Row
 
 ROLES = ("near", "far")
+Pair = tuple[str, str, str]
+"""A model, its in-distribution set and an OOD set."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def ranked(measured: Iterable[Measured], metric: str = "auroc") -> Ranked:
     """
     rows = [row for one in measured for row in one.rows if not row.apart]
     counted = [row for row in rows if row.role in ROLES] or rows
-    found: dict[str, dict[tuple[str, str, str], float]] = {}
+    found: dict[str, dict[Pair, float]] = {}
     for row in counted:
         own = found.setdefault(row.detector, {})
         if metric in row.values:
@@ -63,22 +65,35 @@ def ranked(measured: Iterable[Measured], metric: str = "auroc") -> Ranked:
         for label, own in found.items()
         if len(own) == len(pairs)
     }
-    if len(whole) < 2 or len(pairs) < 2:
+    missing = [
+        f"{label} is left out: it has no number on {_named(lacking)}"
+        for label, own in found.items()
+        if (lacking := [pair for pair in pairs if pair not in own])
+    ]
+    if len(pairs) < 2:
         raise InputError(
-            "Ranks take two or more detectors with numbers on the same two or more "
-            f"near and far sets; here {len(whole)} have them on all {len(pairs)} sets. "
-            "--model, --detectors and --out take a part of the results."
+            "Ranks take two or more pairs of a model and a near or far set; here "
+            f"{'is one' if pairs else 'are none'}."
+        )
+    if len(whole) < 2:
+        raise InputError(
+            f"Ranks take two or more detectors with numbers on all {len(pairs)} pairs "
+            f"of model and set; here {len(whole)} of {len(found)} have them. "
+            f"{''.join(f'{one}. ' for one in missing)}--model, --detectors and --out "
+            "take a part of the results."
         )
     sign = 1 if METRICS[metric].higher_is_better else -1
     ranks = rank({label: [sign * v for v in own] for label, own in whole.items()})
     means = {label: sum(own) / len(own) for label, own in whole.items()}
     notes = _notes(ranks, counted, len({model for model, *_ in pairs}))
-    notes += [
-        f"{label} is left out: it has no number on {len(pairs) - len(own)} of the pairs"
-        for label, own in found.items()
-        if label not in whole
-    ]
-    return Ranked(METRICS[metric], ranks, means, notes)
+    return Ranked(METRICS[metric], ranks, means, missing + notes)
+
+
+def _named(pairs: Sequence[Pair]) -> str:
+    """Returns the first pair, and how many more there are."""
+    model, _, outside = pairs[0]
+    more = f", and on {len(pairs) - 1} more" if len(pairs) > 1 else ""
+    return f"{outside} of {model}{more}"
 
 
 def _notes(ranks: Ranks, rows: Iterable[Row], models: int) -> list[str]:

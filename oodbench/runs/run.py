@@ -14,7 +14,7 @@ from typing import Any
 from oodbench.base import registry
 from oodbench.base.defaults import INSIDE, MODELS, RESULTS
 from oodbench.base.errors import InputError
-from oodbench.base.log import logged_in
+from oodbench.base.log import SHOWN, logged_in
 from oodbench.base.names import listed
 from oodbench.base.processes import exits_raise, join
 from oodbench.base.progress import Progress, Watch
@@ -171,7 +171,7 @@ def run(
         _undo(settings, "Opening the sets and detectors", task.result)
         _score_all(task, networks, described, settings)
         for line in task.result.summary():
-            logger.info(line)
+            logger.info(line, extra=SHOWN)
     result = task.result
     result.is_first = processes.is_first
     if overwrite == "stale" and processes.is_first:

@@ -108,6 +108,29 @@ def test_list_of_a_kind_says_what_each_is(oodbench):
     assert re.search(r"msp\s+Log odds of the most probable class", out)
 
 
+def test_list_of_a_detector_says_on_what_its_defaults_were_chosen(oodbench):
+    code, out, _ = oodbench("list", "detectors", "odin")
+    assert code == 0
+    assert "arXiv 1706.02690" in out
+    assert re.search(r"epsilon=[\d.]+ +OOD validation images", out)
+    told = json.loads(oodbench("list", "detectors", "knn", "--json")[1])
+    assert told["parameters"]["k"] == {"default": 0, "chosen_on": None}
+    assert told["fitted_on"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["detectors", "odinn"], "odin"),
+        (["runs", "odin"], "`oodbench list runs` takes no name"),
+    ],
+)
+def test_list_of_one_refuses_what_is_not_there(oodbench, arguments, message):
+    code, _, errors = oodbench("list", *arguments)
+    assert code != 0
+    assert message in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -210,7 +233,7 @@ def test_plot_draws_every_kind_of_picture(oodbench, tmp_path):
 
 @pytest.mark.usefixtures("results")
 def test_ranks_are_those_of_near_and_far_sets(oodbench):
-    assert "near and far sets; here 6 have them on all 1" in oodbench("rank")[2]
+    assert "a near or far set; here is one" in oodbench("rank")[2]
     oodbench("run", *QUICK[:2], "--out", "photos", *QUICK[-2:], "--no-plots")
     _, text, errors = oodbench("rank", "--format", "csv")
     found = list(csv.DictReader(io.StringIO(text)))
@@ -231,8 +254,10 @@ def test_verbose_says_what_is_done_and_the_log_keeps_it(
     _, _, errors = oodbench("run", *QUICK, "--no-plots", "--overwrite", "always", "-v")
     line = "ce-digits on digits:0-7: 40 images, 8 detectors in"
     assert line in errors
+    assert errors.count("score files computed") == 1
     log = (tmp_path / "results/runs/oodbench.log").read_text("utf-8")
     assert log.count(line) == 2  # the first run, too
+    assert log.count("score files computed") == 2
     assert "INFO oodbench" in log
 
 

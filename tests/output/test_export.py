@@ -180,6 +180,42 @@ def test_tensorboard_gets_one_folder_per_detector(results, tmp_path):
     assert found == pytest.approx(first_row(results))
 
 
+def test_huggingface_gets_a_card_per_model_that_keeps_what_others_wrote(
+    results, tmp_path
+):
+    hub = pytest.importorskip("huggingface_hub")
+    np.savez(tmp_path / "net.npz", **{"in.scores": INSIDE, "far.b.scores": OUTSIDE + 1})
+    path = tmp_path / "net.npz"
+    import_scores(path, results=results, detector="energy")
+    export(results, to=f"huggingface:{tmp_path / 'cards'}")
+    (path,) = (tmp_path / "cards").glob("*/README.md")
+    card = hub.ModelCard.load(path)
+    assert card.data.model_name == "net"
+    found = {
+        (one.dataset_name, one.metric_name): one.metric_value
+        for one in card.data.eval_results
+    }
+    assert found == {
+        (f"{row.outside} against in", f"{name} of energy"): getattr(row, name)
+        for row in rows(results).itertuples()
+        for name in METRICS
+    }
+    assert len(found) == 2 * len(METRICS)
+    other = hub.EvalResult("image-classification", "own", "Own", "accuracy", 0.5)
+    card.data.eval_results.append(other)
+    card.data.license = "mit"
+    card.text += "My words."
+    card.save(path)
+    export(results, to=f"huggingface:{tmp_path / 'cards'}")
+    again = hub.ModelCard.load(path)
+    assert again.data.license == "mit"
+    assert "My words." in again.text
+    assert len(again.data.eval_results) == len(found) + 1
+    path.write_text("---\n- no mapping\n---\n")
+    with pytest.raises(InputError, match="is no model card"):
+        export(results, to=f"huggingface:{tmp_path / 'cards'}")
+
+
 @pytest.mark.slow
 def test_wandb_gets_one_run_per_detector(results, tmp_path):
     pytest.importorskip("wandb")

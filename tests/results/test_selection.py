@@ -189,11 +189,16 @@ def test_a_detector_without_a_number_has_no_rank(results):
             file.cell("msp", "msp").remove()
     frame = rank(results)
     assert "msp" not in set(frame["detector"])
-    assert "msp is left out: it has no number on 1 of the pairs" in frame.attrs["notes"]
+    assert frame.attrs["notes"][0] == (
+        "msp is left out: it has no number on far-1 of jem-1"
+    )
+    few = select(results, detectors=["msp", "energy"])
+    with pytest.raises(InputError, match=r"1 of 2 have them. msp .* far-1 of jem-1\. "):
+        rank(few)
 
 
 def test_one_pair_has_no_ranks(results):
-    with pytest.raises(InputError, match="same two or more near and far"):
+    with pytest.raises(InputError, match="near or far set; here is one"):
         rank(select(results, models="ce-0", roles="near"))
 
 

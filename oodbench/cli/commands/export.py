@@ -15,7 +15,7 @@ from oodbench.cli.options import results_argument
     "--to",
     required=True,
     help=".zip: all stored scores. .csv, .parquet: one row per image and detector. "
-    "mlflow:URI, tensorboard:FOLDER, wandb:PROJECT: all metrics.",
+    "huggingface:FOLDER, mlflow:URI, tensorboard:FOLDER, wandb:PROJECT: all metrics.",
 )
 def export(results: Path, to: str) -> None:
     """Writes stored results to a file, or sends them to a tracker.

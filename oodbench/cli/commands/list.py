@@ -22,29 +22,45 @@ OTHERS = ("runs", "benchmarks")
 
 @click.command("list")
 @click.argument("kind", type=click.Choice([*registry.KINDS, *OTHERS]), required=False)
+@click.argument("name", required=False)
 @results_option
 @show.json_option
 def list_(
     kind: registry.Kind | Literal["runs", "benchmarks"] | None,
+    name: str | None,
     results: Path,
     as_json: bool,
 ) -> None:
-    """Lists plug-ins, or describes those of one kind.
+    """Lists plug-ins, or describes those of one kind, or one of them.
 
-    With a kind, each plug-in is loaded; the list shows what it is, or its fault.
+    With a kind, each plug-in is loaded; the list shows what it is, or its fault. With
+    the name of a detector, its defaults are shown, and on which images its authors
+    chose them.
+
+    \b
+    oodbench list detectors
+    oodbench list detectors odin
+    oodbench list runs
+
     `datasets` also shows the licence of each set and whether its files are present.
     `runs` lists stored results: failed, damaged and stale scores with the reason.
     `benchmarks` lists what --benchmark takes.
     """
     found: Any
+    if name is not None and kind in OTHERS:
+        raise click.UsageError(f"`oodbench list {kind}` takes no name.")
     if kind == "runs":
         found = list(_runs(results))
     elif kind == "benchmarks":
-        found = {name: benchmark.read(name).title for name in benchmark.names()}
+        found = {each: benchmark.read(each).title for each in benchmark.names()}
+    elif kind is not None and name is not None:
+        found = _described(kind, name)
     else:
         found = _plugins(kind)
     if as_json:
         show.print_json(found)
+    elif name is not None:
+        _print_described(found)
     elif kind == "runs":
         _print_runs(found)
     elif kind == "benchmarks":
@@ -73,6 +89,40 @@ def _plugins(kind: registry.Kind | None) -> dict[str, list[Record]]:
         ]
         for each in ([kind] if kind else registry.KINDS)
     }
+
+
+def _described(kind: registry.Kind, name: str) -> Record:
+    """Returns the documentation of one plug-in, and a detector's parameters."""
+    about = inspect.getdoc(registry.load(kind, name)) or ""
+    found: Record = {"name": name, "about": about}
+    if kind == "detectors":
+        from oodbench.scoring.spec import open_detector
+
+        entry = open_detector(name)
+        found["fitted_on"] = entry.detector.fitted_on
+        found["parameters"] = {
+            parameter: {
+                "default": value,
+                "chosen_on": entry.detector.chosen_on.get(parameter),
+            }
+            for parameter, value in entry.parameters.items()
+        }
+    return found
+
+
+def _print_described(found: Record) -> None:
+    click.echo(found["about"])
+    if "parameters" not in found:
+        return
+    click.echo(f"\nFitted on: {found['fitted_on'] or 'nothing'}.")
+    if found["parameters"]:
+        click.echo("Parameters, their defaults, and the images these were chosen on:")
+    _print(
+        {
+            f"{name}={one['default']}": one["chosen_on"] or "not stated"
+            for name, one in found["parameters"].items()
+        }
+    )
 
 
 def _print_plugins(found: Sequence[Record]) -> None:

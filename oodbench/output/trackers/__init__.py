@@ -1,7 +1,7 @@
 """Programs that track experiments, one per file; a new file here is a new tracker.
 
 A tracker has `write(place, runs)`, which sends runs to a place of its own. Its file has
-the name of the library, and imports it in `write`.
+the name of the extra, and imports the library in `write`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,16 @@ class Tracked(NamedTuple):
     name: str
     facts: dict[str, str]
     """What decides the numbers."""
-    metrics: dict[str, float]
-    """By METRIC/SET, in [0, 1]."""
+    numbers: dict[tuple[str, str], float]
+    """By metric and set, in [0, 1]."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers by METRIC/SET, in letters that every tracker allows."""
+        return {
+            f"{metric}/{re.sub(r'[^A-Za-z0-9_. -]', '_', outside)}": value
+            for (metric, outside), value in self.numbers.items()
+        }
 
 
 def names() -> list[str]:
@@ -59,8 +67,8 @@ def send(measured: Iterable[Measured], tracker: str, place: str) -> int:
 def _tracked(measured: Measured) -> Iterable[Tracked]:
     group = measured.group
     for label, cell in group.inside.cells.items():
-        metrics = {
-            f"{name}/{_safe(row.outside)}": row.values[name]
+        numbers = {
+            (name, row.outside): row.values[name]
             for row in measured.rows
             for name in METRICS
             if row.detector == label and name in row.values
@@ -73,10 +81,5 @@ def _tracked(measured: Measured) -> Iterable[Tracked]:
             "detector_key": cell.record["detector"]["key"],
         }
         title = printable(f"{group.model} {group.inside.name} {label}")
-        if metrics:
-            yield Tracked(title, facts, metrics)
-
-
-def _safe(name: str) -> str:
-    """Returns a name of letters that every tracker allows."""
-    return re.sub(r"[^A-Za-z0-9_. -]", "_", name)
+        if numbers:
+            yield Tracked(title, facts, numbers)
