@@ -144,7 +144,7 @@ class ImageSet:
     def record(self) -> Record:
         """Returns the record of the set that is stored with results."""
         in_files = self.digests is None
-        grade = self.dataset.grade
+        grade, clusters = self.dataset.grade, self.split.clusters
         return {
             "name": self.dataset.name,
             "spec": self.dataset.spec,
@@ -157,6 +157,7 @@ class ImageSet:
             "adaptation": self.adaptation,
             "limit": self.limit,
             "grade": grade._asdict() if grade else None,
+            "clusters": None if clusters is None else key_of(clusters.tolist()),
         }
 
 
