@@ -75,7 +75,7 @@ class Benchmark:
     random: tuple[str, ...] = ()
     """Sets that everybody draws anew."""
     validation: tuple[str, ...] = ()
-    """Sets on whose val split settings may be chosen."""
+    """Sets on which settings may be chosen; on the val split where there is one."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -214,7 +214,10 @@ def _substituted(found: Benchmark, replaced: Iterable[str]) -> Benchmark:
         replace(one, spec=one.spec.replace("{in}", inside.spec))
         for one in map(exchanged, found.outside)
     ]
-    return replace(found, inside=inside, outside=tuple(outside))
+    validation = [spec.replace("{in}", inside.spec) for spec in found.validation]
+    return replace(
+        found, inside=inside, outside=tuple(outside), validation=tuple(validation)
+    )
 
 
 def _members(role: str, sets: Any) -> Iterator[Member]:

@@ -99,7 +99,9 @@ def _rules(found: Outcome) -> list[str]:
         notes.append("mean and population deviation over networks")
     if benchmark.validation:
         sets = ", ".join(benchmark.validation)
-        notes.append(f"settings may be chosen on the val split of {sets}")
+        notes.append(
+            f"settings may be chosen on {sets}; the val split where there is one"
+        )
     return [*notes, f"source: {benchmark.source}"]
 
 
