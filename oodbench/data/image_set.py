@@ -110,6 +110,11 @@ class ImageSet:
         split = replace(self.split, labels=number[labels], class_names=tuple(names))
         return replace(self, split=split)
 
+    def has_classes_of(self, inside: ImageSet) -> bool:
+        """Returns whether both sets name their classes alike, or one has no names."""
+        own, names = self.split.class_names, inside.split.class_names
+        return not own or not names or own == names
+
     def check_classes(self, network: str, classes: int) -> None:
         """Checks that the labels, if there are any, are classes of a network.
 

@@ -85,7 +85,10 @@ class Setup:
     def has_classes(self, images: ImageSet) -> bool:
         """Returns whether the labels of a set are the network's classes."""
         labels = images.split.labels
-        means_classes = images is self.inside or images.dataset.role == "covariate"
+        is_shifted = images.dataset.role == "covariate"
+        means_classes = images is self.inside or (
+            is_shifted and images.has_classes_of(self.inside)
+        )
         return (
             means_classes
             and labels is not None

@@ -127,7 +127,7 @@ def test_the_page_has_a_row_for_every_benchmark():
 def test_published_figures_have_a_place_in_their_benchmark_and_a_source(name):
     found, known = benchmark.read(name), collection(name)
     sets = [each.label for each in found.sought] + list(found.means)
-    places = {IN, ERRORS, *sets, *(each + FULL for each in sets)}
+    places = {IN, IN + FULL, ERRORS, *sets, *(each + FULL for each in sets)}
     for each in known.figures:
         assert each.place.set in places
         assert each.place.metric in (*found.figures, "accuracy")
