@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.base.errors import InputError, reason
+from oodbench.base.names import listed
 from oodbench.base.registry import unknown
 from oodbench.data.dataset import ROLES
 from oodbench.metrics.conventions import FIGURES, Rules
 
 SHIPPED = files(__package__) / "shipped"
 SETS = ("in", "out", "protocol")
+PREPROCESSING = ("mean", "std")
+"""Options for networks whose files do not say how they take pixels."""
 KINDS = {
     "str": (str, "a text"),
     "int": (int, "a whole number"),
@@ -82,6 +85,19 @@ class Benchmark:
     def rules(self) -> Rules:
         """How metrics are computed."""
         return Rules(self.positive, self.threshold, self.area)
+
+    @property
+    def usual(self) -> tuple[tuple[float, ...], ...] | None:
+        """Mean and deviation of its networks; None if it states none."""
+        found = [self.options.get(key) for key in PREPROCESSING]
+        if None in found:
+            return None
+        return tuple(tuple(map(float, listed(each))) for each in found)
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The options that are not about preprocessing."""
+        return {k: v for k, v in self.options.items() if k not in PREPROCESSING}
 
     @property
     def shifted(self) -> list[Member]:
