@@ -48,7 +48,8 @@ def selected_set(
 ) -> Dataset:
     """Returns some images of a set, chosen by a function of each split and a name.
 
-    The role is that of the set.
+    The role is that of the set. Of a changed set with renumbered classes it is
+    unstated, since the labels are no longer those of the set that was changed.
 
     Args:
         kind: What is written before the set.
@@ -73,6 +74,8 @@ def selected_set(
         inner,
         name=name,
         load=load,
+        role="unstated" if renumbered and inner.made_from else inner.role,
+        made_from=None if renumbered else inner.made_from,
         label_space="" if renumbered else inner.label_space,
         # Another image may be the first, of another size.
         shape=inner.shape if isinstance(inner.shape, Shape) else None,

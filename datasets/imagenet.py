@@ -20,8 +20,9 @@ ORIGIN = Origin(
     "Challenge, International Journal of Computer Vision 2015, arXiv 1409.0575",
     licence="terms of access, non-commercial (pytorch-ood)",
     homepage="https://www.image-net.org/",
-    trouble="It may not be passed on, so it is not downloaded. OpenOOD tests on 45,000 "
-    "of the images and validates on 5 of each class.",
+    trouble="It may not be passed on. Put its folders train and val, each with a "
+    f"folder per class, into one that ${FOLDER} names. OpenOOD tests on 45,000 of the "
+    "val images and validates on 5 of each class.",
 )
 PARTS: dict[SplitName, str] = {"train": "train", "test": "val"}
 

@@ -38,6 +38,11 @@ def blob(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.float64]:
     return np.where(values < 0.75, 0, values)
 
 
+def uniform(rng: Generator, size: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Draws every value from [0, 1] with equal probability."""
+    return rng.random(size)
+
+
 def as_cifar(draw: RealDraw) -> RealDraw:
     """Returns a draw of pixels that CIFAR's normalisation maps to 2x − 1."""
 
@@ -61,21 +66,24 @@ KINDS: dict[str, Draw] = {
     "gaussian": gaussian,
     "bernoulli": bernoulli,
     "blob": blob,
+    "uniform": uniform,
     "cifar-gaussian": as_cifar(narrow),
     "cifar-rademacher": as_cifar(bernoulli),
     "cifar-blob": as_cifar(blob),
+    "cifar-uniform": as_cifar(uniform),
 }
 
 
 def oe_noise(argument: str) -> Dataset:
-    """Opens 20,000 images of noise: `oe_noise:gaussian`, `bernoulli` or `blob`.
+    """Opens 20,000 images of noise: `oe_noise:gaussian`, `bernoulli`, `blob`.
 
     Hendrycks, Mazeika and Dietterich, Deep Anomaly Detection with Outlier Exposure,
     ICLR 2019, arXiv 1812.04606. Images are float32. The kinds `cifar-gaussian`,
-    `cifar-rademacher` and `cifar-blob` are for networks whose normalisation is the
-    paper's for CIFAR, mean 125.3 123.0 113.9 and deviation 63.0 62.1 66.7 of 255: such
-    noise lies in [−1, 1] behind the normalisation. The blur repeats the edges and
-    reaches 4 deviations, which are the defaults of scikit-image, the scripts' library.
+    `cifar-rademacher`, `cifar-blob` and `cifar-uniform` are for networks whose
+    normalisation is the paper's for CIFAR, mean 125.3 123.0 113.9 and deviation 63.0
+    62.1 66.7 of 255: such noise lies in [−1, 1] behind the normalisation. The blur
+    repeats the edges and reaches 4 deviations, which are the defaults of scikit-image,
+    the scripts' library. `uniform` is the noise that they validate on.
     """
     if argument not in KINDS:
         raise InputError(unknown("noise of Outlier Exposure", argument, KINDS))

@@ -91,7 +91,21 @@ def _part(inner: Dataset, key: str, split: SplitName, shape: Shape) -> Split:
         _check_order(inner.name, key, found.labels)
     picked = found.pick(np.flatnonzero(wanted))
     labels = _lists().get(f"{key}/{split}_labels")
-    return picked if labels is None else replace(picked, labels=labels.astype(np.int64))
+    return picked if labels is None else _renumbered(picked, labels.astype(np.int64))
+
+
+def _renumbered(split: Split, labels: NDArray[np.int64]) -> Split:
+    """Returns a split with other labels, which keep the names of their classes."""
+    if split.labels is None or not split.class_names:
+        return replace(split, labels=labels, class_names=(), wnids=())
+    _, first = np.unique(labels, return_index=True)
+    old = split.labels[first]
+    return replace(
+        split,
+        labels=labels,
+        class_names=tuple(split.class_names[label] for label in old),
+        wnids=tuple(split.wnids[label] for label in old) if split.wnids else (),
+    )
 
 
 def _check_order(name: str, key: str, labels: NDArray[np.int64]) -> None:

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "results": "base metrics",
     "scoring": "base data networks",
     "benchmarks": "base data metrics results output",
-    "runs": "base data networks metrics results scoring",
+    "runs": "base data networks metrics results scoring benchmarks",
     "output": "base data metrics results",
     "jem": "base data networks scoring",
     "attacks": "base data networks metrics scoring jem output",

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from oodbench.base.errors import InputError, reason
+from oodbench.base.names import listed
 from oodbench.base.registry import unknown
 from oodbench.data.dataset import ROLES
 from oodbench.metrics.conventions import FIGURES, Rules
 
 SHIPPED = files(__package__) / "shipped"
 SETS = ("in", "out", "protocol")
+PREPROCESSING = ("mean", "std")
+"""Options for networks whose files do not say how they take pixels."""
 KINDS = {
     "str": (str, "a text"),
     "int": (int, "a whole number"),
@@ -75,13 +78,26 @@ class Benchmark:
     random: tuple[str, ...] = ()
     """Sets that everybody draws anew."""
     validation: tuple[str, ...] = ()
-    """Sets on whose val split settings may be chosen."""
+    """Sets on which settings may be chosen; on the val split where there is one."""
     notes: tuple[str, ...] = ()
 
     @property
     def rules(self) -> Rules:
         """How metrics are computed."""
         return Rules(self.positive, self.threshold, self.area)
+
+    @property
+    def usual(self) -> tuple[tuple[float, ...], ...] | None:
+        """Mean and deviation of its networks; None if it states none."""
+        found = [self.options.get(key) for key in PREPROCESSING]
+        if None in found:
+            return None
+        return tuple(tuple(map(float, listed(each))) for each in found)
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The options that are not about preprocessing."""
+        return {k: v for k, v in self.options.items() if k not in PREPROCESSING}
 
     @property
     def shifted(self) -> list[Member]:
@@ -214,7 +230,10 @@ def _substituted(found: Benchmark, replaced: Iterable[str]) -> Benchmark:
         replace(one, spec=one.spec.replace("{in}", inside.spec))
         for one in map(exchanged, found.outside)
     ]
-    return replace(found, inside=inside, outside=tuple(outside))
+    validation = [spec.replace("{in}", inside.spec) for spec in found.validation]
+    return replace(
+        found, inside=inside, outside=tuple(outside), validation=tuple(validation)
+    )
 
 
 def _members(role: str, sets: Any) -> Iterator[Member]:

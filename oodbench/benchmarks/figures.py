@@ -28,6 +28,8 @@ class Scores:
     """`[M]` each, by the label of the set; covariate-shifted sets, too."""
     correct: NDArray[np.bool_] | None = None
     """`[N]`, whether the prediction of each image is right; None if unknown."""
+    correct_outside: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """The same of each covariate-shifted set where it is known, by its label."""
 
 
 class Place(NamedTuple):
@@ -36,7 +38,8 @@ class Place(NamedTuple):
     set: str
     """A set's label, a mean's name, `errors` or `in`."""
     metric: str
-    """`auroc`, `fpr95`, `aupr_in`, `aupr_out`; `accuracy` of `in`."""
+    """`auroc`, `fpr95`, `aupr_in`, `aupr_out`; `accuracy` of `in`, of the full
+    spectrum over all in-distribution and covariate-shifted images together."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,19 @@ class _Runs:
     def fill(self) -> dict[Place, FloatArray]:
         scores, shifted = self.scores, [each.label for each in self.benchmark.shifted]
         if scores.correct is not None:
-            self._add("in", [{"accuracy": float(scores.correct.mean())}])
+            self._add(IN, [{"accuracy": float(scores.correct.mean())}])
+            if shifted and scores.correct_outside.keys() >= set(shifted):
+                more = [scores.correct_outside[label] for label in shifted]
+                whole = np.concatenate([scores.correct, *more])
+                self._add(IN + FULL, [{"accuracy": float(whole.mean())}])
             if self.benchmark.errors and 0 < scores.correct.mean() < 1:
                 right = scores.correct
                 wrong = [scores.inside[~right]]  # only OOD images are drawn
                 self._measure(ERRORS, scores.inside[right], wrong)
         self._fill_sets(scores.inside, "")
         if shifted and scores.outside.keys() >= set(shifted):
-            more = [scores.outside[label] for label in shifted]
-            self._fill_sets(np.concatenate([scores.inside, *more]), FULL)
+            others = [scores.outside[label] for label in shifted]
+            self._fill_sets(np.concatenate([scores.inside, *others]), FULL)
         return self.values
 
     def _fill_sets(self, inside: FloatArray, suffix: str) -> None:

@@ -20,10 +20,14 @@ class Listing(NamedTuple):
 
 
 def listings(found: Outcome) -> Iterator[Listing]:
-    """Yields a table of each metric; the notes are below the first one."""
+    """Yields a table of each metric; notes are below the first one.
+
+    Those on the accuracy of the full spectrum are below the first one of it.
+    """
     benchmark = found.benchmark
-    notes = [*_rules(found), *found.notes(), *_accuracies(found)]
+    notes = [*_rules(found), *found.notes()]
     for suffix in ("", FULL) if benchmark.shifted else ("",):
+        notes += _accuracies(found, suffix)
         for metric in benchmark.figures:
             places = [Place(label + suffix, metric) for label in _columns(found)]
             shown = [
@@ -64,9 +68,9 @@ def _columns(found: Outcome) -> list[str]:
     ]
 
 
-def _head(found: Outcome, label: str) -> str:
-    is_mean = label.removesuffix(FULL) in found.benchmark.means
-    return f"mean {label}" if is_mean else label
+def _head(found: Outcome, place: str) -> str:
+    label = place.removesuffix(FULL)  # which the title says
+    return f"mean {label}" if label in found.benchmark.means else label
 
 
 def _named(detector: str, control: bool) -> str:
@@ -99,16 +103,17 @@ def _rules(found: Outcome) -> list[str]:
         notes.append("mean and population deviation over networks")
     if benchmark.validation:
         sets = ", ".join(benchmark.validation)
-        notes.append(f"settings may be chosen on the val split of {sets}")
+        notes.append(
+            f"settings may be chosen on {sets}; the val split where there is one"
+        )
     return [*notes, f"source: {benchmark.source}"]
 
 
-def _accuracies(found: Outcome) -> list[str]:
-    known = {
-        each.model: each.figures.get(Place(IN, "accuracy")) for each in found.entries
-    }
+def _accuracies(found: Outcome, suffix: str) -> list[str]:
+    place = Place(IN + suffix, "accuracy")
+    known = {each.model: each.figures.get(place) for each in found.entries}
     return [
-        f"accuracy of {model}: {figure_text(figure)} %"
+        f"accuracy of {model}{suffix}: {figure_text(figure)} %"
         for model, figure in known.items()
         if figure
     ]

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oodbench.base import tuning
 from oodbench.base.errors import InputError
 from oodbench.benchmarks.benchmark import Benchmark, Member
@@ -111,12 +114,12 @@ class _Network:
                 self.sets[member.label] = chosen[0]
             elif chosen:
                 self.several.append(member.label)
-        known = self.inside.arrays
-        self.correct = (
-            known["predictions"] == known["labels"]
-            if known.keys() >= {"predictions", "labels", "nll"}
-            else None
-        )
+        self.correct = _correct(self.inside)
+        self.correct_outside = {
+            label: correct
+            for label, one in self.sets.items()
+            if (correct := _correct(one)) is not None
+        }
 
     def scores(self, detector: str) -> Scores | None:
         """Returns a detector's scores; None without any on the in-distribution set."""
@@ -129,7 +132,15 @@ class _Network:
             for label, cell in cells.items()
             if cell is not None and "failure" not in cell.record
         }
-        return Scores(inside.scores, outside, self.correct)
+        return Scores(inside.scores, outside, self.correct, self.correct_outside)
+
+
+def _correct(one: StoredSet) -> NDArray[np.bool_] | None:
+    """Returns which predictions are right, `[N]`; None without the classes."""
+    known = one.arrays
+    if known.keys() >= {"predictions", "labels", "nll"}:
+        return np.equal(known["predictions"], known["labels"])
+    return None
 
 
 def _entries(found: Outcome, model: str, networks: list[_Network]) -> Iterator[Entry]:

@@ -10,7 +10,6 @@ import click
 from click.core import ParameterSource
 
 from oodbench.base.errors import InputError
-from oodbench.base.names import listed
 from oodbench.benchmarks.benchmark import Benchmark, read
 from oodbench.cli import show
 from oodbench.cli.study import defaults
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 FREE = {"results", "models", "detectors", "benchmark", "format_", "file"}
 FREE |= {"quiet", "verbose"}
 """Parameters of a table that a benchmark leaves to the user."""
-PREPROCESSING = ("mean", "std")
-"""Options for networks whose files do not say how they take pixels."""
 
 
 def _defaults(
@@ -30,9 +27,7 @@ def _defaults(
 ) -> str | None:
     """Takes the other options of a benchmark where neither user nor study sets them."""
     if name is not None:
-        options = read(name).options
-        others = {key: options[key] for key in options if key not in PREPROCESSING}
-        found = defaults(context.command, others, name)
+        found = defaults(context.command, read(name).others, name)
         context.default_map = {**found, **(context.default_map or {})}
     return name
 
@@ -108,14 +103,6 @@ def check_free(context: click.Context, name: str, *parameters: str) -> None:
                 f"{option.opts[0]} out; `oodbench run --set LABEL=SET` takes another "
                 "set in place of one."
             )
-
-
-def usual(benchmark: Benchmark) -> tuple[tuple[float, ...], ...] | None:
-    """Returns mean and deviation of a benchmark's networks; None if it states none."""
-    found = [benchmark.options.get(key) for key in PREPROCESSING]
-    if None in found:
-        return None
-    return tuple(tuple(map(float, listed(each))) for each in found)
 
 
 def print_tables(benchmark: Benchmark, results: Results, output: show.Output) -> None:

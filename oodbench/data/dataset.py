@@ -184,7 +184,8 @@ class Dataset:
     shape: Shape | Callable[[], Shape] | None = None
     """Of the first test image, or what finds it without reading the set."""
     place: str = ""
-    """The full path of a set in files; its name is the end of that. Not recorded."""
+    """The full path of a set in files; its name is the end of that. Of others, the name
+    before one was stated. Not recorded."""
     skip_unreadable: bool = False
     """Whether images in files that cannot be read are left out, not an error."""
     origin: Origin | None = None
@@ -194,19 +195,29 @@ class Dataset:
 
     def relative_to(self, inside: Dataset) -> Dataset:
         """Returns this set with its role for the in-distribution set `inside`."""
-        if self.made_from is not None and not self.made_from.is_set(inside):
-            # What is made from another set is as far as that one.
-            return replace(self, role=self.made_from.relative_to(inside).role)
+        if self.made_from is not None:
+            return replace(self, role=self._changed_role(self.made_from, inside))
         if self.label_space and self.label_space == inside.label_space:
             return replace(self, role="covariate")
         is_near = self.role == "far" and self.family and self.family == inside.family
         return replace(self, role="near") if is_near else self
 
+    def _changed_role(self, origin: Dataset, inside: Dataset) -> Role:
+        """Returns the role of this set, which is made from `origin`.
+
+        Of changed OOD images it is unstated: how far they are is unknown, and copies
+        of a near set must not enter the mean over near sets.
+        """
+        if origin.is_set(inside):
+            return self.role
+        found = origin.relative_to(inside).role
+        if found == "covariate":
+            return self.role  # a further change of the same classes
+        return "probe" if found == "probe" else "unstated"
+
     def is_set(self, other: Dataset) -> bool:
         """Returns whether two sets are one: one place or, outside files, one name."""
-        if self.place or other.place:
-            return self.place == other.place
-        return self.name == other.name
+        return (self.place or self.name) == (other.place or other.name)
 
 
 def chunks(images: Images, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:

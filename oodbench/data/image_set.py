@@ -110,6 +110,11 @@ class ImageSet:
         split = replace(self.split, labels=number[labels], class_names=tuple(names))
         return replace(self, split=split)
 
+    def has_classes_of(self, inside: ImageSet) -> bool:
+        """Returns whether both sets name their classes alike, or one has no names."""
+        own, names = self.split.class_names, inside.split.class_names
+        return not own or not names or own == names
+
     def check_classes(self, network: str, classes: int) -> None:
         """Checks that the labels, if there are any, are classes of a network.
 
@@ -144,7 +149,7 @@ class ImageSet:
     def record(self) -> Record:
         """Returns the record of the set that is stored with results."""
         in_files = self.digests is None
-        grade = self.dataset.grade
+        grade, clusters = self.dataset.grade, self.split.clusters
         return {
             "name": self.dataset.name,
             "spec": self.dataset.spec,
@@ -157,6 +162,7 @@ class ImageSet:
             "adaptation": self.adaptation,
             "limit": self.limit,
             "grade": grade._asdict() if grade else None,
+            "clusters": None if clusters is None else key_of(clusters.tolist()),
         }
 
 

@@ -43,7 +43,7 @@ def open_dataset(spec: str | Dataset, *, skip_unreadable: bool = False) -> Datas
         role, name, plain = stated(spec)
         dataset = replace(_open(plain), spec=spec)
         if name is not None:
-            dataset = replace(dataset, name=name)
+            dataset = replace(dataset, name=name, place=dataset.place or dataset.name)
         if role is not None:
             # Without these no in-distribution set changes the role that was stated.
             dataset = replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from oodbench.base.text import short_name
@@ -46,12 +47,14 @@ def head_lines(column: Column) -> list[str]:
 def broken(text: str, sign: str) -> list[str]:
     """Returns the lines of a head, broken behind the first sign and where too long.
 
-    >>> broken("adaptive ECE %", " ")
-    ['adaptive', 'ECE %']
+    A line that is too long is broken between words, a word only if it is too long.
+
+    >>> broken("adaptive ECE %", " "), broken("mean near (full spectrum)", " ")
+    (['adaptive', 'ECE %'], ['mean', 'near (full', 'spectrum)'])
     """
     first, found, rest = text.partition(sign)
     return [
-        part[start : start + HEAD]
+        line
         for part in (first + found.strip(), rest)
-        for start in range(0, len(part), HEAD)
+        for line in textwrap.wrap(part, HEAD, break_on_hyphens=False)
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from oodbench.base.files import folder_name, key_of
+from oodbench.base.files import Record, folder_name, key_of
 from oodbench.data.dataset import outside_of_classes
 from oodbench.data.image_set import ImageSet
 from oodbench.networks.hardware import first_batch_size
@@ -78,10 +78,17 @@ class Setup:
         """Returns the role that a set has in the results."""
         return "in" if images is self.inside else str(images.dataset.role)
 
+    def about(self, images: ImageSet) -> Record:
+        """Returns the record of a set beside the in-distribution set."""
+        return {**images.record(), "role": self.role(images)}
+
     def has_classes(self, images: ImageSet) -> bool:
         """Returns whether the labels of a set are the network's classes."""
         labels = images.split.labels
-        means_classes = images is self.inside or images.dataset.role == "covariate"
+        is_shifted = images.dataset.role == "covariate"
+        means_classes = images is self.inside or (
+            is_shifted and images.has_classes_of(self.inside)
+        )
         return (
             means_classes
             and labels is not None
@@ -119,12 +126,14 @@ def plan(setup: Setup, images: ImageSet, execution: Execution) -> Plan:
         for label, key in setup.keys.items()
         if execution.overwrite == "always" or not file.cell(label, key).has_scores()
     )
-    is_complete = not missing and _is_current(file, setup.role(images))
+    is_complete = not missing and _is_current(file, setup.about(images))
     missing, is_complete = execution.processes.agree((missing, is_complete))
     return Plan(setup, images, file, missing, is_complete)
 
 
-def _is_current(file: SetFile, role: str) -> bool:
-    """Returns whether a set is stored, in the role that it has now."""
+def _is_current(file: SetFile, about: Record) -> bool:
+    """Returns whether a set is stored with what tables read from its record now."""
     record = file.read() if file.is_whole() else None
-    return record is not None and record["set"].get("role") == role
+    return record is not None and all(
+        record["set"].get(key) == about[key] for key in ("role", "grade", "clusters")
+    )

@@ -68,11 +68,7 @@ def write(
             "remarks": remarks,
         },
         "inside": setup.inside.record(),
-        "set": {
-            **images.record(),
-            "role": setup.role(images),
-            "shared_images": shared_images,
-        },
+        "set": {**setup.about(images), "shared_images": shared_images},
         "run": provenance.of_run(setup.network, size, seconds),
     }
     plan.file.write(_arrays(plan, scored), common)

@@ -9,7 +9,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oodbench.base import registry
 from oodbench.base.defaults import INSIDE, MODELS, RESULTS
@@ -34,6 +34,9 @@ from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.spec import Tuned, expanded
+
+if TYPE_CHECKING:
+    from oodbench.benchmarks.benchmark import Benchmark
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,8 @@ def run(
     inside: str | Dataset = INSIDE,
     out: str | Dataset | Iterable[str | Dataset] | None = None,
     *,
+    benchmark: str | Benchmark | None = None,
+    replaced: Mapping[str, str] = MappingProxyType({}),
     detectors: str | Detector | Tuned | Iterable[str | Detector | Tuned] = DETECTORS,
     fit: str | Dataset | None = None,
     limit: int | None = None,
@@ -101,6 +106,9 @@ def run(
         models: Bundled names, files, `NAME=FILE`, or networks.
         inside: The in-distribution set, such as `digits:0-7`.
         out: The other sets; None for those that need no download.
+        benchmark: A benchmark by its name or file, which brings the sets and the usual
+            preprocessing of its networks.
+        replaced: Sets to open in place of some of the benchmark, by their labels.
         detectors: Names with parameters, such as `energy:temperature=2`; `all`; a sweep
             over values, `knn:k=1|5`; shapings before a detector, `react+knn`; how the
             parameters were chosen, `knn:k=5@ood-validation`, as `tune` names them.
@@ -130,6 +138,12 @@ def run(
     Raises:
         InputError: An argument is wrong, or no model can be scored.
     """
+    if benchmark is not None:
+        chosen = _checked(benchmark, replaced, inside, out)
+        inside, out = chosen.inside.text, [each.text for each in chosen.outside]
+        checkpoint = {"usual": chosen.usual, **checkpoint}
+    elif replaced:
+        raise InputError("`replaced` is for a benchmark, and there is none.")
     # Absolute from the start, since code of a plug-in may change the current folder.
     store = Store(Path(results).absolute())
     writable_parent(store.root)
@@ -179,6 +193,36 @@ def run(
     if not quiet and processes.is_first:
         sys.stderr.write("".join(f"{line}\n" for line in result.summary()))
     return result
+
+
+def _checked(
+    benchmark: str | Benchmark,
+    replaced: Mapping[str, str],
+    inside: str | Dataset,
+    out: object,
+) -> Benchmark:
+    """Returns a benchmark whose sets nothing contradicts.
+
+    Raises:
+        InputError: Other sets are named, or there is no such benchmark, or its file
+            sets options that the command line alone reads.
+    """
+    if inside != INSIDE or out is not None:
+        raise InputError(
+            "A benchmark has its own sets: leave inside and out out; `replaced` takes "
+            "another set in place of one."
+        )
+    if not isinstance(benchmark, str):
+        return benchmark
+    from oodbench.benchmarks.benchmark import read
+
+    found = read(benchmark, [f"{label}={spec}" for label, spec in replaced.items()])
+    if found.others:
+        raise InputError(
+            f"{benchmark} sets {', '.join(found.others)}, which the command line alone "
+            "reads; take that out of the file and pass it to `run`."
+        )
+    return found
 
 
 def named_sets(

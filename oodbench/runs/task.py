@@ -112,11 +112,24 @@ class Task:
                 missing[dataset.name] = str(error)
             else:
                 images.check_differs_from(inside)
-                is_shifted = dataset.role == "covariate"
-                yield images.numbered_by(network.class_names if is_shifted else ())
+                yield self._numbered(images, inside, network)
         if missing and not self.skip_missing:
             raise InputError(" ".join(missing.values()))
         self.result.skipped |= missing
+
+    def _numbered(
+        self, images: ImageSet, inside: ImageSet, network: Network
+    ) -> ImageSet:
+        """Returns a set; if it is covariate-shifted, numbered as `inside` is."""
+        if images.dataset.role != "covariate":
+            return images
+        numbered = images.numbered_by(inside.split.class_names or network.class_names)
+        if not numbered.has_classes_of(inside):
+            self.result.warnings.append(
+                f"{images.dataset.name} has other names of classes than "
+                f"{inside.dataset.name}, so its accuracy is not computed"
+            )
+        return numbered
 
     def _entries(self, network: Network) -> Iterator[tuple[str, Entry]]:
         for spec in self.detectors:

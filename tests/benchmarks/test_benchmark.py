@@ -9,6 +9,7 @@ from oodbench import InputError
 from oodbench.benchmarks import benchmark
 from oodbench.benchmarks.figures import ERRORS, FULL, IN
 from oodbench.benchmarks.published import SHIPPED, collection
+from oodbench.data.spec import open_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """
@@ -25,6 +26,7 @@ area = "average"
 figures = ["auroc"]
 means = ["near", "far"]
 images-per-draw = 5
+validation = ["rotated:{in}"]
 """
 
 
@@ -61,6 +63,7 @@ def test_another_set_takes_the_place_of_one(read):
         "photos",
         "inverted:npz:a=b.npz",
     ]
+    assert found.validation == ("rotated:npz:a=b.npz",)
     assert [each.is_substitute for each in found.outside] == [False, True, False]
 
 
@@ -106,6 +109,8 @@ def test_every_shipped_benchmark_is_whole(name):
     assert set(found.images) <= labels
     assert set(found.random) <= labels
     assert all(found.group(mean) for mean in found.means)
+    for spec in found.validation:
+        assert open_dataset(spec).splits
 
 
 def test_the_page_has_a_row_for_every_benchmark():
@@ -122,7 +127,7 @@ def test_the_page_has_a_row_for_every_benchmark():
 def test_published_figures_have_a_place_in_their_benchmark_and_a_source(name):
     found, known = benchmark.read(name), collection(name)
     sets = [each.label for each in found.sought] + list(found.means)
-    places = {IN, ERRORS, *sets, *(each + FULL for each in sets)}
+    places = {IN, IN + FULL, ERRORS, *sets, *(each + FULL for each in sets)}
     for each in known.figures:
         assert each.place.set in places
         assert each.place.metric in (*found.figures, "accuracy")

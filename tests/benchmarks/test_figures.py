@@ -98,6 +98,23 @@ def test_shifted_images_count_as_in_distribution_in_the_full_spectrum():
     assert Place("near (full spectrum)", "auroc") not in fewer
 
 
+def test_the_accuracy_of_the_full_spectrum_is_over_all_images_together():
+    imagenet = benchmark.read("openood-imagenet200")
+    v2, c, r = (each.label for each in imagenet.shifted)
+    right = {v2: [True], c: [True, False], r: [False] * 5}
+    one = replace(
+        scores(0, [each.label for each in imagenet.outside]),
+        correct=np.array([True, True, False, True]),
+        inside=np.arange(4.0),
+        correct_outside={label: np.array(each) for label, each in right.items()},
+    )
+    found = figures(imagenet, [one])
+    assert found[Place("in", "accuracy")].value == 3 / 4
+    assert found[Place("in (full spectrum)", "accuracy")].value == 5 / 12
+    del one.correct_outside[c]
+    assert Place("in (full spectrum)", "accuracy") not in figures(imagenet, [one])
+
+
 @pytest.mark.skipif(not PER_IMAGE.is_dir(), reason="the shared scores are not here")
 def test_the_published_scores_of_openood_give_its_published_figures():
     networks = []

@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import oodbench as face
+from oodbench import InputError
 from oodbench.benchmarks.benchmark import names
 
 OWN = """
@@ -64,6 +67,31 @@ def test_a_run_without_missing_sets_prints_the_table_of_the_benchmark(oodbench, 
     assert {row["set"] for row in rows} == {"in", "rest", "near", "noise"}
     assert {row["model"] for row in rows} == {"a"}
     assert {row["runs"] for row in rows if row["set"] == "rest"} == {"3"}
+
+
+def test_python_stores_the_bytes_of_the_command(oodbench, own):
+    plain = OWN.replace('detectors = ["msp"]\nlimit = 40\n', "")
+    Path("plain.toml").write_text(plain)
+    words = ("--benchmark", "plain.toml", "--set", "street=photos", "--limit", "40")
+    words = (*words, "--model", "ce-digits", "--detectors", "msp", "--no-plots")
+    assert oodbench("run", *words, "--results", "typed")[0] == 0
+    call = partial(face.run, "ce-digits", detectors="msp", limit=40, quiet=True)
+    replaced = {"street": "photos"}
+    call(benchmark="plain.toml", replaced=replaced, results="called")
+
+    def arrays(folder):
+        files = sorted(Path(folder).rglob("*.np[yz]"))
+        return {path.relative_to(folder): path.read_bytes() for path in files}
+
+    assert arrays("called") == arrays("typed")
+    assert len(arrays("typed")) == 8
+    for wrong, words in (
+        ({"benchmark": "plain.toml", "out": "photos"}, "has its own sets"),
+        ({"benchmark": "own.toml"}, "own.toml sets detectors, limit, which the"),
+        ({"replaced": replaced}, "for a benchmark, and there is none"),
+    ):
+        with pytest.raises(InputError, match=words):
+            call(**wrong)
 
 
 def test_seeds_of_one_model_are_averaged(oodbench, own):

@@ -57,8 +57,61 @@ def test_a_set_without_files_is_refused(oodbench):
 
 
 def test_a_set_that_may_not_be_downloaded_says_so():
-    with pytest.raises(InputError, match=r"imagenet: It may not be passed on"):
+    with pytest.raises(InputError, match=r"imagenet cannot be downloaded. It may not"):
         face.fetch(["imagenet"])
+
+
+BENCHMARK = """
+in = "svhn"
+
+[out]
+near = ["digits"]
+far = ["numbers=svhn:0-3", "scenes=lsun", "noise=oe_noise:blob"]
+
+[protocol]
+title = "Own"
+source = "nobody"
+positive = "out"
+threshold = "first"
+area = "trapezoid"
+figures = ["auroc"]
+means = ["far"]
+validation = ["oe_images:jigsaw:cifar10"]
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "own.toml").write_text(BENCHMARK)
+    return str(tmp_path / "own.toml")
+
+
+def test_all_sets_of_a_benchmark_are_fetched(oodbench, home, own):
+    words = ("--offline", "--split", "test", "--all-of", own)
+    code, out, err = oodbench("fetch", *words)
+    file = home / "test_32x32.mat"
+    assert (code, out) == (3, f"svhn: {file}\nsvhn:0-3: {file}\n")
+    assert err.splitlines()[0].startswith("Error: lsun: lsun cannot be downloaded. It")
+    assert "Export its test images to a folder" in err
+    assert "oe_images:jigsaw:cifar10: cifar-10-python.tar.gz is not there" in err
+
+
+def test_files_are_listed_once_with_size_and_presence(oodbench, home, own):
+    code, out, err = oodbench("fetch", "--offline", "--dry-run", "--all-of", own)
+    assert code == 3
+    assert err.startswith("Error: lsun: ")
+    assert out.splitlines() == [
+        "svhn/train_32x32.mat: size unknown, absent",
+        "svhn/test_32x32.mat: 0.0 MB, present",
+        "cifar10/cifar-10-python.tar.gz: 170.5 MB, absent",
+        "2 of 3 files are absent: 170.5 MB and 1 of unknown size.",
+    ]
+
+
+def test_nothing_named_is_refused(oodbench):
+    code, _, err = oodbench("fetch")
+    assert code == 3
+    assert "Name a data set, or a benchmark by --all-of." in err
 
 
 def test_the_list_shows_licence_and_presence(oodbench, home):

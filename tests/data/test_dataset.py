@@ -115,22 +115,31 @@ def test_far_sets_of_one_family_are_near_each_other(role, family, beside, expect
 
 
 @pytest.mark.parametrize(
-    ("origin", "inside", "expected"),
+    ("own", "origin", "expected"),
     [
-        ("far digits", "far digits", "probe"),
-        ("far digits", "far cifar", "far"),
-        ("probe digits", "far digits", "probe"),
+        ("probe", "far digits", "probe"),  # made from the in-distribution set
+        ("covariate", "far digits", "covariate"),
+        ("covariate", "covariate digits", "covariate"),
+        ("probe", "covariate digits", "probe"),
+        ("covariate", "probe digits", "probe"),
+        ("covariate", "near digits", "unstated"),
+        ("covariate", "far cifar", "unstated"),
+        ("probe", "far cifar", "unstated"),
+        ("covariate", "unstated ", "unstated"),
     ],
 )
-def test_a_made_set_is_as_far_as_what_it_is_made_from(origin, inside, expected):
-    made = Dataset("made", None, "probe", (), made_from=kin(*origin.split()))
-    assert made.relative_to(kin(*inside.split())).role == expected
+def test_the_role_of_a_changed_set(own, origin, expected):
+    made = Dataset("made", None, own, (), made_from=kin(*origin.split(" ")))
+    assert made.relative_to(kin("far", "digits")).role == expected
+    again = Dataset("made again", None, own, (), made_from=made)
+    assert again.relative_to(kin("far", "digits")).role == expected
 
 
-def test_a_set_made_from_near_images_is_near():
+def test_changed_images_of_the_in_distribution_family_are_in_no_group():
     other = replace(kin("far", "digits"), name="other digits")
+    assert other.relative_to(kin("far", "digits")).role == "near"
     made = Dataset("made", None, "covariate", (), made_from=other)
-    assert made.relative_to(kin("far", "digits")).role == "near"
+    assert made.relative_to(kin("far", "digits")).role == "unstated"
 
 
 def test_shapes_read_as_channels_by_height_by_width():

@@ -222,6 +222,12 @@ def test_what_is_made_from_a_folder_of_another_place_is_not_made_from_the_in_set
     assert open_dataset(f"inverted:{y}").relative_to(open_dataset(x)).role == "unstated"
 
 
+@pytest.mark.parametrize("inside", ["mine=digits:0-7", "far=mine=digits:0-7"])
+def test_a_changed_set_knows_the_in_distribution_set_by_another_name(inside):
+    found = open_dataset("inverted:digits:0-7").relative_to(open_dataset(inside))
+    assert found.role == "covariate"
+
+
 # --- comma lists
 
 

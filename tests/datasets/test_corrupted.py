@@ -56,8 +56,11 @@ def test_a_corrupted_set_is_the_set_shifted():
     assert made.splits == ("train", "val", "test")
     inside = open_dataset("digits:0-7")
     assert made.relative_to(inside).role == "covariate"
-    far = open_dataset("corrupted:fog:3:photos").relative_to(inside)
-    assert far.role == "far"
+    for other in ("photos", "digits:8-9"):
+        made = open_dataset(f"corrupted:fog:3:{other}").relative_to(inside)
+        assert made.role == "unstated"
+    stated = open_dataset("near=corrupted:fog:3:digits:8-9").relative_to(inside)
+    assert stated.role == "near"
     assert load("corrupted:fog:3:digits:0-7").labels.tolist() == (
         load("digits:0-7").labels.tolist()
     )

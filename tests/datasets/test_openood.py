@@ -13,11 +13,11 @@ SHAPE = Shape(3, 32, 32)
 def opened(monkeypatch):
     """Opens a set of a benchmark over one of `count` images that are numbers."""
 
-    def opened(spec, count, labels=None):
+    def opened(spec, count, labels=None, names=()):
         def load(split, shape):
             numbers = np.arange(count, dtype=np.float32) / count
             images = np.broadcast_to(numbers[:, None, None, None], (count, 32, 32, 3))
-            return Split(images, labels)
+            return Split(images, labels, np.arange(count), class_names=names)
 
         base = Dataset("base", load, "far", ("train", "val", "test"))
         monkeypatch.setattr("oodbench.datasets.openood.open_dataset", lambda name: base)
@@ -83,6 +83,17 @@ def test_cifar100_is_listed_by_class_and_rank(opened):
 def test_imagenet200_numbers_its_own_classes(opened):
     found = opened("openood:imagenet200/imagenet", 50_000, np.zeros(50_000, np.int64))
     assert sorted(set(found.load("test", SHAPE).labels.tolist())) == list(range(200))
+
+
+def test_classes_keep_their_names_with_other_numbers(opened):
+    spec, names = "openood:imagenet200/imagenet", tuple(map(str, range(1000)))
+    plain = opened(spec, 50_000).load("test", SHAPE)
+    assert plain.class_names == ()
+    labels = np.zeros(50_000, np.int64)
+    labels[plain.clusters] = 900 - plain.labels
+    found = opened(spec, 50_000, labels, names).load("test", SHAPE)
+    assert np.array_equal(found.labels, plain.labels)
+    assert found.class_names == tuple(str(900 - n) for n in range(200))
 
 
 def test_the_list_of_a_set_holds_for_a_local_copy(tmp_path):

@@ -147,12 +147,17 @@ def test_a_part_has_the_role_and_splits_of_the_whole():
     assert open_dataset("rows:0-9:inverted:digits:0-7").relative_to(inside).role == (
         "covariate"
     )
-    assert open_dataset("rows:0-9:inverted:photos").relative_to(inside).role == "far"
+    assert open_dataset("rows:0-9:inverted:photos").relative_to(inside).role == (
+        "unstated"
+    )
     cifar = open_dataset("cifar10")
     assert open_dataset("rows:0-9:cifar10c:fog:1").relative_to(cifar).role == (
         "covariate"
     )
     # Other numbers are other classes.
+    assert open_dataset("classes:0-3:inverted:digits:0-7").relative_to(inside).role == (
+        "unstated"
+    )
     assert open_dataset("classes:0-3:cifar10c:fog:1").relative_to(cifar).role == "near"
     same = load("classes:8-9:digits", Shape(1, 8, 8)), load("digits:8-9")
     assert np.array_equal(same[0].images, same[1].images)

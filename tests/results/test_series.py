@@ -57,6 +57,44 @@ def test_a_run_stores_the_series_and_the_accuracy_of_shifted_sets(stored, tiny):
     assert np.isnan([far.level, far.accuracy_out]).all()
 
 
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [("aefb", [0, 4, 5, 1]), ("bacd", [1, 0, 2, 3]), ("abxd", None)],
+)
+def test_shifted_images_are_graded_by_the_names_of_their_classes(
+    tiny, tmp_path, names, classes
+):
+    rng = np.random.default_rng(1)
+
+    def write(name, names, labels):
+        images = rng.integers(0, 256, (len(labels), 4, 4, 1), np.uint8)
+        np.savez(
+            tmp_path / name, images=images, labels=labels, class_names=np.array(names)
+        )
+        return f"npz:{tmp_path / name}.npz", images
+
+    inside, _ = write("in", [*"abcdef"], rng.integers(0, 6, 40))
+    labels = np.arange(40) % 4
+    shifted, images = write("shifted", [*names], labels)
+    done = ob.run(
+        tiny,
+        inside,
+        f"covariate={shifted}",
+        detectors="msp",
+        device="cpu",
+        quiet=True,
+        results=tmp_path / "runs",
+    )
+    accuracy = ob.rows(tmp_path / "runs").accuracy_out
+    if classes is None:
+        assert accuracy.isna().all()
+        assert "has other names of classes than in" in " ".join(done.warnings)
+        return
+    pixels = np.float32(images).transpose(0, 3, 1, 2) / 255
+    predicted = tiny.module((torch.from_numpy(pixels) - 0.5) / 0.25).argmax(1).numpy()
+    assert accuracy.item() == (predicted == np.array(classes)[labels]).mean()
+
+
 def test_tables_give_the_accuracy_of_shifted_sets_apart(stored):
     own, shifted, *_ = ob.table(stored[0]).split("Accuracy and calibration")[1:]
     assert "corrupted" not in own

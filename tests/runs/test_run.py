@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import oodbench
-from oodbench import Detector, InputError, Network
+from oodbench import Dataset, Detector, Grade, InputError, Network, Split
 from oodbench.base import registry
 from oodbench.results.opened import open_results
 from oodbench.results.store import Store
@@ -262,3 +262,27 @@ def test_one_network_under_two_names_keeps_both(tmp_path):
     options = {"out": "digits:8-9", "detectors": "energy", "device": "cpu"}
     result = oodbench.run(networks, **options, results=tmp_path, quiet=True)
     assert result.rows().model.tolist() == ["first", "second"]
+
+
+def changed(name, change):
+    """Returns 60 images, and what is known of them beside their pixels."""
+    images = np.random.default_rng(3).integers(0, 256, (60, 4, 4, 1), np.uint8)
+    clusters = change.pop("clusters", None)
+    return Dataset(name, lambda *_: Split(images, clusters=clusters), "near", **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "value"),
+    [
+        ({"clusters": np.arange(60) // 3}, "clusters_out", 20),
+        ({"grade": Grade("fog", 2)}, "level", 2),
+    ],
+)
+def test_what_is_known_of_a_set_later_is_stored_without_scoring_again(
+    run, change, column, value
+):
+    before = run(out=[changed("x", {})], detectors=["msp"])
+    assert before.rows()[column].tolist() != [value]
+    found = run(out=[changed("x", change)], detectors=["msp"])
+    assert (found.computed, found.reused) == (0, 2)
+    assert found.rows()[column].tolist() == [value]

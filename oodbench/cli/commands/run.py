@@ -89,11 +89,8 @@ def run(
             others = {"out": runs.default_out(options["inside"])}
         click.echo(written(context, {"detectors": runs.DETECTORS, **others}), nl=False)
         return
-    if chosen is not None:
-        options["inside"] = chosen.inside.text
-        out = [member.text for member in chosen.outside]
-        options["checkpoint"]["usual"] = benchmark_options.usual(chosen)
     options |= {"out": out or None, "detectors": detectors or runs.DETECTORS}
+    options["benchmark"] = chosen
     if dry_run:
         _forecast(results=results, **options)
         return

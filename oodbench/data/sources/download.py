@@ -23,6 +23,8 @@ TIMEOUT = 30.0
 """Seconds without a byte."""
 CHUNK = 2**16
 MEGABYTE = 10**6
+PLAIN = {"Accept-Encoding": "identity"}
+"""What a server compresses on its own has another length."""
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 """HTTP states that may be better at the next try."""
 PAGE = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
@@ -30,6 +32,19 @@ PAGE = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
 
 class DownloadError(Exception):
     """An address does not give the file; the text is the reason."""
+
+
+def size_at(url: str) -> int | None:
+    """Returns the bytes of the file at an address; None if the server does not say."""
+    import requests
+
+    try:
+        with requests.get(url, headers=PLAIN, stream=True, timeout=TIMEOUT) as response:
+            length = response.headers.get("Content-Length")
+            is_file = response.ok and not _is_html(response)
+    except requests.RequestException:
+        return None
+    return int(length) if is_file and length is not None else None
 
 
 class Download:
@@ -86,8 +101,7 @@ class Download:
         import requests
 
         start = self._length if self._alike or self._version else 0
-        # What a server compresses on its own has another length.
-        headers = {"Accept-Encoding": "identity"}
+        headers = {**PLAIN}
         if start:
             headers["Range"] = f"bytes={start}-"
             if self._version:

@@ -18,7 +18,7 @@ from oodbench.data.sources.checksum import WrongFileError, check
 from oodbench.data.sources.download import Download, DownloadError
 from oodbench.data.sources.folder import data_folder
 from oodbench.data.sources.presence import unpacked_folder
-from oodbench.data.sources.source import Source
+from oodbench.data.sources.source import Origin, Source
 from oodbench.data.spec import open_dataset
 
 logger = logging.getLogger(__name__)
@@ -52,14 +52,7 @@ def fetch(
     """
     found, faults = [], []
     for each in sets:
-        dataset = open_dataset(each)
-        while dataset.origin is None and dataset.made_from is not None:
-            dataset = dataset.made_from
-        if dataset.origin is None:
-            raise InputError(f"{dataset.name} has no files to fetch.")
-        if not dataset.origin.sources:
-            raise InputError(f"{dataset.name}: {dataset.origin.trouble}")
-        for source in dataset.origin.needed(split):
+        for source in needed(each, split):
             try:
                 found.append(fetched(source, offline=offline))
             except InputError as error:  # the others may be there
@@ -67,6 +60,31 @@ def fetch(
     if faults:
         raise InputError(" ".join(faults))
     return found
+
+
+def origin_of(dataset: Dataset) -> Origin | None:
+    """Returns where the files of a set come from, or those of the set it is made from.
+
+    None for sets that are made without files, and for the user's files.
+    """
+    while dataset.origin is None and dataset.made_from is not None:
+        dataset = dataset.made_from
+    return dataset.origin
+
+
+def needed(each: str | Dataset, split: SplitName | None = None) -> list[Source]:
+    """Returns the files that a set, or one split of it, is read from.
+
+    Raises:
+        InputError: It has none, or none that can be fetched.
+    """
+    dataset = open_dataset(each)
+    origin = origin_of(dataset)
+    if origin is None:
+        raise InputError(f"{dataset.name} has no files to fetch.")
+    if not origin.sources:
+        raise InputError(f"{dataset.name} cannot be downloaded. {origin.trouble}")
+    return origin.needed(split)
 
 
 def fetched(source: Source, *, offline: bool = False) -> Path:
@@ -96,7 +114,7 @@ def fetched(source: Source, *, offline: bool = False) -> Path:
             if not source.urls:
                 why = "is not there, and it cannot be downloaded"
                 raise InputError(_to_put_there(path, source, why))
-            if offline or os.environ.get(OFFLINE, "0") not in ("", "0"):
+            if offline or is_offline():
                 why = "is not there, and downloads are switched off"
                 raise InputError(_to_put_there(path, source, why))
             part = path.with_name(f"{path.name}.part")
@@ -109,6 +127,11 @@ def fetched(source: Source, *, offline: bool = False) -> Path:
             f"{path} cannot be read or written ({error}); name another data folder in "
             "the environment variable OODBENCH_DATA."
         ) from error
+
+
+def is_offline() -> bool:
+    """Returns whether the environment switches downloads off."""
+    return os.environ.get(OFFLINE, "0") not in ("", "0")
 
 
 def _present(path: Path, source: Source) -> Path:

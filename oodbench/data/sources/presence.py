@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from oodbench.base import registry
@@ -41,6 +42,13 @@ def is_present(source: Source) -> bool:
     """Returns whether a file, or what was unpacked from it, is in the data folder."""
     path = data_folder() / source.file
     return path.is_file() or unpacked_folder(path, source).is_dir()
+
+
+def size(source: Source) -> int | None:
+    """Returns the bytes of a file that is there, or as stated; None if unknown."""
+    with suppress(FileNotFoundError):
+        return (data_folder() / source.file).stat().st_size
+    return source.size
 
 
 def check_present(source: Source) -> None:

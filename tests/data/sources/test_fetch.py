@@ -245,6 +245,14 @@ def test_another_size_than_the_stated_one_is_refused(get, home):
     assert names(home) == set()
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"), [("whole", len(CONTENT)), ("page", None), ("missing", None)]
+)
+def test_the_server_is_asked_for_a_size_alone(kind, size, server):
+    assert download.size_at(f"{server.url}/{kind}") == size
+    assert download.size_at("http://127.0.0.1:1/") is None
+
+
 def test_a_file_that_is_there_is_not_downloaded(get, server, home):
     home.mkdir(parents=True)
     (home / "file.bin").write_bytes(CONTENT)
