@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from oodbench.output.comparison import compare as compare
     from oodbench.output.export import export as export
     from oodbench.output.image_scores import image_scores as image_scores
-    from oodbench.output.plots.draw import plot as plot
+    from oodbench.output.plots.plot import plot as plot
     from oodbench.output.ranking import rank as rank
     from oodbench.output.report.page import report as report
     from oodbench.output.tables import table as table
@@ -100,7 +100,7 @@ _HOMES = {
     "import_scores": "oodbench.results.exchange.imports",
     "load_network": "oodbench.networks.load",
     "overlap": "oodbench.data.overlap",
-    "plot": "oodbench.output.plots.draw",
+    "plot": "oodbench.output.plots.plot",
     "rank": "oodbench.output.ranking",
     "report": "oodbench.output.report.page",
     "rows": "oodbench.results.frame",

@@ -37,6 +37,7 @@ LIGHT = [
     "output.formats.terminal",
     "output.plots.reliability",
     "output.plots.draw",
+    "output.plots.plot",
     "output.report.page",
     "output.tables",
     "results.comparisons",

@@ -130,9 +130,9 @@ def print_notes(notes: Iterable[str]) -> None:
 
 
 def print_written(pictures: Sequence[Path]) -> None:
-    """Prints how many pictures were drawn, and where, to the error stream."""
+    """Prints how many pictures there are now, and where, to the error stream."""
     where = f" in {pictures[0].parent}" if pictures else ""
-    remark(f"{len(pictures)} pictures drawn{where}.")
+    remark(f"{len(pictures)} pictures{where}.")
 
 
 def print_json(content: object) -> None:

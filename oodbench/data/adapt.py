@@ -60,8 +60,9 @@ def adapt(images: Chunk, shape: Shape) -> Tensor:
 
 def rule(images: Chunk, shape: Shape) -> str:
     """Returns in words what `adapt` does to such images, for the record."""
-    sizes = {image.shape[:2] for image in images}
-    channels = {image.shape[2] for image in images}
+    few = images[:1] if isinstance(images, np.ndarray) else images
+    sizes = {image.shape[:2] for image in few}
+    channels = {image.shape[2] for image in few}
     steps = []
     if sizes - {(shape.height, shape.width)}:
         steps.append(f"bilinear antialias, centre crop to {shape.height}x{shape.width}")

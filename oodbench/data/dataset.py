@@ -52,8 +52,9 @@ Values are uint8 in 0…255 or float32 in [0, 1]; C is 1 (grey) or 3 (RGB).
 """
 
 
-CHUNK = 32
-"""Images taken at a time from an array; others, which may be large, one by one."""
+CHUNK = 2**18
+"""Values of the images taken at a time, if they come as an array; others, which may be
+large, are taken one by one."""
 
 
 class Images(Protocol):
@@ -223,9 +224,18 @@ class Dataset:
 def chunks(images: Images, start: int = 0, stop: int | None = None) -> Iterator[Chunk]:
     """Yields images in order, a few at a time."""
     stop = len(images) if stop is None else min(stop, len(images))
-    size = CHUNK if isinstance(images, np.ndarray) else 1
-    for first in range(start, stop, size):
-        yield images[first : min(first + size, stop)]
+    size = _at_once(images)
+    while start < stop:
+        few = images[start : min(start + size, stop)]
+        yield few
+        start += size
+        size = _at_once(few)
+
+
+def _at_once(images: Images | Chunk) -> int:
+    if not isinstance(images, np.ndarray) or not images.size:
+        return 1
+    return max(1, CHUNK * len(images) // images.size)
 
 
 def parse_classes(text: str, classes: int, *, dataset: str) -> list[int]:
@@ -317,10 +327,16 @@ def _of_classes(texts: tuple[str, ...], classes: Sequence[int]) -> tuple[str, ..
     return tuple(texts[number] for number in classes) if texts else ()
 
 
-def digest(image: NDArray[np.generic]) -> int:
-    """Returns a hash of an image's values, shape and dtype, below 2^64."""
-    content = np.ascontiguousarray(image)
+def digests_of(images: Chunk) -> NDArray[np.uint64]:
+    """Returns a hash of each image's values, shape and dtype, `[N]`."""
+    if not isinstance(images, np.ndarray):
+        parts = [digests_of(image[None]) for image in images]
+        return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    kind = f"{images.shape[1:]} {images.dtype}".encode()
+    found = bytearray()
     # Without a copy, since one image may be large.
-    hashed = hashlib.blake2b(content.reshape(-1).view(np.uint8).data, digest_size=8)
-    hashed.update(f"{content.shape} {content.dtype}".encode())
-    return int.from_bytes(hashed.digest(), "little")
+    for row in np.ascontiguousarray(images).reshape(len(images), -1).view(np.uint8):
+        hashed = hashlib.blake2b(row.data, digest_size=8)
+        hashed.update(kind)
+        found += hashed.digest()
+    return np.frombuffer(found, "<u8").astype(np.uint64)

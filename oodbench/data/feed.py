@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from oodbench.base.errors import InputError, reason
 from oodbench.data.adapt import adapt
-from oodbench.data.dataset import Images, Shape, chunks, digest
+from oodbench.data.dataset import Images, Shape, chunks, digests_of
 from oodbench.data.input_noise import InputNoise
 
 Span = tuple[int, int]
@@ -96,11 +96,11 @@ class _Batches(Dataset[Fed | InputError]):
 
     def __getitem__(self, index: int) -> Fed | InputError:
         parts: list[Tensor] = []
-        digests: list[int] = []
+        digests = [np.empty(0, np.uint64)]
         try:
             for few in chunks(self.images, *self.spans[index]):
                 parts.append(adapt(few, self.shape))
-                digests += [digest(image) for image in few] if self.digested else []
+                digests += [digests_of(few)] if self.digested else []
         except InputError as error:
             # Raised in a worker, it would arrive with a traceback for a message.
             return error
@@ -109,4 +109,4 @@ class _Batches(Dataset[Fed | InputError]):
             pixels = self.noise.add(pixels, self.spans[index][0])
         # Convolutions are up to twice as fast in this order.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        return Fed(pixels, np.array(digests, np.uint64))
+        return Fed(pixels, np.concatenate(digests))

@@ -13,7 +13,7 @@ from torch import Tensor
 from oodbench.base.names import listed
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.adapt import adapt
-from oodbench.data.dataset import Chunk, Dataset, Shape, SplitName, chunks, digest
+from oodbench.data.dataset import Chunk, Dataset, Shape, SplitName, chunks, digests_of
 from oodbench.data.image_set import native_shape, open_images
 from oodbench.data.spec import distinct, open_dataset, split_specs
 
@@ -95,16 +95,14 @@ def _look(
     if images.digests is not None and not near:
         return Seen(name, images.digests, None)
     tell = watch(f"read {name}", images.count)
-    digests: list[int] = []
+    digests: list[NDArray[np.uint64]] = []
     thumbnails: list[Tensor] = []
     for chunk in chunks(images.split.images):
-        digests += [digest(image) for image in chunk]
+        digests.append(digests_of(chunk))
         if near:
             thumbnails.append(_thumbnails(chunk))
         tell(len(chunk))
-    return Seen(
-        name, np.array(digests, np.uint64), torch.cat(thumbnails) if near else None
-    )
+    return Seen(name, np.concatenate(digests), torch.cat(thumbnails) if near else None)
 
 
 def _thumbnails(images: Chunk) -> Tensor:

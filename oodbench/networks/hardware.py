@@ -29,6 +29,9 @@ SMALL = 10**7
 _LARGEST_MAP = 2**27
 """Values that a layer may return for two images: half a gigabyte."""
 
+_PADDED = 4
+"""By how much padding may enlarge a map; no architecture here enlarges it otherwise."""
+
 
 def pick_device(name: str) -> torch.device:
     """Returns the device auto, cpu, cuda or mps; auto takes the fastest there is.
@@ -86,17 +89,22 @@ def threads_for(module: nn.Module, shape: Shape) -> Iterator[None]:
 def check_activations(module: nn.Module, shape: Shape) -> None:
     """Refuses a network whose maps of two images would take much memory.
 
-    A few bytes of a file may describe such a network. It is run without memory.
+    A few bytes of a file may describe such a network. It is run without memory, unless
+    it is too narrow for such maps: that run imports PyTorch's compiler, which takes
+    longer than PyTorch itself.
 
     Raises:
         InputError: A layer returns more than `_LARGEST_MAP` values.
     """
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    width = max((max(each.shape, default=1) for _, each in tensors), default=1)
+    if 2 * math.prod(shape) * width * _PADDED <= _LARGEST_MAP:
+        return
     sizes: list[int] = []
     hooks = [
         layer.register_forward_hook(lambda *call: sizes.append(_values_of(call[-1])))
         for layer in module.modules()
     ]
-    tensors = [*module.named_parameters(), *module.named_buffers()]
     empty = {name: torch.empty_like(each, device="meta") for name, each in tensors}
     try:
         with torch.no_grad(), suppress(RuntimeError):  # the network says why it fails

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from oodbench import Dataset, InputError, Shape, Split
-from oodbench.data.dataset import chunks, parse_classes, select_classes
+from oodbench.data.dataset import (
+    CHUNK,
+    Picked,
+    chunks,
+    digests_of,
+    parse_classes,
+    select_classes,
+)
 
 
 def small_split():
@@ -86,12 +93,30 @@ def test_spread_of_fewer_images_is_all_of_them():
 
 def test_chunks_are_all_images_in_order():
     images = np.arange(100).reshape(100, 1, 1, 1).astype(np.uint8)
-    parts = list(chunks(images))
-    assert [len(part) for part in parts] == [32, 32, 32, 4]
-    assert np.concatenate(parts).ravel().tolist() == list(range(100))
+    assert np.concatenate(list(chunks(images))).ravel().tolist() == list(range(100))
     assert np.concatenate(list(chunks(images, 30, 70))).ravel().tolist() == [
         *range(30, 70)
     ]
+
+
+def test_chunks_hold_few_values_and_lists_of_images_one():
+    images = np.zeros((5, CHUNK // 2, 1, 1), np.uint8)
+    assert [len(few) for few in chunks(images)] == [2, 2, 1]
+    assert [len(few) for few in chunks([*images])] == [1] * 5
+    not_read_yet = Picked(images, np.arange(5))
+    assert [len(few) for few in chunks(not_read_yet)] == [1, 2, 2]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_digests_are_of_each_image_alone(dtype):
+    images = np.arange(24).reshape(4, 2, 3, 1).astype(dtype)
+    images[3] = images[0]
+    digests = digests_of(images)
+    assert digests[3] == digests[0]
+    assert len({*digests}) == 3
+    assert np.array_equal(digests, digests_of([*images]))
+    assert np.array_equal(digests[::2], digests_of(images[::2]))
+    assert digests[0] != digests_of(images[:1].reshape(1, 3, 2, 1))[0]
 
 
 def kin(role, family):

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from oodbench.base.files import folder_name
 from oodbench.metrics import ranking
 from oodbench.output.plots import draw, heat_map, histograms, roc, sheet
+from oodbench.output.plots.plot import plot
 from oodbench.results.opened import of_sets
 from oodbench.results.rows import Row, Scores
 from oodbench.results.store import Store
@@ -417,9 +419,10 @@ def stored(root, *, limit=None):
 def test_a_group_is_drawn_into_files_that_say_what_they_are(tmp_path):
     stored(tmp_path / "runs")
     both = of_sets(stored(tmp_path / "runs", limit=30).sets()).measured
-    files = draw.plot(tmp_path / "runs")
+    files = plot(tmp_path / "runs")
     assert len(both) == 2
-    assert len(set(files)) == len(list((tmp_path / "plots").iterdir())) == 14
+    assert {*files} == {path for path in files[0].parent.iterdir() if path.suffix}
+    assert len(set(files)) == 14
     names = [path.name for path in files[:6]]
     kinds = ("histograms", "roc", "heatmap")
     starts = [f"{kind}-my_model-digits_" for kind in kinds for _ in "12"]
@@ -436,10 +439,64 @@ def test_a_group_is_drawn_into_files_that_say_what_they_are(tmp_path):
         assert "† a control reaches" in text
 
 
+@pytest.fixture
+def drawings(monkeypatch):
+    """The models that are drawn."""
+    found = []
+
+    def figures(measured, **options):
+        found.append(measured.group.model)
+        figure = Figure()
+        figure.text(0, 0, str([row.values for row in measured.rows]))
+        return {"roc": figure}
+
+    monkeypatch.setattr(draw, "figures", figures)
+    return found
+
+
+def test_pictures_of_the_same_results_are_drawn_once(tmp_path, drawings):
+    stored(tmp_path / "runs")
+    files = plot(tmp_path / "runs")
+    assert plot(tmp_path / "runs") == files
+    assert len(drawings) == 1
+    plot(tmp_path / "runs", linear=True)
+    assert len(drawings) == 2
+
+
+def test_pictures_of_other_scores_are_drawn_again(tmp_path, drawings):
+    store = stored(tmp_path / "runs")
+    files = plot(store.root)
+    before = [path.read_bytes() for path in files]
+    cell = next(cell for file in store.sets() for cell in file.cells())
+    record, scores = cell.load()
+    cell.write(-scores, record)
+    assert plot(store.root) == files
+    assert [path.read_bytes() for path in files] != before
+
+
+@pytest.mark.parametrize("content", [None, b"another picture"])
+def test_a_picture_that_is_gone_or_changed_is_drawn_again(tmp_path, content, drawings):
+    stored(tmp_path / "runs")
+    first, second = plot(tmp_path / "runs")
+    before = first.read_bytes()
+    first.unlink() if content is None else first.write_bytes(content)
+    assert plot(tmp_path / "runs") == [first, second]
+    assert first.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 1}', b"\xff"])
+def test_a_damaged_note_of_what_is_drawn_counts_as_none(tmp_path, content, drawings):
+    stored(tmp_path / "runs")
+    files = plot(tmp_path / "runs")
+    (tmp_path / "plots" / ".drawn").write_bytes(content)
+    assert plot(tmp_path / "runs") == files
+    assert len(drawings) == 2
+
+
 def test_a_group_without_scores_is_not_drawn(tmp_path):
     results = of_sets(stored(tmp_path / "runs").sets())
     results.groups[0].outside.clear()
-    assert draw.plot(results, tmp_path / "plots") == []
+    assert plot(results, tmp_path / "plots") == []
     assert not (tmp_path / "plots").exists()
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from oodbench import cli
 from oodbench.base.files import folder_name, key_of
 from oodbench.base.text import printable, short_name
-from oodbench.data.dataset import digest
+from oodbench.data.dataset import digests_of
 from oodbench.output.report import page
 from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.images import data_uri, png, small
@@ -53,7 +53,7 @@ class Results:
         record = {"model": self.model, "inside": self.inside, "set": about, "run": RUN}
         parts = self.model, self.inside, about
         file = self.store.set(*(folder_name(one["name"], one["key"]) for one in parts))
-        arrays = {"digests": np.array([digest(one) for one in images], np.uint64)}
+        arrays = {"digests": digests_of(images)}
         file.write(arrays, record)
         for label, values in scores.items():
             detector = {

@@ -28,8 +28,8 @@ def plot(found: Results, folder: Path | None, linear: bool) -> None:
 
     Others are a heat map, reliability, costs, shifts and ranks.
     """
-    from oodbench.output.plots import draw
+    from oodbench.output.plots.plot import plot as draw
 
-    written = draw.plot(found, folder, linear=linear)
+    written = draw(found, folder, linear=linear)
     show.print_notes(found.notes)
     show.print_written(written)

@@ -133,6 +133,6 @@ def _show(
         click.echo(line, err=True)
     show.remark(count)
     if pictures is not None and found.measured:
-        from oodbench.output.plots.draw import plot
+        from oodbench.output.plots.plot import plot
 
         show.print_written(plot(found, to=pictures))

@@ -1,4 +1,4 @@
-"""Draws all figures of stored results, and writes them as PNG and SVG."""
+"""Draws all figures of stored results, and saves those of a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.files import folder_name, key_of
 from oodbench.metrics.temperature import Graded
@@ -21,36 +20,8 @@ from oodbench.output.plots.save import save
 from oodbench.output.plots.sheet import label
 from oodbench.output.plots.shift import shift_curves
 from oodbench.results.costs import cost_rows
-from oodbench.results.opened import Source, folder_of, open_results
 from oodbench.results.ranked import ranked
 from oodbench.results.rows import Measured
-
-
-def plot(
-    results: Source = RESULTS, to: str | Path | None = None, *, linear: bool = False
-) -> list[Path]:
-    """Draws all figures of every model and in-distribution set, and detectors' ranks.
-
-    These are histograms, ROC curves, a heat map, how true the confidence is, what
-    detectors cost, and curves over the severity of a shift where sets have one.
-
-    Args:
-        results: The folder, its archive, or what `run` or `select` returned.
-        to: The folder of the pictures; None for `plots` next to the results.
-        linear: Whether the ROC curves' axis is linear instead of logarithmic.
-
-    Returns:
-        The files that were written, PNG and SVG.
-
-    Raises:
-        InputError: There are no finished results, or the folder cannot be written to.
-    """
-    folder = folder_of(results).parent / "plots" if to is None else Path(to)
-    found = open_results(results).measured
-    written = [path for one in found for path in draw(one, folder, linear=linear)]
-    if (ranks := figure_of_ranks(found)) is not None:
-        written += save(ranks, folder / "ranks")
-    return written
 
 
 def figure_of_ranks(measured: Sequence[Measured]) -> Figure | None:
