@@ -47,7 +47,7 @@ def hash_module(
         module: The module; where its tensors are does not matter.
         written: Attributes that the forward pass itself sets, as a cache does. They
             decide nothing and change from batch to batch.
-        derived: Names of tensors that were computed from what else is hashed.
+        derived: Names of buffers that were computed from what else is hashed.
     """
     hashed = hashlib.sha256()
     for part in _parts(module, written, derived):
@@ -114,10 +114,9 @@ def _parts(
 ) -> Iterator[str]:
     saved = module.state_dict()
     for name, value in sorted(saved.items()):
-        if name not in derived:
-            yield f"{name} {describe(value)}"
+        yield f"{name} {describe(value)}"
     for name, tensor in sorted(module.named_buffers()):
-        if name not in saved:
+        if name not in saved and name not in derived:
             yield f"{name} {describe(tensor)}"
     owners: dict[object, type] = {}
     for name, layer in module.named_modules():

@@ -38,19 +38,22 @@ class ZeroShot(nn.Module):
         self.scale = scale
         self.made_of = made_of
         self.head = nn.Linear(texts.shape[1], len(texts), bias=False, device="meta")
-        self.head.weight = nn.Parameter(scale * normalize(texts.float()))
+        # No parameters: a file of weights has those of the encoder alone.
+        del self.head.weight
+        weight = scale * normalize(texts.float())
+        self.head.register_buffer("weight", weight, persistent=False)
         self.negatives: Tensor | None
         unit = None if negatives is None else normalize(negatives.float())
-        self.register_buffer("negatives", unit)
+        self.register_buffer("negatives", unit, persistent=False)
 
     @property
     def texts(self) -> Tensor:
         """The embeddings of the classes, `[K, D]`, of length 1."""
-        return self.head.weight.detach() / self.scale
+        return self.head.weight / self.scale
 
     @property
     def derived(self) -> frozenset[str]:
-        """The names of tensors that `made_of` stands for in the network's key."""
+        """The names of buffers that `made_of` stands for in the network's key."""
         return frozenset({"head.weight", "negatives"} if self.made_of else ())
 
     def forward(self, pixels: Tensor) -> Tensor:

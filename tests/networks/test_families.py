@@ -322,8 +322,8 @@ def test_the_densenet_of_davis_has_other_names(file):
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (["visual.conv1.weight", "logit_scale"], "CLIP model, .* is MCM"),
-        (["vision_model.head.weight", "logit_scale"], "CLIP model"),
+        (["visual.conv1.weight", "logit_scale"], "CLIP model, .* --arch openclip:"),
+        (["vision_model.head.weight", "logit_scale"], "names of transformers; take"),
         (["components", "reasoning_layer.weight"], "no logits and no linear head"),
     ],
 )

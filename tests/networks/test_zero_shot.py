@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from oodbench import Network, ZeroShot
+from oodbench import Network, Shape, ZeroShot, load_network
 from oodbench.networks.zero_shot import mined
 
 TEXTS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
@@ -61,6 +61,25 @@ def test_features_of_another_layer_are_not_compared_with_texts():
     found = Network(ZeroShot(encoder, TEXTS), (3, 2, 2))
     assert found.texts is not None
     assert replace(found, head_layer="images.1").texts is None
+
+
+def test_a_file_of_the_encoder_fits(tmp_path):
+    (tmp_path / "nets.py").write_text(
+        "import torch, oodbench\n"
+        "from torch.nn import Flatten, Linear, Sequential\n"
+        "def net():\n"
+        "    encoder = Sequential(Flatten(), Linear(12, 3))\n"
+        "    return oodbench.ZeroShot(encoder, torch.eye(3)[:2])\n"
+    )
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    torch.save(encoder.state_dict(), tmp_path / "net.pt")
+    found = load_network(
+        tmp_path / "net.pt", arch=f"{tmp_path}/nets.py:net", shape=Shape(3, 2, 2)
+    )
+    pixels = torch.rand(4, 3, 2, 2)
+    expected = nn.functional.normalize(encoder(pixels))
+    torch.testing.assert_close(found(pixels).features, expected)
+    assert found.texts.tolist() == [[1, 0, 0], [0, 1, 0]]
 
 
 def test_mining_takes_the_words_that_are_least_like_the_classes():
