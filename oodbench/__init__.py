@@ -12,7 +12,7 @@ Production:   threshold, score, Scorer
 Exchange:     import_scores, image_scores, export, check_results, board
 Data:         fetch, overlap
 Training:     train, sample, diagnose
-Networks:     load_network, Network, Joint
+Networks:     load_network, Network, Joint, ZeroShot
 Plug-ins:     Detector, Shaping, Need, Outputs, Known, Result;
               Dataset, Split, SplitName, Shape, Role, Grade
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from oodbench.networks.network import Network as Network
     from oodbench.networks.result import Joint as Joint
     from oodbench.networks.result import Result as Result
+    from oodbench.networks.zero_shot import ZeroShot as ZeroShot
     from oodbench.output.board import board as board
     from oodbench.output.comparison import compare as compare
     from oodbench.output.export import export as export
@@ -87,6 +88,7 @@ _HOMES = {
     "Shaping": "oodbench.scoring.shaping",
     "Split": "oodbench.data.dataset",
     "SplitName": "oodbench.data.dataset",
+    "ZeroShot": "oodbench.networks.zero_shot",
     "attack": "oodbench.attacks.attack",
     "board": "oodbench.output.board",
     "calibrate": "oodbench.runs.calibrate",

@@ -10,6 +10,7 @@ from typing import Any
 from oodbench.base.errors import InputError
 from oodbench.networks.checkpoint import card
 from oodbench.networks.load import as_network
+from oodbench.networks.zero_shot import ZeroShot
 
 
 def convert(
@@ -42,6 +43,11 @@ def convert(
     target = Path(to)
     card.check_place(target)
     network = as_network(Path(model), **checkpoint)
+    if isinstance(network.module, ZeroShot):
+        raise InputError(
+            "A zero-shot classifier has its classes from --arg, and no file of its "
+            "own; keep the weights of both towers."
+        )
     names = list(class_names or network.class_names)
     if names and len(names) != network.classes:
         raise InputError(

@@ -32,7 +32,9 @@ _TOOLS = ("torch._", "torch.fx", "torch.jit")
 _DEEPEST = 6  # settings in settings
 
 
-def hash_module(module: nn.Module, written: Set[Attribute]) -> str:
+def hash_module(
+    module: nn.Module, written: Set[Attribute], derived: Set[str] = frozenset()
+) -> str:
     """Returns a hash of a module's tensors, attributes, hooks and source code.
 
     Equal tensors compute something else in a layer with another slope, eps or stride.
@@ -45,9 +47,10 @@ def hash_module(module: nn.Module, written: Set[Attribute]) -> str:
         module: The module; where its tensors are does not matter.
         written: Attributes that the forward pass itself sets, as a cache does. They
             decide nothing and change from batch to batch.
+        derived: Names of buffers that were computed from what else is hashed.
     """
     hashed = hashlib.sha256()
-    for part in _parts(module, written):
+    for part in _parts(module, written, derived):
         hashed.update(part.encode() + b"\0")
     return hashed.hexdigest()
 
@@ -106,12 +109,14 @@ def code_key(owner: Owner) -> str:
     return sources_key(owner)
 
 
-def _parts(module: nn.Module, written: Set[Attribute]) -> Iterator[str]:
+def _parts(
+    module: nn.Module, written: Set[Attribute], derived: Set[str]
+) -> Iterator[str]:
     saved = module.state_dict()
     for name, value in sorted(saved.items()):
         yield f"{name} {describe(value)}"
     for name, tensor in sorted(module.named_buffers()):
-        if name not in saved:
+        if name not in saved and name not in derived:
             yield f"{name} {describe(tensor)}"
     owners: dict[object, type] = {}
     for name, layer in module.named_modules():

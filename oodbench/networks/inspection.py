@@ -18,7 +18,7 @@ from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import build_own
 from oodbench.networks.checkpoint import weights_file
 from oodbench.networks.checkpoint.card import find_card
-from oodbench.networks.checkpoint.matching import fill, unwrapped
+from oodbench.networks.checkpoint.matching import unwrapped
 from oodbench.networks.checkpoint.state_dict import (
     Found,
     StateDict,
@@ -98,7 +98,7 @@ def _meaning(file: WeightsFile, tensors: StateDict, path: Path) -> dict[str, Any
     call = f"oodbench run --model {shlex.quote(str(path))}"
     try:
         plan = plan_network(file, tensors, None, {}, None, None, {})
-        fit = fill(plan.module, tensors, name=plan.name, unused=plan.unused)
+        fit = plan.fill(tensors)
     except InputError as error:
         return {"recognised": None, "because": str(error)} | _told(error, tensors, call)
     has_card = find_card(file) is not None
@@ -124,6 +124,9 @@ def _told(error: InputError, tensors: StateDict, call: str) -> dict[str, Any]:
     if "--norm instance" in str(error):
         options = "--norm instance --in SET --out SET"
         return {"missing": "the norm (--norm)", "command": f"{call} {options}"}
+    if "--arch openclip:" in str(error):
+        options = "--arch openclip:NAME --arg classes=SET --in SET --out SET"
+        return {"missing": "its name and classes", "command": f"{call} {options}"}
     options = "--arch FILE.py:FUNCTION --mean R,G,B --std R,G,B --in SET --out SET"
     return {
         "nearest": _nearest(tensors),

@@ -23,7 +23,7 @@ from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
 from oodbench.networks import hugging_face, normalisation, timm_models
 from oodbench.networks.checkpoint import weights_file
-from oodbench.networks.checkpoint.matching import Fit, fill
+from oodbench.networks.checkpoint.matching import Fit
 from oodbench.networks.checkpoint.state_dict import find_state_dict, some
 from oodbench.networks.ensemble import ensemble
 from oodbench.networks.network import Network
@@ -112,7 +112,7 @@ def load_network(
             `hf://OWNER/REPO/FILE@REVISION` is downloaded; `timm:NAME`, `hf://OWNER/REPO`
             and a folder of transformers bring all that is needed.
         arch: What builds any other: a name of oodbench's architectures, `timm:NAME`,
-            `package.module:factory` or `file.py:factory`.
+            `openclip:NAME`, `package.module:factory` or `file.py:factory`.
         arch_args: Its arguments, read as literals.
         weights: Which weights of the file to take: the keys that lead to them, `ema`
             for averaged ones, `model` for those without average, or the beginning of
@@ -153,7 +153,7 @@ def load_network(
         plan = plan_network(file, found.tensors, arch, arch_args, shape, size, jem)
         if plan.is_foreign and usual is not None:
             plan.mean, plan.std = usual
-        fit = fill(plan.module, found.tensors, name=plan.name, unused=plan.unused)
+        fit = plan.fill(found.tensors)
         assumed = plan.assumptions(is_normalised=None not in (mean, std))
         mean = plan.mean if mean is None else mean
         std = plan.std if std is None else std

@@ -28,6 +28,7 @@ from oodbench.networks.inner import (
 )
 from oodbench.networks.output import Place, find_logits
 from oodbench.networks.result import Joint, Result
+from oodbench.networks.zero_shot import ZeroShot
 
 Precision = Literal["fp32", "bf16"]
 _USUAL_SIDES = (28, 32, 64, 96, 224, 299)
@@ -114,6 +115,27 @@ class Network:
         """Whether there is a layer whose input is the features."""
         return self._reads is not None
 
+    @property
+    def texts(self) -> Tensor | None:
+        """`[K, D]`, embeddings of the classes' texts; None if it is no zero-shot one.
+
+        Like the features, they have length 1.
+        """
+        return None if self._zero_shot is None else self._zero_shot.texts
+
+    @property
+    def negatives(self) -> Tensor | None:
+        """`[M, D]`, embeddings of texts that describe none of the classes."""
+        return None if self._zero_shot is None else self._zero_shot.negatives
+
+    @property
+    def _zero_shot(self) -> ZeroShot | None:
+        """The module, if the features are embeddings that can be compared to texts."""
+        module = self.module
+        if isinstance(module, ZeroShot) and self._reads is module.head:
+            return module
+        return None
+
     @cached_property
     def block_names(self) -> tuple[str, ...]:
         """The blocks whose feature maps detectors read; empty where there are none."""
@@ -159,8 +181,10 @@ class Network:
     def fingerprint(self) -> str:
         """Returns a hash of all that decides what the network computes."""
         built_by = [self.source.get(key) for key in ("architecture", "code")]
+        module = self.module
+        derived = module.derived if isinstance(module, ZeroShot) else frozenset()
         return key_of(
-            hash_module(self.module, self._written),
+            hash_module(self.module, self._written, derived),
             built_by,
             self.has_density_head,
             str(self._logits),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
-from oodbench.networks import architectures, timm_models
+from oodbench.networks import architectures, openclip_models, timm_models
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import (
     build_own,
@@ -22,13 +23,16 @@ from oodbench.networks.build import (
     own_settings,
 )
 from oodbench.networks.checkpoint.card import Card, find_card
+from oodbench.networks.checkpoint.matching import Fit, fill
 from oodbench.networks.checkpoint.state_dict import StateDict, some
 from oodbench.networks.checkpoint.weights_file import WeightsFile
 from oodbench.networks.hardware import check_activations
 from oodbench.networks.network import make_float32, runs_on
 from oodbench.networks.normalisation import NORMALISATIONS
+from oodbench.networks.prompts import Prompts
 from oodbench.networks.recognise import Recognised, by_plain_name, recognise
 from oodbench.networks.unsupported import refusal
+from oodbench.networks.zero_shot import ZeroShot
 
 _CENTRE = (0.5,)
 """Mean and deviation of images in [-1, 1], the convention of all JEM code."""
@@ -53,6 +57,8 @@ class Plan:
     unused: tuple[str, ...] = ()
     """How the names of tensors begin that the file may have and the module does not."""
     class_names: tuple[str, ...] = ()
+    finish: Callable[[nn.Module], ZeroShot] | None = None
+    """Makes the network of the module, once that has its weights."""
     is_foreign: bool = False
     """Whether the user's code decides how many channels it takes."""
 
@@ -60,6 +66,14 @@ class Plan:
         """Returns what is assumed; of the normalisation only if none is given."""
         reasons = () if is_normalised else (self.reason,)
         return "; ".join(filter(None, (*reasons, *self.assumed)))
+
+    def fill(self, tensors: StateDict) -> Fit:
+        """Gives the module its weights, and makes it the network."""
+        found = fill(self.module, tensors, name=self.name, unused=self.unused)
+        if self.finish is not None:
+            self.module = made = self.finish(self.module)
+            self.record["scale"] = f"{made.scale:g}"
+        return found
 
     def shape_for(self, values: int) -> Shape:
         """Returns the shape of the images, once the module has its weights.
@@ -116,6 +130,8 @@ def plan_network(
         return _recognised(file, tensors, given, arch, shape, size)
     if arch.startswith(timm_models.PREFIX):
         return _timm(arch, arguments, tensors, size)
+    if arch.startswith(openclip_models.PREFIX):
+        return _openclip(arch, arguments)
     native = shape if card is None else card.shape
     if native is None:
         raise InputError("the size of its images is not in the file; give a shape.")
@@ -151,6 +167,26 @@ def _timm(
         found.std,
         {"architecture": describe(arch, arguments)},
         reason="size and normalisation of timm's own weights",
+    )
+
+
+def _openclip(arch: str, arguments: Mapping[str, str]) -> Plan:
+    prompts = Prompts.read(arguments)
+    name = arch.removeprefix(openclip_models.PREFIX)
+    found = openclip_models.build(name)
+    return Plan(
+        found.module,
+        f"{name} of OpenCLIP",
+        found.shape,
+        found.mean,
+        found.std,
+        # Without the folder of local-dir:FOLDER, which is no part of the network.
+        {"architecture": arch.rpartition("/")[2], "texts": prompts.record()},
+        found.assumed,
+        "normalisation of OpenCLIP's configuration",
+        openclip_models.UNUSED,
+        prompts.classes,
+        partial(openclip_models.zero_shot, name=name, prompts=prompts),
     )
 
 

@@ -62,6 +62,10 @@ class Need(Flag):
     or in a summary."""
     MEMBERS = auto()
     """`members` `[N, M, K]`, the logits of an ensemble's members."""
+    TEXTS = auto()
+    """`texts` `[K, D]`, the embeddings of the classes of a zero-shot classifier."""
+    NEGATIVES = auto()
+    """`negatives` `[M, D]`, the embeddings of texts that describe no class."""
     LABELS = auto()
     """`labels` `[N]`, of the fitting split only (in `fit`)."""
 
@@ -95,6 +99,8 @@ class Batch:
     log_px: Tensor | None = None
     features: Tensor | None = None
     members: Tensor | None = None
+    texts: Tensor | None = None
+    negatives: Tensor | None = None
     labels: Tensor | None = None
     head: nn.Linear | None = None
     gradients: Mapping[Objective, Tensor] = field(default_factory=dict)

@@ -41,6 +41,10 @@ def lacks(network: Network, detector: Detector) -> str:
         return "the network has no linear layer whose input could be the features"
     if Need.MEMBERS in needs and not network.has_members:
         return "the network is no ensemble; name one with --model a.pt+b.pt"
+    if Need.TEXTS in needs and network.texts is None:
+        return "the network has no texts of its classes; it is no zero-shot classifier"
+    if Need.NEGATIVES in needs and network.negatives is None:
+        return "the network has no negative texts; give words by --arg nouns=FILE"
     if Need.BLOCKS in needs and not network.block_names:
         return "the network has no feature maps [N, C, H, W]"
     return ""

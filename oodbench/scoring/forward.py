@@ -76,6 +76,8 @@ def run_network(
         log_px=take(result.log_px),
         features=None if result.features is None else take(result.features),
         members=None if result.members is None else take(result.members),
+        texts=network.texts,
+        negatives=network.negatives,
         head=network.head,
         gradients={o: own[0] for o, own in found.gradients.items()},
         faults=found.faults,

@@ -67,6 +67,19 @@ class Outputs:
         return self._copy_of("members", self._declared(Need.MEMBERS).members)
 
     @property
+    def texts(self) -> Tensor:
+        """`[K, D]`, float32, of length 1: the embeddings of the classes' texts."""
+        return self._copy_of("texts", self._declared(Need.TEXTS).texts)
+
+    @property
+    def negatives(self) -> Tensor:
+        """`[M, D]`, float32, of length 1: embeddings of texts that describe no class.
+
+        They are in the order of mining, the least similar to the classes first.
+        """
+        return self._copy_of("negatives", self._declared(Need.NEGATIVES).negatives)
+
+    @property
     def inputs(self) -> Tensor:
         """`[N, C, H, W]`, float32 pixels in [0, 1]."""
         inputs = self._declared(Need.INPUTS).inputs

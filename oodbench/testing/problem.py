@@ -15,6 +15,7 @@ from torch.nn.utils import skip_init
 from oodbench.data.dataset import Shape, Split
 from oodbench.networks.ensemble import ensemble
 from oodbench.networks.network import Network
+from oodbench.networks.zero_shot import ZeroShot
 
 FEATURES, CLASSES = 16, 5
 GREY = 128
@@ -57,13 +58,28 @@ def members(scale: float = 1.0) -> Network:
     return ensemble([_network(scale * (_WEIGHTS + own)) for own in (apart, -apart)], "")
 
 
+def zero_shot(scale: float = 1.0) -> Network:
+    """Returns a zero-shot classifier of the same features, with 200 negative texts.
+
+    Args:
+        scale: Multiplies the logits.
+    """
+    negatives = np.random.default_rng(5).standard_normal((200, FEATURES))
+    texts, others = torch.from_numpy(_WEIGHTS), torch.from_numpy(negatives)
+    return _of(ZeroShot(copy.deepcopy(_body()), texts, others, scale))
+
+
 def _network(weights: NDArray[np.float64]) -> Network:
     module = copy.deepcopy(_body())
     head = skip_init(nn.Linear, FEATURES, CLASSES)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
         head.bias.zero_()
-    return Network(module.append(head), _SHAPE, "check", (GREY / 255,), (0.25,))
+    return _of(module.append(head))
+
+
+def _of(module: nn.Module) -> Network:
+    return Network(module, _SHAPE, "check", (GREY / 255,), (0.25,))
 
 
 @cache

@@ -50,14 +50,17 @@ def fresh(kind: Kind) -> Detector:
 
 
 def network_for(detector: Detector, scale: float = 1.0) -> Network:
-    """Returns the problem's network, or ensemble for a detector that reads members.
+    """Returns the problem's network, or another kind for a detector that reads more.
 
     Args:
         detector: Decides by its needs.
         scale: Multiplies the logits.
     """
-    make = problem.members if Need.MEMBERS in detector.needs else problem.network
-    return make(scale)
+    if Need.MEMBERS in detector.needs:
+        return problem.members(scale)
+    if Need.TEXTS in detector.needs:
+        return problem.zero_shot(scale)
+    return problem.network(scale)
 
 
 @dataclass

@@ -16,7 +16,8 @@ BUILT_IN = [
     one.name
     for one in registry.listings("detectors")
     if one.package == "oodbench"
-    and not open_detector(one.name).detector.needs & (Need.BLOCKS | Need.MEMBERS)
+    and not open_detector(one.name).detector.needs
+    & (Need.BLOCKS | Need.MEMBERS | Need.TEXTS)
 ]
 """Those that a network of two layers serves."""
 CONTROLS = ["pixel_knn", "pixel_stats"]

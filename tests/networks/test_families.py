@@ -335,8 +335,8 @@ def test_the_features_are_the_mean_of_the_last_blocks_map(family):
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        (["visual.conv1.weight", "logit_scale"], "CLIP model, .* is MCM"),
-        (["vision_model.head.weight", "logit_scale"], "CLIP model"),
+        (["visual.conv1.weight", "logit_scale"], "CLIP model, .* --arch openclip:"),
+        (["vision_model.head.weight", "logit_scale"], "names of transformers; take"),
         (["components", "reasoning_layer.weight"], "no logits and no linear head"),
     ],
 )
