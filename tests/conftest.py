@@ -22,6 +22,22 @@ settings.register_profile("oodbench", deadline=None)
 settings.load_profile("oodbench")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="where tests of the device run")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "device" in item.fixturenames:
+            item.add_marker("device")
+
+
+@pytest.fixture
+def device(request):
+    """The device of --device; tests that take it have the mark `device`."""
+    return torch.device(request.config.getoption("--device"))
+
+
 class Tiny(torch.nn.Module):
     """Two layers on 1x4x4 images, six classes, weights from a seed."""
 

@@ -48,8 +48,13 @@ def counted(images):
 
 
 @pytest.fixture
+def tiny(tiny, device):
+    return tiny.to(device)
+
+
+@pytest.fixture
 def other(tiny):
-    return Network(type(tiny.module)(seed=1), SHAPE, "other")
+    return Network(type(tiny.module)(seed=1), SHAPE, "other").to(tiny.device)
 
 
 def quiet(done):
@@ -65,7 +70,7 @@ def batches(kept, images, key="key", workers=0):
 
 
 def joined(several):
-    return torch.cat([batch.pixels for batch in several])
+    return torch.cat([batch.pixels for batch in several]).cpu()
 
 
 def test_what_is_kept_is_not_read_again(counted):
@@ -160,7 +165,7 @@ def test_other_images_digests_batches_and_shapes_are_read_for_themselves(
     first = engine_of(tiny, kept)
     list(first.score_spans(split, whole, **asked))
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(np.prod(shape), 6))
-    second = engine_of(Network(module, shape), kept, size)
+    second = engine_of(Network(module, shape).to(tiny.device), kept, size)
     list(second.score_spans(split, whole, **{**asked, **options}))
     assert counted.read == 80
 
@@ -205,6 +210,7 @@ def run(folder, networks, sets, kept, **options):
         out,
         ["msp", "jem_grad_norm"],
         execution=Execution(Store(folder), batch_size=16, resident=kept),
+        device=networks[0].device,
         **options,
     )
     for network in networks:

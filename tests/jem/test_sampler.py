@@ -130,8 +130,8 @@ def test_numbers_out_of_range_are_one_sentence(options, message):
         SGLD(**options)
 
 
-def test_a_chains_noise_depends_on_the_seed_and_its_number_alone():
-    like = torch.empty(3, 2, 2)
+def test_a_chains_noise_depends_on_the_seed_and_its_number_alone(device):
+    like = torch.empty(3, 2, 2, device=device)
     together, alone = ChainNoise(5, [7, 8, 9]), ChainNoise(5, [8])
     for _ in range(3):
         assert torch.equal(together(like)[1:2], alone(like[:1]))

@@ -51,10 +51,12 @@ def dropping():
     return nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Dropout(0.2), nn.Linear(16, 2))
 
 
-def trainer(recipe, make=plain):
+def trainer(recipe, make=plain, device="cpu"):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return Trainer(make(), *problem(), recipe)
+        images, labels = problem()
+        module = make().to(device)
+        return Trainer(module, images.to(device), labels.to(device), recipe)
 
 
 def weights(module):
@@ -77,25 +79,25 @@ PARTS = {
 
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
 @pytest.mark.parametrize("make", [plain, TwoHeads])
-def test_training_learns_a_problem_that_a_line_solves(parts, make):
-    run, seen = trainer(replace(SHORT, **parts), make), []
+def test_training_learns_a_problem_that_a_line_solves(parts, make, device):
+    run, seen = trainer(replace(SHORT, **parts), make, device), []
     assert run.run(seen.append)
     images, labels = problem()
     module = run.trained.eval()
-    predictions = Joint.of(module(images)).logits.argmax(1)
-    assert (predictions == labels).double().mean() > 0.97
+    predictions = Joint.of(module(images.to(device))).logits.argmax(1)
+    assert (predictions.cpu() == labels).double().mean() > 0.97
     assert [step.iteration for step in seen] == list(range(60))
     assert run.chains.buffer.states.dtype == torch.float32
 
 
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
 @pytest.mark.parametrize("make", [normed, TwoHeads, dropping])
-def test_a_run_goes_on_from_its_states_to_the_same_weights(parts, make):
+def test_a_run_goes_on_from_its_states_to_the_same_weights(parts, make, device):
     recipe = replace(SHORT, **parts)
-    whole, saved = trainer(recipe, make), []
+    whole, saved = trainer(recipe, make, device), []
     whole.run(save=lambda states: saved.append(list(states)))
     assert [states[-1]["iteration"] for states in saved] == [0, 20, 40, 60]
-    resumed = trainer(recipe, make)
+    resumed = trainer(recipe, make, device)
     resumed.resume(saved[2])
     resumed.run()
     assert torch.equal(weights(whole.trained), weights(resumed.trained))

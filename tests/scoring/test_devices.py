@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
+import oodbench
 from oodbench import Detector, Need, Outputs
 from oodbench.base import registry
 from oodbench.scoring.batch import Batch
@@ -115,3 +116,23 @@ def test_mixed_devices_and_values_that_are_read_are_found(tiny, images):
             Mixed().score(outputs)
         with pytest.raises(READ):
             Reading().score(outputs)
+
+
+def test_a_run_on_a_gpu_gives_the_scores_of_the_cpu(device, tmp_path):
+    if device.type == "cpu":
+        pytest.skip("needs --device cuda")
+    runs = [
+        oodbench.run(
+            "jem-digits",
+            out="digits:8-9",
+            detectors="msp,jem_grad_norm,jem_refine,knn,mahalanobis,react+energy",
+            limit=40,
+            device=kind,
+            results=tmp_path / kind,
+            quiet=True,
+        )
+        for kind in ("cpu", device.type)
+    ]
+    assert [run.failed for run in runs] == [{}, {}]
+    here, there = (oodbench.image_scores(run).score for run in runs)
+    assert here.to_numpy() == pytest.approx(there.to_numpy(), rel=1e-3, abs=1e-3)

@@ -14,6 +14,11 @@ from oodbench.scoring.engine import Engine, lacks
 from oodbench.scoring.spec import open_detector
 
 
+@pytest.fixture
+def tiny(tiny, device):
+    return tiny.to(device)
+
+
 def quiet(done):
     pass
 
@@ -35,7 +40,7 @@ class Spoiler(Detector):
             "write logits": lambda: batch.logits.mul_(2),
             "raise": lambda: {}["missing"],
             "exit shape": lambda: batch.logits,
-            "numpy": lambda: batch.logits[:, 0].numpy(),
+            "numpy": lambda: batch.logits[:, 0].cpu().numpy(),
             "nan": lambda: batch.logits[:, 0] * torch.nan,
             "undeclared": lambda: batch.features[:, 0],
         }
@@ -88,7 +93,8 @@ def test_known_holds_the_whole_split_whatever_the_batch_size(tiny, images):
     pixels = torch.from_numpy(images.images).permute(0, 3, 1, 2).float() / 255
     assert torch.equal(known.inputs, pixels)
     assert known.labels.tolist() == images.labels.tolist()
-    assert torch.allclose(known.logits, tiny(pixels).logits, atol=1e-5)
+    logits = tiny(pixels.to(tiny.device)).logits.cpu()
+    assert torch.allclose(known.logits, logits, atol=1e-5)
     assert torch.allclose(known.head(known.features), known.logits, atol=1e-5)
     assert known.gradient(log_px).shape == pixels.shape
 
@@ -127,7 +133,8 @@ def test_scores_do_not_depend_on_the_batch_size(tiny, images):
 def test_losses_are_those_of_torch(tiny, images):
     scored = Engine(tiny, {}).score(images, has_labels=True, tell=quiet)
     pixels = torch.from_numpy(images.images).permute(0, 3, 1, 2).float() / 255
-    logits, labels = tiny(pixels).logits.double(), torch.from_numpy(images.labels)
+    logits = tiny(pixels.to(tiny.device)).logits.cpu().double()
+    labels = torch.from_numpy(images.labels)
     nll = F.cross_entropy(logits, labels, reduction="none")
     brier = (logits.softmax(1) - F.one_hot(labels, 6)).square().sum(1)
     assert scored.predictions["nll"] == pytest.approx(nll.numpy())

@@ -16,6 +16,11 @@ from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
 
 
+@pytest.fixture
+def tiny(tiny, device):
+    return tiny.to(device)
+
+
 def quiet(done):
     pass
 
@@ -121,6 +126,7 @@ def test_a_detector_may_run_the_network_on_other_pixels(tiny, images):
         in_place=Asking(in_place),
     ).scores
     pixels = torch.from_numpy(images.images).permute(0, 3, 1, 2).float() / 255
+    pixels = pixels.to(tiny.device)
     moved = (pixels + 0.1).requires_grad_(True)
     result = tiny(moved)
     (gradient,) = torch.autograd.grad(result.log_px.sum(), moved)
@@ -132,7 +138,9 @@ def test_a_detector_may_run_the_network_on_other_pixels(tiny, images):
         "in_place": moved.sum((1, 2, 3)),
     }
     for name, values in expected.items():
-        assert found[name] == pytest.approx(values.detach().numpy(), rel=1e-5, abs=1e-5)
+        assert found[name] == pytest.approx(
+            values.detach().cpu().numpy(), rel=1e-5, abs=1e-5
+        )
 
 
 def test_numbers_are_places_in_the_set_whatever_the_batches(tiny, images):
