@@ -2,24 +2,28 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from oodbench import Outputs
 
 
 def beside(rows: Sequence[Tensor]) -> Tensor:
-    """Returns rows `[N, D]` of each block in one tensor `[N, blocks, largest D]`.
+    """Returns rows `[N, D]` of each block in one tensor, with NaN between blocks.
 
-    Places that a block does not fill are NaN.
+    Its shape is `[N, sum of all D + blocks − 1]`.
     """
-    columns = [one.T for one in rows]
-    return pad_sequence(columns, padding_value=float("nan")).permute(2, 1, 0)
+    gap = rows[0].new_full((len(rows[0]), 1), float("nan"))
+    parts = [part for own in rows for part in (gap, own)]
+    return torch.cat(parts[1:], 1)
 
 
 def apart(rows: Tensor) -> list[Tensor]:
     """Returns the rows `[N, D]` of each block from what `beside` makes of them."""
-    return [one[:, ~one.isnan().all(0)] for one in rows.unbind(1)]
+    first = rows[:64]  # those of a large split lie in a file
+    gaps = first.isnan().all(0).nonzero()[:, 0].tolist()
+    starts, ends = [0, *(gap + 1 for gap in gaps)], [*gaps, rows.shape[1]]
+    return [rows[:, start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def pooled(outputs: Outputs) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ class Correlations:
     orders: int
 
     def __call__(self, outputs: Outputs) -> Tensor:
-        """Returns the correlations, `[N, blocks, orders · largest C]`, float32."""
+        """Returns the correlations of all blocks `beside` each other, float32."""
         return beside(self.by_block(outputs))
 
     def by_block(self, outputs: Outputs) -> list[Tensor]:
@@ -51,16 +52,23 @@ class Range(NamedTuple):
         return (below + above).sum(1) / confidence
 
 
-def range_of(rows: Tensor, predicted: Tensor, classes: int) -> Range:
-    """Returns the range of correlations `[N, orders · C]` by predicted class `[N]`.
+def range_of(rows: Tensor, classes: Sequence[Tensor]) -> Range:
+    """Returns the range of correlations `[N, orders · C]` in each class.
 
     A class without images has the range of all.
+
+    Args:
+        rows: Correlations.
+        classes: The places of each class's images.
     """
-    low, high = rows.aminmax(dim=0)
-    lows, highs = low.repeat(classes, 1), high.repeat(classes, 1)
-    for own in predicted.unique():
-        lows[own], highs[own] = rows[predicted == own].aminmax(dim=0)
-    return Range(lows, highs)
+    found = [rows[own].aminmax(dim=0) if len(own) else None for own in classes]
+    there = [one for one in found if one is not None]
+    low = torch.stack([one.min for one in there]).amin(0)
+    high = torch.stack([one.max for one in there]).amax(0)
+    return Range(
+        torch.stack([low if one is None else one.min for one in found]),
+        torch.stack([high if one is None else one.max for one in found]),
+    )
 
 
 def _roots(maps: Tensor, orders: int) -> Tensor:

@@ -12,6 +12,8 @@ from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._gram import Correlations, Range, range_of
 from oodbench.scoring.statistics import classes
 
+HELD_OUT_AT_ONCE = 64
+
 
 @dataclass
 class Gram(Detector):
@@ -25,7 +27,7 @@ class Gram(Detector):
     training images that are held out of the ranges.
 
     The authors take E_b from a tenth of the test images. A class that is never
-    predicted has the ranges of all. `fit` holds `orders` floats per image and channel.
+    predicted has the ranges of all. `fit` reads `orders` floats per image and channel.
 
     Sastry and Oore, Detecting Out-of-Distribution Examples with Gram Matrices, ICML
     2020, arXiv 1912.12510.
@@ -60,10 +62,13 @@ class Gram(Detector):
             )
         kept, rest = torch.from_numpy(order).split([most, len(order) - most])
         predicted = logits[kept].argmax(1)
+        groups = [kept[predicted == own] for own in range(count)]
         ranges, usual = [], []
         for number, rows in enumerate(apart(known.summary(*self.summaries)), 1):
-            ranges.append(range_of(rows[kept], predicted, count))
-            usual.append(ranges[-1].deviation(rows[rest], logits[rest]).mean().item())
+            ranges.append(range_of(rows, groups))
+            parts = rest.split(HELD_OUT_AT_ONCE)
+            outside = [ranges[-1].deviation(rows[own], logits[own]) for own in parts]
+            usual.append(torch.cat(outside).mean().item())
             if not usual[-1] > 0:
                 raise ValueError(
                     f"no held-out image leaves the ranges of block {number}; "
