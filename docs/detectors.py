@@ -44,7 +44,7 @@ evaluation scripts of the repositories energy_ood, outlier-exposure and JEM. A d
 of one name can differ in defaults and details; the entries above say how.
 [results/parity.md](../results/parity.md) compares scores with pytorch-ood,
 `tests/detectors/test_openood.py` with OpenOOD, and `tests/detectors/test_authors.py`
-with code in authors' repositories for 18 detectors.
+with code in authors' repositories for 19 detectors.
 
 """
 ABSENT = """
@@ -52,6 +52,13 @@ Post-hoc detectors of OpenOOD or pytorch-ood that are not here:
 
 | detector | OpenOOD | pytorch-ood | reason |
 |---|---|---|---|
+"""
+LEFT_OUT = """
+Of others' papers, these were looked at and left out. CORE (Yang, Kim and Bahk, 2026,
+arXiv 2603.18290): its code is in an open pull request of OpenOOD, and neither that nor
+the paper's equations could be read. COMBOOD (rmagesh148/combood): the code has several
+combinations and does not say which one the published figures are of. The selection of
+features in OpenMIBOOD (MFS): it needs a pool of out-of-distribution images.
 """
 
 
@@ -101,7 +108,7 @@ def _elsewhere(found: Collection[str]) -> str:
     )
     return (
         f"{ELSEWHERE}{head}{rows}\nIn none of them: {', '.join(alone)}.\n"
-        f"{ABSENT}{absent}"
+        f"{ABSENT}{absent}{LEFT_OUT}"
     )
 
 

@@ -22,6 +22,7 @@ SPECS = [
     "davis+mahalanobis",
     NAC,
     "sem:components=2",
+    "gaia",
 ]
 
 
@@ -366,6 +367,44 @@ def test_nac_layers_covers_its_own_images_in_full(network, known):
     assert 20 <= (few == 1).sum() < 60
 
 
+def test_gaia_is_the_mean_square_of_gradients_relative_to_that_of_all_classes(
+    network, new
+):
+    module = network.module.double()
+    first = module[:2](tensor(new).double()).detach().requires_grad_()
+    last = module[2:4](first)
+    last.retain_grad()
+    features = module[4:6](last)
+    features.sum().backward()
+    inner = torch.cat([own.grad.mean((2, 3)) for own in (first, last)], 1)
+    features = features.detach().requires_grad_()
+    module[6](features).log_softmax(1).sum().backward()
+    module.float()
+    expected = -inner.square().mean(1) / features.grad.abs().mean(1)
+    found = scores("gaia", network, None, new)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_gaia_counts_gradients_that_are_not_zero(network, new):
+    network = Network(network.module, (3, 6, 8), blocks=("0", "2"))
+    module, pixels = network.module, tensor(new)
+    first = module[0](pixels).detach().requires_grad_()
+    last = module[2](module[1](first))
+    last.retain_grad()
+    module[3:](last).max(1).values.sum().backward()
+    shares = [(own.grad != 0).double().mean((2, 3)) for own in (first, last)]
+    expected = -torch.cat(shares, 1).square().mean(1)
+    assert 0 < -expected.max() < -expected.min() < 1
+    found = scores("gaia:variant=zero", network, None, new)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_gaia_refuses_maps_whose_gradients_are_never_zero(network, new):
+    engine = Engine(network, {"it": open_detector("gaia:variant=zero").detector})
+    found = engine.score(new, has_labels=False, tell=lambda done: None)
+    assert "no gradient by the maps of 1, 3 is 0" in found.failures["it"]
+
+
 def styles(network, split):
     """Returns mean and variance of the channels of the first block."""
     first = outputs(network, split)[0][0]
@@ -420,6 +459,7 @@ def test_sem_of_fewer_images_than_components_is_refused(network, known):
         ("gram:orders=0", "orders must be at least 1, got 0"),
         ("gram:held_out=1", "held_out must be above 0 and below 1, got 1.0"),
         ("gram:seed=-1", "seed must be at least 0"),
+        ("gaia:variant=all", "variant must be average or zero, got 'all'"),
         ("davis:variant=mean", "variant must be std or max, got 'mean'"),
         ("nac_layers:alpha=1", "must each give one number per layer, separated by /"),
         ("nac_layers:alpha=1/2/3/x", "got '1/2/3/x', '50/100/5/100' and"),

@@ -24,20 +24,24 @@ def probability(scores):
     return 1 / (1 + np.exp(-scores))
 
 
-def our_scores(specs):
-    """Returns our scores of the test images by spec."""
+def small_network():
+    """Returns the network without maps."""
     size = NUMBERS["hidden.weight"].shape
     hidden, head = nn.Linear(size[1], size[0]), nn.Linear(size[0], CLASSES)
     for layer, name in ((hidden, "hidden"), (head, "fc")):
         layer.weight.data = torch.from_numpy(NUMBERS[f"{name}.weight"])
         layer.bias.data = torch.from_numpy(NUMBERS[f"{name}.bias"])
-    network = Network(
-        nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), head),
-        (3, 4, 4),
-        "small",
-        tuple(NUMBERS["mean"]),
-        tuple(NUMBERS["std"]),
-    )
+    return as_network(nn.Sequential(nn.Flatten(), hidden, nn.ReLU(), head))
+
+
+def as_network(module, **options):
+    mean, std = (tuple(NUMBERS[name]) for name in ("mean", "std"))
+    return Network(module, (3, 4, 4), "small", mean, std, **options)
+
+
+def our_scores(specs, network=None):
+    """Returns our scores of the test images by spec."""
+    network = network or small_network()
     engine = Engine(network, {spec: open_detector(spec).detector for spec in specs})
     for stage in ("train", "val"):
         assert engine.fit(stage, _split(stage), tell=silent) == {}
