@@ -17,7 +17,8 @@ class RAS(Shaping):
     The mean is that of the j-th largest feature over the training images. The score
     depends on the order of an image's features alone. There are no parameters.
 
-    Guglielmo and Masana, Ranked Activation Shift, 2026, arXiv 2604.08572.
+    Guglielmo and Masana, Ranked Activation Shift for Post-Hoc Out-of-Distribution
+    Detection, 2026, arXiv 2604.08572.
     """
 
     fitted_on = "train"
