@@ -291,6 +291,29 @@ def test_imagenet_c_takes_corruptions_and_severities(put, packed):
         open_dataset("imagenet_c:mist")
 
 
+def test_the_lists_of_openood_name_corrupted_images(put, packed):
+    first = {f"brightness/1/n{number:03}/x.JPEG": b"" for number in range(1000)}
+    others = {name: {"x/y": b""} for name in ("digital", "blur", "noise")}
+    for name, files in {"weather": first, **others}.items():
+        put("imagenet_c", packed(f"imagenet_c/{name}.tar", files))
+    for benchmark, classes in (("imagenet1k", 1000), ("imagenet200", 200)):
+        dataset = open_dataset(f"openood:{benchmark}/imagenet_c")
+        assert len(dataset.origin.sources) == 4
+        split = dataset.load("test", SHAPE)
+        assert np.bincount(split.labels).tolist() == [10] * classes
+        assert len(set(split.class_names)) == classes
+        paths = [path.parts[-4:] for path in split.images.images.paths]
+        assert len({path[-1] for path in paths}) == 10 * classes
+        assert len({path[0] for path in paths}) == 15
+        assert {path[1] for path in paths} == set("12345")
+        assert [path[2] for path in paths] == [
+            split.class_names[label] for label in split.labels
+        ]
+        # The first line of the list for all classes, read there.
+        first_line = ("jpeg_compression", "1", "n000", "ILSVRC2012_val_00028158.JPEG")
+        assert (first_line in paths) == (classes == 1000)
+
+
 def test_patches_of_pcam_are_read_from_tables(put, monkeypatch):
     h5py = pytest.importorskip("h5py")
 
