@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from oodbench import Dataset, Shape, Split, SplitName
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin, Source
+from oodbench.data.sources.unpacked import UnpackedFiles
 from oodbench.datasets._cifar_c import CITATION, SEVERITIES, grade_of, parse_corruption
 from oodbench.datasets._files import images_in, inner, labelled
 
@@ -40,14 +45,18 @@ ARCHIVES = {
     ),
 }
 """The archives, and the corruptions in each."""
+LISTED_ARCHIVES = tuple(each for each in ARCHIVES if each.name != "extra.tar")
+"""Those of OpenOOD's lists."""
+LISTED = sorted(kind for archive in LISTED_ARCHIVES for kind in ARCHIVES[archive])
+"""The 15 corruptions of the lists."""
 ORIGIN = Origin(
     tuple(ARCHIVES),
     images="19 corruptions x 5 severities x 50,000",
     citation=CITATION,
     licence="CC-BY-4.0 (pytorch-ood)",
     homepage="https://zenodo.org/record/2235448",
-    trouble="OpenOOD takes a list of 10,000 of these images for ImageNet-1k, and 2,000 "
-    "for ImageNet-200.",
+    trouble="OpenOOD takes 10,000 of these images for ImageNet-1k and 2,000 for "
+    "ImageNet-200: openood:imagenet1k/imagenet_c.",
 )
 
 
@@ -83,6 +92,31 @@ def imagenet_c(argument: str) -> Dataset:
         ),
         grade=grade_of("imagenet_c", kinds, severity),
     )
+
+
+def listed(
+    numbers: NDArray[np.uint16], corruptions: NDArray[np.uint8], classes: Sequence[int]
+) -> Split:
+    """Returns ten images of each class, as the lists of OpenOOD name them.
+
+    Args:
+        numbers: `[10 K]`, the images' numbers in ImageNet's validation, from 1.
+        corruptions: `[10 K]`, five times the place in `LISTED`, plus severity less 1.
+        classes: K of the 1,000 classes, which are numbered from 0.
+    """
+    archives = {kind: archive for archive in ARCHIVES for kind in ARCHIVES[archive]}
+    roots = [_root(archives[kind], kind) for kind in LISTED]
+    folders = sorted(path.name for path in (roots[0] / "1").iterdir() if path.is_dir())
+    names = [folders[each] for each in classes]
+    labels = np.repeat(np.arange(len(classes)), 10)
+    paths = [
+        roots[code // SEVERITIES]
+        / str(code % SEVERITIES + 1)
+        / names[label]
+        / f"ILSVRC2012_val_{number:08}.JPEG"
+        for number, code, label in zip(numbers, corruptions, labels, strict=True)
+    ]
+    return Split(UnpackedFiles(paths), labels, class_names=tuple(names))
 
 
 def _root(archive: Source, kind: str) -> Path:

@@ -26,7 +26,7 @@ def lsun(argument: str) -> Dataset:
     """
 
     def absent(split: SplitName, shape: Shape) -> Split:
-        raise InputError(f"lsun: {ORIGIN.trouble}")
+        raise InputError(f"There is no folder of lsun. {ORIGIN.trouble}")
 
     known = Dataset("lsun", absent, "far", family="scenes", origin=ORIGIN)
     if not argument:

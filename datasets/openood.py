@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,9 @@ from PIL import Image
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.base.registry import unknown
-from oodbench.data.dataset import Chunk, Images, manifest_of
+from oodbench.data.dataset import Chunk, Images, manifest_of, select_classes
 from oodbench.data.spec import open_dataset
+from oodbench.datasets import imagenet_c
 from oodbench.datasets._joined import Joined
 
 SIZES = {
@@ -45,9 +47,15 @@ def openood(argument: str) -> Dataset:
             else "Name a set of the benchmark, as in openood:cifar10/tin."
         )
     inner = open_dataset(spec or name)
+    origin, is_corrupted = inner.origin, name == "imagenet_c" and not spec
+    if origin and is_corrupted:
+        origin = replace(origin, sources=imagenet_c.LISTED_ARCHIVES)
 
     def load(split: SplitName, shape: Shape) -> Split:
-        found = _part(inner, f"{benchmark}/{name}", split, shape)
+        if is_corrupted:
+            found = _corrupted(benchmark)
+        else:
+            found = _part(inner, place, split, shape)
         return replace(found, images=Resized(found.images, *SIZES[benchmark]))
 
     side = SIZES[benchmark][1]
@@ -60,11 +68,12 @@ def openood(argument: str) -> Dataset:
         splits=("train", *splits) if "train" in inner.splits else splits,
         shape=Shape(3, side, side),
         place=inner.place and f"openood:{benchmark}:{inner.place}",
+        origin=origin,
     )
 
 
 @cache
-def _lists() -> dict[str, NDArray[np.uint8]]:
+def _lists() -> dict[str, NDArray[Any]]:
     with np.load(Path(__file__).with_name("openood_lists.npz")) as stored:
         return dict(stored)
 
@@ -74,11 +83,11 @@ def _part(inner: Dataset, key: str, split: SplitName, shape: Shape) -> Split:
     whole = ("train", "val", "test") if key.endswith("/mnist") else ("train", "val")
     if split == "train" or key.endswith("/mnist"):
         parts = [inner.load(each, shape) for each in whole if each in inner.splits]
-        return _joined(parts)
+        return _of_classes(_joined(parts), key)
     found = inner.load("test", shape)
     packed = _lists().get(f"{key}/{split}")
     if packed is None:
-        return found
+        return _of_classes(found, key)
     wanted = np.unpackbits(packed).astype(bool)
     if key.endswith("/cifar100"):
         wanted = _by_rank(wanted, found)
@@ -94,6 +103,14 @@ def _part(inner: Dataset, key: str, split: SplitName, shape: Shape) -> Split:
     return picked if labels is None else _renumbered(picked, labels.astype(np.int64))
 
 
+def _of_classes(split: Split, key: str) -> Split:
+    """Returns the images of the benchmark's classes, if ImageNet has more of them."""
+    chosen = _lists().get(f"{key.partition('/')[0]}/classes")
+    if chosen is None or split.labels is None or split.labels.max() < chosen.size:
+        return split
+    return select_classes(split, chosen.tolist())
+
+
 def _renumbered(split: Split, labels: NDArray[np.int64]) -> Split:
     """Returns a split with other labels, which keep the names of their classes."""
     if split.labels is None or not split.class_names:
@@ -105,6 +122,15 @@ def _renumbered(split: Split, labels: NDArray[np.int64]) -> Split:
         labels=labels,
         class_names=tuple(split.class_names[label] for label in old),
         wnids=tuple(split.wnids[label] for label in old) if split.wnids else (),
+    )
+
+
+def _corrupted(benchmark: str) -> Split:
+    """Returns the listed images of ImageNet-C."""
+    lists, place = _lists(), f"{benchmark}/imagenet_c"
+    chosen = lists.get(f"{benchmark}/classes", np.arange(1000)).tolist()
+    return imagenet_c.listed(
+        lists[f"{place}/numbers"], lists[f"{place}/corruptions"], chosen
     )
 
 

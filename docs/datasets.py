@@ -28,6 +28,14 @@ file without a checksum gets its SHA-256 recorded at its first use.
 | set | images | shape | family | label space | licence |
 |---|---|---|---|---|---|
 """
+ABSENT = """
+Absent:
+
+- OpenMIBOOD's OASIS-3 and its OOD sets are volumes of 128x128x128 values, and images
+  here have a height and a width.
+- LSUN's test images come as an lmdb, and ImageNet-1k may not be passed on.
+  `lsun:FOLDER` and `imagenet:FOLDER` open yours.
+"""
 
 
 def page() -> str:
@@ -37,7 +45,8 @@ def page() -> str:
     }
     found = [(name, origin) for name, origin in origins() if name in built_in]
     rows = "".join(_row(open_dataset(name), origin) for name, origin in found)
-    return HEAD + rows + "".join(_entry(name, origin) for name, origin in found)
+    entries = "".join(_entry(name, origin) for name, origin in found)
+    return HEAD + rows + ABSENT + entries
 
 
 def _row(dataset: Dataset, origin: Origin) -> str:

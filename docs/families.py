@@ -36,6 +36,8 @@ EXAMPLES = (
     Example("ccexam_svhn", {"classes": 10}),
     Example("davis_densenet", {"classes": 10, "depth": 100}),
     Example("densenet_bc", {"classes": 10, "depth": 100}),
+    Example("dm_wide_resnet", {"classes": 10, "width": 1, "normalises": True}),
+    Example("dm_wide_resnet", {"classes": 100, "depth": 34, "width": 1}),
     Example("jem_wrn", {"classes": 10, "depth": 10, "width": 2}),
     Example("oe_convnet", {"classes": 10}),
     Example("small_resnet", {"classes": 10}),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -39,18 +40,31 @@ def download(address: str) -> Path:
     hub, repository = _library("huggingface_hub"), f"{owner}/{parts[0]}"
     version = revision or None
     try:
-        if len(parts) > 1:
-            file = "/".join(parts[1:])
-            return Path(hub.hf_hub_download(repository, file, revision=version))
-        kinds = ["*.json", "*.safetensors"]
-        found = hub.snapshot_download(
-            repository, revision=version, allow_patterns=kinds
-        )
-        return Path(found)
+        with _without_warnings(hub.logging):  # one for each of several tries
+            if len(parts) > 1:
+                file = "/".join(parts[1:])
+                return Path(hub.hf_hub_download(repository, file, revision=version))
+            kinds = ["*.json", "*.safetensors"]
+            found = hub.snapshot_download(
+                repository, revision=version, allow_patterns=kinds
+            )
+            return Path(found)
     except Exception as error:  # the network, and other people's servers
+        why = reason(error.__cause__ or error)
         raise InputError(
-            f"{address} cannot be downloaded and is not in the cache ({reason(error)})."
+            f"{address} cannot be downloaded and is not in the cache ({why})."
         ) from error
+
+
+@contextmanager
+def _without_warnings(verbosity: Any) -> Iterator[None]:
+    """Shows no warnings of a library that has this module of verbosity."""
+    level = verbosity.get_verbosity()
+    verbosity.set_verbosity_error()
+    try:
+        yield
+    finally:
+        verbosity.set_verbosity(level)
 
 
 def is_classifier(path: Path) -> bool:

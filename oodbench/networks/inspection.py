@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
-from oodbench.networks import architectures
+from oodbench.networks import architectures, hugging_face
 from oodbench.networks.architectures import Settings, torchvision_model
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import build_own
@@ -46,24 +46,35 @@ class _Candidate(NamedTuple):
     module: nn.Module
 
 
-def inspect_file(path: Path, weights: str | None = None) -> dict[str, Any]:
+def inspect_file(place: str | Path, weights: str | None = None) -> dict[str, Any]:
     """Returns facts about a file of weights by name, fit for JSON.
 
     The file is read as data; nothing in it is run.
 
     Args:
-        path: The file.
+        place: The file, or `hf://OWNER/REPO/FILE@REVISION`, which is downloaded unless
+            it is in the local cache.
         weights: Which of its weights, as for `load_network`.
 
     Raises:
-        InputError: It cannot be read, or holds no weights.
+        InputError: It cannot be had or read, or holds no weights.
     """
+    path = Path(place)
+    if str(place).startswith(hugging_face.PREFIX):
+        path = hugging_face.download(str(place))
+        if path.is_dir():
+            files = ", ".join(sorted(each.name for each in path.glob("*.safetensors")))
+            raise InputError(
+                f"{place} is a repository; name one of its files (here: "
+                f"{files or 'none'}). `oodbench run --model {place}` loads it whole."
+            )
     file = weights_file.read(path)
     try:
         found = find_state_dict(file.content, weights)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return _contents(file, found, path) | _meaning(file, found.tensors, path)
+    facts = _contents(file, found, path) | _meaning(file, found.tensors, str(place))
+    return {"file": str(place), **facts}
 
 
 def _contents(file: WeightsFile, found: Found, path: Path) -> dict[str, Any]:
@@ -73,7 +84,6 @@ def _contents(file: WeightsFile, found: Found, path: Path) -> dict[str, Any]:
     beside = file.content if found.how != "bare state dict" else {}
     assert isinstance(beside, Mapping)
     return {
-        "file": str(path),
         "sha256": file.sha256,
         "container": "safetensors" if _is_safetensors(path) else found.how,
         "beside weights": {
@@ -93,9 +103,9 @@ def _contents(file: WeightsFile, found: Found, path: Path) -> dict[str, Any]:
     }
 
 
-def _meaning(file: WeightsFile, tensors: StateDict, path: Path) -> dict[str, Any]:
+def _meaning(file: WeightsFile, tensors: StateDict, place: str) -> dict[str, Any]:
     """Returns what the weights are of, or what comes near."""
-    call = f"oodbench run --model {shlex.quote(str(path))}"
+    call = f"oodbench run --model {shlex.quote(place)}"
     try:
         plan = plan_network(file, tensors, None, {}, None, None, {})
         fit = plan.fill(tensors)

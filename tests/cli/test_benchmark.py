@@ -94,6 +94,25 @@ def test_python_stores_the_bytes_of_the_command(oodbench, own):
             call(**wrong)
 
 
+def test_the_full_spectrum_has_its_accuracy_below_its_table(oodbench):
+    shifted = '[out]\ncovariate = ["fog=corrupted:fog:5:{in}"]'
+    text = OWN.replace("[out]", shifted).replace('"street=streets"', '"photos"')
+    Path("fs.toml").write_text(text)
+    words = ("--benchmark", "fs.toml", "--model", "ce-digits", "--no-plots")
+    code, printed, _ = oodbench("run", *words)
+    assert code == 0
+    plain, full = printed.split("In-distribution: digits (full spectrum)")[:2]
+    _, table, _ = oodbench("table", "--benchmark", "fs.toml", "--format", "json")
+    found = {(row["set"], row["metric"]): row["value"] for row in json.loads(table)}
+    own, both = (found[name, "accuracy"] for name in ("in", "in (full spectrum)"))
+    (out,) = set(face.rows("results/runs").accuracy_out.dropna())
+    assert own != out
+    assert both == pytest.approx((own + out) / 2)  # 40 images each
+    assert f"accuracy of ce-digits: {100 * own:.2f} %" in plain
+    assert f"accuracy of ce-digits (full spectrum): {100 * both:.2f} %" in full
+    assert "rest (full" not in full
+
+
 def test_seeds_of_one_model_are_averaged(oodbench, own):
     models = "net@0=ce-digits,net@1=jem-digits"
     words = ("--benchmark", own, "--set", "street=photos", "--no-plots")

@@ -230,6 +230,33 @@ def test_the_official_splits_of_celeba(put, packed):
         assert seen(dataset.load(split, SHAPE)) == [level]
 
 
+def test_cinic10_can_leave_out_the_images_of_cifar10(put, packed):
+    files = {
+        f"{part}/{kind}/{name}_{level}.png": image(level)
+        for part, first in (("train", 1), ("valid", 5), ("test", 9))
+        for level, (kind, name) in enumerate(
+            [("bird", "n01"), ("bird", "cifar10-test"), ("cat", "n02"), ("cat", "n03")],
+            first,
+        )
+    }
+    put("cinic10", packed("cinic10/CINIC-10.tar.gz", files))
+    whole, part = open_dataset("cinic10"), open_dataset("cinic10:imagenet")
+    assert whole.splits == ("train", "val", "test")
+    assert sorted(seen(whole.load("val", SHAPE))) == [5, 6, 7, 8]
+    assert seen(part.load("test", SHAPE)) == [9, 11, 12]
+    assert part.load("test", SHAPE).labels.tolist() == [0, 1, 1]
+    assert part.relative_to(open_dataset("cifar10")).role == "covariate"
+    with pytest.raises(InputError, match="write cinic10:imagenet"):
+        open_dataset("cinic10:cifar")
+
+
+def test_tin597_has_a_folder_per_class(put, packed):
+    files = {f"tin597/test/n0{i}/images/n0{i}_1.JPEG": image(i) for i in (1, 2)}
+    put("tin597", packed("tin597/tin597.zip", files))
+    split = open_dataset("tin597").load("test", SHAPE)
+    assert (seen(split), split.class_names) == ([1, 2], ("n01", "n02"))
+
+
 def test_the_official_splits_of_country211(put, packed):
     parts = {"train": 1, "valid": 2, "test": 3}
     files = {f"country211/{p}/CH/{i}.jpg": image(i) for p, i in parts.items()}
@@ -289,6 +316,29 @@ def test_imagenet_c_takes_corruptions_and_severities(put, packed):
     assert len(open_dataset("imagenet_c:fog").origin.sources) == 1
     with pytest.raises(InputError, match="imagenet_c:mist names no corruption"):
         open_dataset("imagenet_c:mist")
+
+
+def test_the_lists_of_openood_name_corrupted_images(put, packed):
+    first = {f"brightness/1/n{number:03}/x.JPEG": b"" for number in range(1000)}
+    others = {name: {"x/y": b""} for name in ("digital", "blur", "noise")}
+    for name, files in {"weather": first, **others}.items():
+        put("imagenet_c", packed(f"imagenet_c/{name}.tar", files))
+    for benchmark, classes in (("imagenet1k", 1000), ("imagenet200", 200)):
+        dataset = open_dataset(f"openood:{benchmark}/imagenet_c")
+        assert len(dataset.origin.sources) == 4
+        split = dataset.load("test", SHAPE)
+        assert np.bincount(split.labels).tolist() == [10] * classes
+        assert len(set(split.class_names)) == classes
+        paths = [path.parts[-4:] for path in split.images.images.paths]
+        assert len({path[-1] for path in paths}) == 10 * classes
+        assert len({path[0] for path in paths}) == 15
+        assert {path[1] for path in paths} == set("12345")
+        assert [path[2] for path in paths] == [
+            split.class_names[label] for label in split.labels
+        ]
+        # The first line of the list for all classes, read there.
+        first_line = ("jpeg_compression", "1", "n000", "ILSVRC2012_val_00028158.JPEG")
+        assert (first_line in paths) == (classes == 1000)
 
 
 def test_patches_of_pcam_are_read_from_tables(put, monkeypatch):

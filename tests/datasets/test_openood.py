@@ -41,6 +41,10 @@ def numbers(split, count):
         ("cifar100/cifar10", 10_000, 10_000),
         ("cifar10/svhn", 26_032, 26_032),
         ("imagenet200/imagenet", 50_000, 9_000),
+        ("imagenet1k/imagenet", 50_000, 45_000),
+        ("imagenet1k/openimage_o", 17_632, 15_869),
+        ("imagenet200/openimage_o", 17_632, 15_869),
+        ("imagenet1k/imagenet_v2", 10_000, 10_000),
         ("imagenet1k/ninco", 5_879, 5_879),
         ("cifar10/mnist", 100, 300),  # train, val and test
     ],
@@ -49,6 +53,20 @@ def test_lists_have_the_sizes_of_openood(opened, spec, official, count):
     found = opened(f"openood:{spec}", official)
     assert found.name == f"openood:{spec}"
     assert len(found.load("test", SHAPE).images) == count
+
+
+@pytest.mark.parametrize("name", ["imagenet_v2", "imagenet"])
+def test_imagenet200_takes_its_classes_of_all(opened, name):
+    labels, names = np.arange(10_000) % 1000, tuple(map(str, range(1000)))
+    split = "train" if name == "imagenet" else "test"
+    found = opened(f"openood:imagenet200/{name}", 10_000, labels, names)
+    found = found.load(split, SHAPE)
+    images = 10 * (1 + (split == "train"))  # train and val of the set together
+    assert np.bincount(found.labels).tolist() == [images] * 200
+    assert found.class_names[:5] == ("1", "2", "4", "6", "8")
+    # Sets of few classes are whole.
+    few = opened(f"openood:imagenet200/{name}", 10_000, labels % 200)
+    assert len(few.load(split, SHAPE).images) == 1000 * images
 
 
 def test_mnist_is_train_and_test_in_order(opened):

@@ -244,6 +244,25 @@ def wide(state, x):
     return F.linear(x, state["fc.weight"], state["fc.bias"])
 
 
+def deep_mind(state, x):
+    x = F.conv2d(
+        (x - state["mean"]) / state["std"], state["init_conv.weight"], None, 1, 1
+    )
+    for stage, block in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)):
+        name, step = f"layer.{stage}.block.{block}", 2 if stage and not block else 1
+        first = F.silu(norm(state, f"{name}.batchnorm_0", x))
+        y = F.conv2d(first, state[f"{name}.conv_0.weight"], None, 1, 1)
+        # Padded on the right and below alone: the outputs at odd places.
+        y = y[:, :, step - 1 :: step, step - 1 :: step]
+        y = F.silu(norm(state, f"{name}.batchnorm_1", y))
+        y = F.conv2d(y, state[f"{name}.conv_1.weight"], None, 1, 1)
+        if (shortcut := state.get(f"{name}.shortcut.weight")) is not None:
+            x = F.conv2d(first[:, :, ::step, ::step], shortcut)
+        x = x + y
+    x = F.avg_pool2d(F.silu(norm(state, "batchnorm", x)), 8).flatten(1)
+    return F.linear(x, state["logits.weight"], state["logits.bias"])
+
+
 def all_conv(state, x):
     def step(x, at, padding):
         weight, bias = (state[f"features.{at}.{part}"] for part in ("weight", "bias"))
@@ -293,6 +312,8 @@ SVHN = ccexam([[(f"{n}.0", f"{n}.1"), (f"{n}.3", f"{n}.4")] for n in range(3)], 
         ("ccexam_svhn", {}, SVHN),
         ("cifar_resnet", {"depth": 8}, option_a),
         ("wide_resnet", {"depth": 10, "width": 2}, wide),
+        ("dm_wide_resnet", {"depth": 16, "width": 1, "normalises": True}, deep_mind),
+        ("dm_wide_resnet", {"depth": 16, "width": 2, "normalises": True}, deep_mind),
         ("allconv", {}, all_conv),
     ],
 )
@@ -300,6 +321,29 @@ def test_a_network_is_the_function_of_its_weights(family, settings, function, fi
     state = randomised(build_own(family, {"classes": 4, **settings})).state_dict()
     network = load_network(file(dict(state)))
     check_same(network, FromState(state, function))
+
+
+def test_deepminds_network_normalises_by_itself_where_its_file_says_how(file):
+    settings = {"classes": 4, "depth": 10, "width": 1}
+    module = build_own("dm_wide_resnet", {**settings, "normalises": True})
+    state = randomised(module).state_dict()
+    state["mean"].copy_(torch.tensor([0.3, 0.4, 0.5]).view(3, 1, 1))
+    state["std"].fill_(0.25)
+    network = load_network(file(dict(state)))
+    assert (set(network.mean), set(network.std)) == ({0}, {1})
+    check_same(network, module)
+    pixels = pixels_for(network)
+    plain = load_network(
+        file({k: v for k, v in state.items() if k not in ("mean", "std")}),
+        mean=(0.3, 0.4, 0.5),
+        std=(0.25,) * 3,
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(plain(pixels).logits, network(pixels).logits)
+    relu = load_network(
+        file(dict(state)), arch="dm_wide_resnet", arch_args={"activation": "relu"}
+    )
+    assert "relu" in relu.source["assumed"]
 
 
 def test_the_stage_that_trades_never_uses_is_left_out(file):

@@ -33,6 +33,42 @@ def resnet(**settings):
 # --- inspect
 
 
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """Puts files of the repository a/b into the local cache; there is no network."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    folder = tmp_path / "hub" / "models--a--b"
+    snapshot = folder / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    for name in ("main", "v1"):
+        (folder / "refs" / name).write_text(commit)
+    return snapshot
+
+
+@pytest.mark.parametrize("address", ["hf://a/b/net.pt", "hf://a/b/net.pt@v1"])
+def test_a_file_of_hugging_face_is_explained_from_the_cache(file, cached, address):
+    local = file(resnet().state_dict())
+    torch.save(resnet().state_dict(), cached / "net.pt")
+    facts = inspect_file(address)
+    assert facts["file"] == address
+    assert facts["command"].startswith(f"oodbench run --model {address} --in cifar10")
+    assert facts["recognised"] == inspect_file(local)["recognised"]
+
+
+def test_without_a_network_one_sentence_says_so(cached):
+    with pytest.raises(
+        InputError, match=r"other.pt@v2 cannot be downloaded and is not"
+    ):
+        inspect_file("hf://a/b/other.pt@v2")
+    (cached / "model.safetensors").touch()
+    with pytest.raises(InputError, match=r"its files \(here: model.safetensors\)"):
+        inspect_file("hf://a/b")
+
+
 def test_a_recognised_file_is_explained(file):
     state = {f"module.{k}": v for k, v in resnet().state_dict().items()}
     facts = inspect_file(file({"net": state, "acc": 92.5, "args": {"lr": 1}}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-from pathlib import Path
 
 import click
 
@@ -14,16 +13,17 @@ _WIDTH, _COLUMN = 80, 16
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option(
     "--weights",
     metavar="KEY",
     help="Which weights of the file, as for `run`.  [default: averaged ones]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
-def inspect(file: Path, weights: str | None, as_json: bool) -> None:
+def inspect(file: str, weights: str | None, as_json: bool) -> None:
     """Explains a checkpoint and prints the command that runs it.
 
+    FILE may be hf://OWNER/REPO/FILE@REVISION, too.
     It shows what the file holds, its architecture, what is assumed and what is missing.
     The file is read as data; nothing in it is run.
     """
