@@ -68,8 +68,19 @@ class Plan:
         return "; ".join(filter(None, (*reasons, *self.assumed)))
 
     def fill(self, tensors: StateDict) -> Fit:
-        """Gives the module its weights, and makes it the network."""
-        found = fill(self.module, tensors, name=self.name, unused=self.unused)
+        """Gives the module its weights, and makes it the network.
+
+        Raises:
+            InputError: Names or shapes differ, or weights are not finite.
+        """
+        try:
+            found = fill(self.module, tensors, name=self.name, unused=self.unused)
+        except InputError as error:
+            if not self.is_foreign:
+                raise
+            raise InputError(
+                f"{error} --arg KEY=VALUE gives {self.name} other arguments."
+            ) from error
         if self.finish is not None:
             self.module = made = self.finish(self.module)
             self.record["scale"] = f"{made.scale:g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +65,11 @@ class Block(NamedTuple):
         """Returns a detector's name as a reader sees it."""
         return detector + " (control)" * (detector in self.controls)
 
+    def fields(self) -> Iterator[Field]:
+        """Yields every number with its marks."""
+        for _, cells in (*self.detectors, *self.apart):
+            yield from chain.from_iterable(cells)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -116,6 +121,9 @@ def layout(
         for name, own in sorted(models.items())
     ]
     notes = notes_of(rows, metrics, intervals=intervals)
+    even = MARKS["even"]
+    if not any(even in one.text for block in blocks for one in block.fields()):
+        notes = [note for note in notes if not note.startswith(even)]
     if any(row.detector == "log_px" for row in rows) and (
         same := list(equal_to_energy)
     ):

@@ -377,6 +377,9 @@ def test_the_wrong_architecture_is_told_by_names_and_shapes(file):
     )
     assert "80 missing ('layer1.2.conv1.weight'" in message
     assert "2 of another form ('fc.weight' 7x512 for 1000x512" in message
+    assert message.endswith(
+        "--arg KEY=VALUE gives torchvision.models:resnet34 other arguments."
+    )
 
 
 def test_an_unknown_architecture_is_asked_for(file):

@@ -211,9 +211,14 @@ def test_huggingface_gets_a_card_per_model_that_keeps_what_others_wrote(
     assert again.data.license == "mit"
     assert "My words." in again.text
     assert len(again.data.eval_results) == len(found) + 1
-    path.write_text("---\n- no mapping\n---\n")
-    with pytest.raises(InputError, match="is no model card"):
-        export(results, to=f"huggingface:{tmp_path / 'cards'}")
+    for text in (
+        "---\n- no mapping\n---\n",
+        "---\na: [\n---\n",
+        "---\nmodel-index: 3\n---\n",
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match="is no model card"):
+            export(results, to=f"huggingface:{tmp_path / 'cards'}")
 
 
 @pytest.mark.slow

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from oodbench.base.errors import InputError
-from oodbench.base.files import folder_name
+from oodbench.base.errors import InputError, reason
+from oodbench.base.files import folder_name, write_atomically
 from oodbench.base.text import printable
+from oodbench.output.formats.markdown import escape
 from oodbench.output.trackers import Tracked
 
 TASK = "Out-of-distribution detection"
@@ -23,41 +24,41 @@ def write(place: str, runs: Iterable[Tracked]) -> None:
     Nothing is uploaded.
     """
     from huggingface_hub import EvalResult, ModelCard
+    from yaml import YAMLError
 
     def folder(run: Tracked) -> str:
         return folder_name(run.facts["model"], run.facts["model_key"])
 
     for name, own in groupby(sorted(runs, key=folder), folder):
         path = Path(place) / name / "README.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        first, *others = own
-        title = printable(first.facts["model"])
+        members = list(own)
+        title = printable(members[0].facts["model"])
         try:
             card = ModelCard.load(path) if path.exists() else ModelCard(_text(title))
-        except ValueError as error:
-            raise InputError(f"{path} is no model card: {error}") from error
+        except (ValueError, YAMLError) as error:
+            raise InputError(f"{path} is no model card: {reason(error)}.") from error
         data: Any = card.data
         data.model_name = data.model_name or title
         kept = [one for one in data.eval_results or () if one.task_name != TASK]
         data.eval_results = kept + [
-            EvalResult(
-                task_type="image-classification",
-                task_name=TASK,
-                # A card joins results of one type, whatever their sets are called.
-                dataset_type=_pair(run, outside),
-                dataset_name=_pair(run, outside),
-                metric_type=metric,
-                metric_name=printable(f"{metric} of {run.facts['detector']}"),
-                metric_value=value,
-            )
-            for run in (first, *others)
-            for (metric, outside), value in run.numbers.items()
+            EvalResult(**result) for run in members for result in _results(run)
         ]
-        card.save(path)
+        write_atomically(path, str(card).encode())
 
 
-def _pair(run: Tracked, outside: str) -> str:
-    return printable(f"{outside} against {run.facts['in']}")
+def _results(run: Tracked) -> Iterator[dict[str, Any]]:
+    """Yields the fields of each evaluation result of a detector."""
+    for (metric, outside), value in run.numbers.items():
+        pair = printable(f"{outside} against {run.facts['in']}")
+        yield {
+            "task_type": "image-classification",
+            "task_name": TASK,
+            "dataset_type": pair,  # results of one type get the name of the first set
+            "dataset_name": pair,
+            "metric_type": metric,
+            "metric_name": printable(f"{metric} of {run.facts['detector']}"),
+            "metric_value": value,
+        }
 
 
 def _text(title: str) -> str:
@@ -65,7 +66,7 @@ def _text(title: str) -> str:
 library_name: pytorch
 ---
 
-# {title}
+# {escape(title)}
 
 The evaluation results are of oodbench: values in [0, 1], where a higher score of a
 detector means more in-distribution.
