@@ -102,14 +102,14 @@ def by_rule(student, power, binomial):
     def low_end(area, units):
         missed = None
         if power is not None:
-            worst = [min(max(1 - area - unit.min(), 0), 1) for unit in units]
+            worst = [min(max(1 - area - unit.lowest[0], 0), 1) for unit in units]
             missed = [1 - one**power - area for one in worst]
         found = spread_of(units, missed)
         if not student:
             found = found._replace(freedom=1e9)
         low = logit_step(area, found, -1, 0.025)
         if binomial:
-            pairs = min(unit.size for unit in units)
+            pairs = min(unit.count for unit in units)
             exact = betaincinv(pairs * area, pairs * (1 - area) + 1, 0.025)
             low = max(low, exact)
         return min(low, area)
@@ -135,9 +135,9 @@ def candidate_interval(low_end, places):
     """Returns the interval of a candidate rule from placements."""
     units = deviations(places, INDEPENDENT)
     area = float(places.inside.mean())
-    if not any(unit.any() for unit in units):
-        return alike_interval(area, min(unit.size for unit in units))
-    high = 1 - low_end(1 - area, [-unit for unit in units])
+    if not any(unit.largest.any() for unit in units):
+        return alike_interval(area, min(unit.count for unit in units))
+    high = 1 - low_end(1 - area, [unit.mirrored() for unit in units])
     return low_end(area, units), high
 
 

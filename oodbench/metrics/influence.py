@@ -20,6 +20,7 @@ from oodbench.metrics.intervals import (
     Clusters,
     Interval,
     Placements,
+    Units,
     deviations,
     logit_step,
     spread_of,
@@ -113,20 +114,20 @@ def influence_interval(
     """
     tail = tail_of(level)
     units = deviations(Placements(influence.inside, influence.outside), clusters)
-    count = min(unit.size for unit in units)
+    count = min(unit.count for unit in units)
     if count < 2:
         return Interval(0.0, 1.0)
     possible = [
         limits - values.mean()
         for limits, values in zip(influence.possible, influence[:2], strict=True)
     ]
-    if all(np.abs(unit).max() * unit.size <= 1 for unit in units):
+    if all(unit.largest[0] * unit.count <= 1 for unit in units):
         missed = 1 - tail ** (1 / count)
         low = value + missed * sum(float(limits.min()) for limits in possible)
         high = value + missed * sum(float(limits.max()) for limits in possible)
     else:
         low = _low_end(value, units, possible, tail)
-        mirrored = [-unit for unit in units], [-limits for limits in possible]
+        mirrored = [u.mirrored() for u in units], [-limits for limits in possible]
         high = 1 - _low_end(1 - value, *mirrored, tail)
     low = max(low, lowest(value, count, tail))
     return Interval(min(value, max(0.0, low)), max(value, min(1.0, high)))
@@ -160,14 +161,14 @@ def _precision(share: float) -> float:
 
 def _low_end(
     value: float,
-    units: Sequence[FloatArray],
+    units: Sequence[Units],
     possible: Sequence[FloatArray],
     tail: float,
 ) -> float:
     """Returns the low end from deviations in the sample and possible ones."""
     missed = []
     for unit, limits in zip(units, possible, strict=True):
-        seen = min(0.0, float(unit.min()))
+        seen = min(0.0, float(unit.lowest[0]))
         missed.append(-math.sqrt(seen * min(seen, float(limits.min()))))
     return logit_step(value, spread_of(units, missed), -1, tail)
 

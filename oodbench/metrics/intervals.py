@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -50,6 +51,33 @@ class Clusters(NamedTuple):
 
 
 INDEPENDENT = Clusters()
+
+
+@dataclass(frozen=True)
+class Units:
+    """How far images, or clusters, of one class deviate from the mean, in P rows.
+
+    A deviation is by how much a unit moves the mean, times their number. All of a row
+    are 0 where they are equal but for rounding.
+    """
+
+    count: int
+    """How many units a row has."""
+    lowest: FloatArray
+    """`[P]`, the lowest deviation, and the highest."""
+    highest: FloatArray
+    sums: FloatArray
+    """`[4, P]`, the sums of the deviations and of their squares, cubes and fourths."""
+
+    @property
+    def largest(self) -> FloatArray:
+        """`[P]`, the largest deviation in either direction."""
+        return np.maximum(-self.lowest, self.highest)
+
+    def mirrored(self) -> Units:
+        """Returns the same with the sign of each deviation turned."""
+        signs = np.array([[-1], [1], [-1], [1]])
+        return Units(self.count, -self.highest, -self.lowest, signs * self.sums)
 
 
 class Spread(NamedTuple):
@@ -123,14 +151,13 @@ def placements_interval(
     # Rounded once, so that the order of the images does not change a bit.
     area = math.fsum(means.inside.tolist()) / means.inside.size
     units = deviations(means, clusters)
-    count = min(unit.size for unit in units)
+    count = min(unit.count for unit in units)
     if count < 2:
         return Interval(0.0, 1.0)
-    if not any(unit.any() for unit in units):
+    if not any(unit.largest.any() for unit in units):
         return alike_interval(area, count, level=level)
-    return Interval(
-        _low_end(area, units, tail), 1 - _low_end(1 - area, [-u for u in units], tail)
-    )
+    mirrored = [unit.mirrored() for unit in units]
+    return Interval(_low_end(area, units, tail), 1 - _low_end(1 - area, mirrored, tail))
 
 
 def alike_interval(share: float, units: int, *, level: float = 0.95) -> Interval:
@@ -206,15 +233,18 @@ def spreads_of_differences(
     """
     values = differences.inside.mean(axis=-1)
     units = deviations(differences, clusters)
-    count = min(unit.shape[-1] for unit in units)
+    count = min(unit.count for unit in units)
     if count < 2:
         return [(spread, spread) for spread in spreads_of(units)]
-    largest = [np.abs(unit + values[:, None]).max(axis=-1) for unit in units]
+    largest = [
+        np.maximum(np.abs(unit.lowest + values), np.abs(unit.highest + values))
+        for unit in units
+    ]
     below, above = (
         spreads_of(units, [sign * most - values for most in largest])
         for sign in (-1, 1)
     )
-    differ = np.any([unit.any(axis=-1) for unit in units], axis=0)
+    differ = np.any([unit.largest for unit in units], axis=0)
     alike = Spread(0.0, count, math.inf)
     return [
         pair if varies else (alike, alike)
@@ -222,35 +252,33 @@ def spreads_of_differences(
     ]
 
 
-def deviations(means: Placements, clusters: Clusters) -> list[FloatArray]:
-    """Returns by how much each unit of a class moves the mean, times their number.
+def deviations(means: Placements, clusters: Clusters) -> list[Units]:
+    """Returns the units of both classes, from placements `[N]` and `[M]`.
 
-    Returns:
-        For ID and OOD images or clusters, `[..., K]` of placements `[..., N]`; exactly
-        0 where all of a row are equal but for rounding.
+    Args:
+        means: Or `[P, N]` and `[P, M]` for P rows at once.
+        clusters: Images that share an origin.
     """
     return [
-        _deviations(values, labels, name)
+        _units(np.atleast_2d(values), labels, name)
         for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
     ]
 
 
-def spread_of(
-    units: Sequence[FloatArray], missed: Sequence[float] | None = None
-) -> Spread:
+def spread_of(units: Sequence[Units], missed: Sequence[float] | None = None) -> Spread:
     """Returns the spread of a mean from its deviations in each class.
 
     Args:
-        units: For each class the deviations `[K]`.
+        units: Of each class, one row.
         missed: For each class the deviation of one more unit, which the sample missed.
     """
     more = None if missed is None else [np.array([one]) for one in missed]
-    (found,) = spreads_of([unit[None] for unit in units], more)
+    (found,) = spreads_of(units, more)
     return found
 
 
 def spreads_of(
-    units: Sequence[FloatArray], missed: Sequence[FloatArray] | None = None
+    units: Sequence[Units], missed: Sequence[FloatArray] | None = None
 ) -> list[Spread]:
     """Returns the spreads of P means from their deviations in each class.
 
@@ -259,21 +287,15 @@ def spreads_of(
     (Obuchowski, Biometrics, 1997).
 
     Args:
-        units: For each class the deviations `[P, K]`.
+        units: Of each class, P rows.
         missed: For each class `[P]`, the deviations of one more unit.
     """
-    if missed is not None:
-        longer = [
-            np.append(unit, one[:, None], axis=-1)
-            for unit, one in zip(units, missed, strict=True)
-        ]
-        units = [unit - unit.mean(axis=-1, keepdims=True) for unit in longer]
-    counts = [unit.shape[-1] for unit in units]
+    more = [None] * len(units) if missed is None else missed
+    counts = [unit.count + (missed is not None) for unit in units]
     if min(counts) < 2:
-        return [Spread(math.inf, min(counts), math.inf)] * len(units[0])
-    return [
-        _spread(counts, moments) for moments in zip(*map(_moments, units), strict=True)
-    ]
+        return [Spread(math.inf, min(counts), math.inf)] * len(units[0].lowest)
+    found = map(_moments, units, more)
+    return [_spread(counts, moments) for moments in zip(*found, strict=True)]
 
 
 def logit_step(value: float, found: Spread, sign: int, tail: float) -> float:
@@ -304,11 +326,11 @@ def tail_of(level: float) -> float:
     return (1 - level) / 2
 
 
-def _low_end(area: float, units: Sequence[FloatArray], tail: float) -> float:
+def _low_end(area: float, units: Sequence[Units], tail: float) -> float:
     """Returns the low end of the interval of an AUROC in (0, 1)."""
     from scipy.special import betaincinv
 
-    count = min(unit.size for unit in units)
+    count = min(unit.count for unit in units)
     binomial = float(betaincinv(count * area, count * (1 - area) + 1, tail))
     missed = [_missed_image(unit, area) for unit in units]
     return min(
@@ -316,17 +338,22 @@ def _low_end(area: float, units: Sequence[FloatArray], tail: float) -> float:
     )
 
 
-def _missed_image(deviations: FloatArray, area: float) -> float:
+def _missed_image(units: Units, area: float) -> float:
     """Returns the deviation of the placement of an image that a sample missed."""
-    largest_shortfall = min(max(1 - area - float(deviations.min()), 0.0), 1.0)
+    largest_shortfall = min(max(1 - area - float(units.lowest[0]), 0.0), 1.0)
     return 1 - math.sqrt(largest_shortfall) - area
 
 
-def _moments(units: FloatArray) -> list[tuple[float, float]]:
-    """Returns the second and fourth moments of each row of deviations `[P, K]`."""
-    squares = units**2
-    moments = squares.mean(axis=-1), (squares**2).mean(axis=-1)
-    return list(zip(*(moment.tolist() for moment in moments), strict=True))
+def _moments(units: Units, missed: FloatArray | None) -> list[tuple[float, float]]:
+    """Returns the second and fourth central moments of each row, with a missed unit."""
+    if missed is None:
+        second, fourth = units.sums[1] / units.count, units.sums[3] / units.count
+    else:
+        added = np.stack([missed, missed**2, missed**3, missed**4])
+        mean, two, three, four = (units.sums + added) / (units.count + 1)
+        second = two - mean**2
+        fourth = four - 4 * mean * three + 6 * mean**2 * two - 3 * mean**4
+    return list(zip(second.tolist(), fourth.tolist(), strict=True))
 
 
 def _spread(counts: Sequence[int], moments: Sequence[tuple[float, float]]) -> Spread:
@@ -344,23 +371,25 @@ def _spread(counts: Sequence[int], moments: Sequence[tuple[float, float]]) -> Sp
     return Spread(variance, min(counts), freedom)
 
 
-def _deviations(values: FloatArray, labels: ArrayLike | None, name: str) -> FloatArray:
-    """Returns deviations `[..., K]` of units; exactly 0 where all are equal."""
+def _units(values: FloatArray, labels: ArrayLike | None, name: str) -> Units:
+    """Returns the units of P rows `[P, N]` of one class."""
     # Sorted, so that the order of the images does not change a bit of the sums.
-    ordered = np.sort(values, axis=-1)
-    means = ordered.mean(axis=-1, keepdims=True)
+    found = np.sort(values, axis=-1)
+    means = found.mean(axis=-1, keepdims=True)
     if labels is None:
-        found, largest = ordered - means, 1.0
+        found, largest = found - means, 1.0
     else:
         images = values.shape[-1]
         numbers, count = cluster_numbers(labels, images, name)
-        sums = [
-            np.bincount(numbers, row) for row in (values - means).reshape(-1, images)
-        ]
-        found = np.reshape(sums, (*values.shape[:-1], count)) * count / images
+        sums = [np.bincount(numbers, row) for row in values - means]
+        found = np.sort(sums, axis=-1) * count / images
         largest = float(np.bincount(numbers).max()) * count / images
-    found[np.abs(found).max(axis=-1) <= ROUNDING * largest] = 0
-    return found
+    lowest, highest = found[:, 0], found[:, -1]
+    found[np.maximum(-lowest, highest) <= ROUNDING * largest] = 0
+    squares = found**2
+    powers = found, squares, squares * found, squares**2
+    added = np.stack([power.sum(axis=-1) for power in powers])
+    return Units(found.shape[-1], lowest, highest, added)
 
 
 def _participation(weights: FloatArray, labels: ArrayLike | None, name: str) -> float:

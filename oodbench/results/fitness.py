@@ -78,10 +78,12 @@ def _fitness(group: Group, one: StoredSet) -> Fitness | str:
 
 
 def _of(group: Group, one: StoredSet, values: dict[str, float]) -> Fitness:
+    known = group.inside.record["model"]["classes"]
     return Fitness(
         model=group.model,
         set=one.name,
         images=one.record["set"]["images"],
-        classes=group.inside.record["model"]["classes"],
+        # A file imported later may be without labels, and does not know them.
+        classes=known or int(one.arrays["labels"].max()) + 1,
         values=values,
     )

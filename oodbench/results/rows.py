@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -121,13 +121,15 @@ def measure(
             whoever can write there could have forged.
     """
     kept = Kept(group.inside.file.path.parent if trusts_kept else None)
-    found = [replace(one, row=_row(one, kept)) for one in _pairs(group)]
-    even = {
-        (outside, label)
-        for outside, members in by_set(found).items()
-        for label, p in _corrected(members, kept).items()
-        if p >= significance.SIGNIFICANCE
-    }
+    found: list[Scores] = []
+    even = set()
+    for members in filter(None, _pairs(group)):
+        found += [replace(one, row=_row(one, kept)) for one in members]
+        even |= {
+            (members[0].row.outside, label)
+            for label, p in _corrected(members, kept).items()
+            if p >= significance.SIGNIFICANCE
+        }
     kept.save()
     separated = {
         one.row.outside
@@ -197,9 +199,8 @@ def contrasts(
     )
 
 
-def _corrected(members: Iterable[Scores], kept: Kept) -> Numbers:
+def _corrected(members: Sequence[Scores], kept: Kept) -> Numbers:
     """Returns the corrected p-value of every detector but the best of a set."""
-    members = list(members)
     about = [(one.row.detector, one.row.apart, one.key) for one in members]
     key = key_of("compared with the best", about)
     if (known := kept.get(key)) is not None:
@@ -209,17 +210,22 @@ def _corrected(members: Iterable[Scores], kept: Kept) -> Numbers:
     return found
 
 
-def _pairs(group: Group) -> list[Scores]:
-    """Returns the scores of every detector and OOD set of a group, not yet measured."""
-    known = group.inside.arrays
-    found = []
+def _pairs(group: Group) -> Iterator[list[Scores]]:
+    """Yields the scores of all detectors on each OOD set of a group, not yet measured.
+
+    What is computed from them is freed with them.
+    """
+    known, correct = group.inside.arrays, group.correct
     for one in group.outside:
         clusters = intervals.Clusters(known.get("clusters"), one.arrays.get("clusters"))
-        for label, inside in group.inside.cells.items():
-            if (outside := one.cells.get(label)) is not None:
-                pair = _pair(group, one, inside, outside, clusters)
-                found.append(replace(pair, correct=group.correct))
-    return found
+        yield [
+            replace(
+                _pair(group, one, inside, one.cells[label], clusters),
+                correct=correct,
+            )
+            for label, inside in group.inside.cells.items()
+            if label in one.cells
+        ]
 
 
 def _pair(
