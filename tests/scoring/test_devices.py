@@ -77,6 +77,8 @@ def fake_batch(objectives):
         log_px=torch.rand(N, device=GPU),
         features=torch.rand(N, D, device=GPU),
         members=torch.rand(N, 3, K, device=GPU),
+        texts=torch.rand(K, D, device=GPU),
+        negatives=torch.rand(100, D, device=GPU),
         head=Head(D, K, device=GPU),
         gradients={one: torch.rand(N, 1, 4, 4, device=GPU) for one in objectives},
         blocks=BLOCKS,
