@@ -37,10 +37,6 @@ WAITING = {
     "pixel_knn": "likewise",
     "davis": "features that are not the mean of the map are refused",
     "line": "every predicted class has weights of its own",
-    "jem_refine": "the numbers of images are on the host, and seed the noise",
-    "jem_refine_grad": "likewise",
-    "jem_refine_l2": "likewise",
-    "mc_dropout": "likewise",
 }
 """Those that read a value in `score`, and why."""
 READ = (DataDependentOutputException, DynamicOutputShapeException)
@@ -58,7 +54,7 @@ def fitted(spec, network, images):
 
 SHARED = [
     *("msp", "jem_grad_norm", "odin", "mahalanobis", "pixel_stats", "react+energy"),
-    *("gram", "sem", "adascale_a"),
+    *("gram", "sem", "adascale_a", "jem_refine"),
 ]
 """Detectors of all kinds of needs."""
 
