@@ -29,7 +29,7 @@ from oodbench.base import registry
 from oodbench.base.progress import silent
 from oodbench.networks.architectures.small_resnet import SmallResNet
 from oodbench.networks.architectures.wide_resnet import WideResNet
-from oodbench.networks.network import autocast
+from oodbench.networks.network import autocast, products
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.spec import open_detector
 
@@ -78,11 +78,23 @@ def bare(network, split, batch_size):
     batches = [(batch.float() / 255 - 0.5) / 0.25 for batch in pixels.split(batch_size)]
 
     def run():
-        with torch.no_grad(), autocast(network.device, network.precision):
+        device, precision = network.device, network.precision
+        with torch.no_grad(), products(device, precision), autocast(device, precision):
             for batch in batches:
                 network.module(batch)
 
     return run
+
+
+def tried(run):
+    """Returns the same pass with algorithms that cuDNN chooses by trial."""
+
+    def tried_run():
+        torch.backends.cudnn.benchmark = True
+        run()
+        torch.backends.cudnn.benchmark = False
+
+    return tried_run
 
 
 def shared(network, split, batch_size, count, known):
@@ -113,7 +125,8 @@ def ceiling(device, precision, side):
     """Returns the floating-point operations per second of a product of matrices."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     one = torch.rand(side, side, device=device, dtype=dtype)
-    times = [seconds(lambda: one @ one, device) for _ in range(12)]
+    with products(device, precision):
+        times = [seconds(lambda: one @ one, device) for _ in range(12)]
     return 2 * side**3 / statistics.median(times[2:])
 
 
@@ -127,7 +140,8 @@ def operations(network):
 def measured(network, options):
     """Returns the rows of one precision."""
     split, known = images(options.images), images(options.known)
-    runs = {"bare forward": bare(network, split, options.batch_size)}
+    forward = bare(network, split, options.batch_size)
+    runs = {"bare forward": forward, "bare forward, cudnn.benchmark": tried(forward)}
     for count in COUNTS:
         label = f"shared pass, detectors: {count}"
         runs[label] = shared(network, split, options.batch_size, count, known)
@@ -175,7 +189,7 @@ def main():
     network = Network(made(), Shape(3, 32, 32), options.network, (0.5,), (0.25,))
     network.to(options.device)
     rows = []
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp32", "tf32", "bf16"):
         network.precision = precision
         rows += measured(network, options)
     if options.to:

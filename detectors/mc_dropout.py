@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from oodbench import Detector, Need, Outputs
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._head import logits_of
-from oodbench.jem.sampler import ChainNoise
+from oodbench.jem.counter_noise import CounterNoise
 from oodbench.scoring.probabilities import log_odds, neg_log_entropy
 
 SCORES = ("confidence", "entropy", "agreement", "votes")
@@ -69,7 +69,7 @@ class MCDropout(Detector):
 
     def _logits(self, batch: Outputs) -> Tensor:
         """Returns the logits of all passes, `[passes, N, K]`."""
-        noise = ChainNoise(self.seed, batch.numbers.tolist())
+        noise = CounterNoise(self.seed, batch.numbers)
         features = batch.features.double() / (1 - self.rate)
         kept = (
             noise.uniform(features) >= 2 * self.rate - 1 for _ in range(self.passes)

@@ -6,12 +6,17 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 T = TypeVar("T")
+
+PATIENCE = timedelta(days=7)
+"""How long processes wait for each other: the first one may fit detectors for hours.
+When one has died, torchrun ends them all."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, timeout=PATIENCE)
     return Processes(distributed.get_rank(), count), device
 
 

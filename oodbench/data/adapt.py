@@ -33,6 +33,33 @@ def unit_range(images: NDArray[np.generic]) -> NDArray[np.float32]:
     return images.astype(np.float32)
 
 
+def levels_of(images: Chunk, shape: Shape) -> Tensor | None:
+    """Returns images as pixels `[N, *shape]`, uint8; None if they must be adapted.
+
+    They may share the memory of the images.
+    """
+    several = (
+        [images] if isinstance(images, np.ndarray) else [one[None] for one in images]
+    )
+    wanted = (shape.height, shape.width, shape.channels)
+    if any(one.dtype != np.uint8 or one.shape[1:] != wanted for one in several):
+        return None
+    # PyTorch takes no array that must not be written into.
+    parts = [torch.from_numpy(np.require(one, None, ["C", "W"])) for one in several]
+    return torch.cat(parts).permute(0, 3, 1, 2)
+
+
+def unit_pixels(pixels: Tensor) -> Tensor:
+    """Returns uint8 pixels as float32 in [0, 1], with the bits that `unit_range` gives.
+
+    Float32 pixels are returned as they are.
+    """
+    if pixels.dtype != torch.uint8:
+        return pixels
+    # A tensor, since a GPU multiplies by the reciprocal of a plain number.
+    return pixels.float() / pixels.new_full((), 255, dtype=torch.float32)
+
+
 def to_bytes(pixels: Tensor) -> NDArray[np.uint8]:
     """Returns pixels `[N, C, H, W]`, cut to [0, 1], as uint8 images `[N, H, W, C]`."""
     levels = (pixels.detach().cpu().float().clamp(0, 1) * 255).round()

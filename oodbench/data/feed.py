@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from oodbench.base.errors import InputError, reason
-from oodbench.data.adapt import adapt
-from oodbench.data.dataset import Images, Shape, chunks, digests_of
+from oodbench.data.adapt import adapt, levels_of, unit_pixels
+from oodbench.data.dataset import Chunk, Images, Shape, chunks, digests_of
 from oodbench.data.input_noise import InputNoise
 
 Span = tuple[int, int]
@@ -25,7 +25,7 @@ class Fed(NamedTuple):
     """One batch."""
 
     pixels: Tensor
-    """`[N, *shape]` in [0, 1]."""
+    """`[N, *shape]` in [0, 1]; on the way to a GPU also uint8, from 0 to 255."""
     digests: NDArray[np.uint64]
     """`[N]`, of the images before adaptation; empty without `digested`."""
 
@@ -42,33 +42,60 @@ def feed(
 ) -> Iterator[Fed]:
     """Yields the images of each span, their pixels on a device.
 
+    A GPU receives the bytes of images that need no adaptation, and each batch while the
+    one before it is used. The pixels have the same bits on every device.
+
     Args:
         images: Of a data set; only some batches are in memory at a time.
         spans: Which images, one batch per span.
         shape: Of the images that the network takes.
-        device: Where the pixels go; a GPU is fed from pinned memory.
+        device: Where the pixels go.
         workers: Processes that read ahead; with 0, each batch is read when it is taken.
         digested: Whether to hash every image.
         noise: Is added to the pixels, which then may leave [0, 1].
     """
-    pinned = device.type == "cuda"
+    in_bytes = device.type != "cpu" and noise is None
     loader: DataLoader[Fed | InputError] = DataLoader(
-        _Batches(images, spans, shape, digested, noise),
+        _Batches(images, spans, shape, digested, noise, in_bytes),
         batch_size=None,
         collate_fn=_unchanged,  # the usual one makes tensors of arrays
         num_workers=min(workers, len(spans)),
-        pin_memory=pinned,
+        pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from the global random numbers
     )
-    for fed in _read(loader):
-        if isinstance(fed, InputError):
-            raise fed
-        yield Fed(fed.pixels.to(device, non_blocking=pinned), fed.digests)
+    batches = _read(loader)
+    for fed in _ahead(batches, device) if device.type == "cuda" else batches:
+        yield Fed(unit_pixels(fed.pixels.to(device)), fed.digests)
 
 
-def _read(loader: DataLoader[Fed | InputError]) -> Iterator[Fed | InputError]:
+def _ahead(batches: Iterator[Fed], device: torch.device) -> Iterator[Fed]:
+    """Yields batches on a GPU; each is copied while the one before it is used."""
+    stream = torch.cuda.Stream(device)
+    waiting: tuple[Fed, torch.cuda.Event] | None = None
+    for fed in batches:
+        with torch.cuda.stream(stream):
+            pixels = fed.pixels.to(device, non_blocking=True)
+        copied = stream.record_event()
+        if waiting is not None:
+            yield _arrived(*waiting)
+        waiting = Fed(pixels, fed.digests), copied
+    if waiting is not None:
+        yield _arrived(*waiting)
+
+
+def _arrived(fed: Fed, copied: torch.cuda.Event) -> Fed:
+    current = torch.cuda.current_stream(fed.pixels.device)
+    current.wait_event(copied)
+    fed.pixels.record_stream(current)  # else its memory could be given away in use
+    return fed
+
+
+def _read(loader: DataLoader[Fed | InputError]) -> Iterator[Fed]:
     try:
-        yield from loader
+        for fed in loader:
+            if isinstance(fed, InputError):
+                raise fed
+            yield fed
     except RuntimeError as error:
         # torch has no type of its own for a worker that was killed.
         if "DataLoader worker" not in str(error):
@@ -90,6 +117,8 @@ class _Batches(Dataset[Fed | InputError]):
     shape: Shape
     digested: bool
     noise: InputNoise | None
+    in_bytes: bool
+    """Whether images that need no adaptation stay bytes."""
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -99,14 +128,20 @@ class _Batches(Dataset[Fed | InputError]):
         digests = [np.empty(0, np.uint64)]
         try:
             for few in chunks(self.images, *self.spans[index]):
-                parts.append(adapt(few, self.shape))
+                parts.append(self._pixels(few))
                 digests += [digests_of(few)] if self.digested else []
         except InputError as error:
             # Raised in a worker, it would arrive with a traceback for a message.
             return error
+        if any(part.dtype != torch.uint8 for part in parts):
+            parts = [unit_pixels(part) for part in parts]
         pixels = torch.cat(parts)
         if self.noise is not None:
             pixels = self.noise.add(pixels, self.spans[index][0])
         # Convolutions are up to twice as fast in this order.
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         return Fed(pixels, np.concatenate(digests))
+
+    def _pixels(self, few: Chunk) -> Tensor:
+        levels = levels_of(few, self.shape) if self.in_bytes else None
+        return adapt(few, self.shape) if levels is None else levels

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oodbench.jem.counter_noise import CounterNoise
 from oodbench.jem.energy import to_pixels, to_states
-from oodbench.jem.sampler import SGLD, ChainNoise
+from oodbench.jem.sampler import SGLD
 from oodbench.scoring.batch import Need, log_px
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.outputs import Outputs
@@ -25,7 +26,7 @@ class Refinement:
 
     def __call__(self, batch: Outputs) -> Outputs:
         """Returns the network's outputs on the last states."""
-        noise = ChainNoise(self.seed, batch.numbers.tolist())
+        noise = CounterNoise(self.seed, batch.numbers)
         states = to_states(batch.inputs)
         for _ in range(self.sampler.steps):
             # The gradient by states is half of that by pixels in [0, 1].

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
-from oodbench.networks.network import Network
+from oodbench.networks.network import Network, Precision
 from oodbench.networks.result import Joint
 
 
@@ -30,14 +30,21 @@ class Ensemble(nn.Module):
 
     def forward(self, pixels: Tensor) -> Joint:
         """Returns logits `[N, K]`, log p(x) `[N]` and the members' logits of pixels."""
-        is_bf16 = torch.is_autocast_enabled(pixels.device.type)
         for member in self._members:
-            member.precision = "bf16" if is_bf16 else "fp32"
+            member.precision = _precision_here(pixels.device)
         found = [member(pixels) for member in self._members]
         logits = torch.stack([one.logits for one in found], 1)
         log_px = torch.stack([one.log_px for one in found], 1).mean(1)
         mean = logits.log_softmax(2).logsumexp(1) - math.log(len(found))
         return Joint(mean + log_px[:, None], log_px, logits)
+
+
+def _precision_here(device: torch.device) -> Precision:
+    """Returns the precision that the network of the ensemble has set."""
+    if torch.is_autocast_enabled(device.type):
+        return "bf16"
+    is_tf32 = torch.backends.cuda.matmul.fp32_precision == "tf32"
+    return "tf32" if device.type == "cuda" and is_tf32 else "fp32"
 
 
 def ensemble(members: Sequence[Network], name: str) -> Network:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ from oodbench.networks.output import Place, find_logits
 from oodbench.networks.result import Joint, Result
 from oodbench.networks.zero_shot import ZeroShot
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 _USUAL_SIDES = (28, 32, 64, 96, 224, 299)
 
 
@@ -55,7 +55,8 @@ class Network:
     """Of the normalisation, one value or one per channel, for pixels in [0, 1]."""
     std: tuple[float, ...] = (1.0,)
     precision: Precision = "fp32"
-    """bf16 runs the module in autocast; what comes out of it is float32 again."""
+    """bf16 runs the module in autocast; what comes out of it is float32 again. With
+    tf32 a GPU rounds what it multiplies to 10 bits; elsewhere it is fp32."""
     source: Mapping[str, object] = field(default_factory=dict)
     """Where the weights come from, for the record."""
     class_names: tuple[str, ...] = ()
@@ -78,6 +79,8 @@ class Network:
     _reads: nn.Module | None = field(init=False, default=None)
     """The layer whose input is the features."""
     _written: frozenset[Attribute] = field(init=False)
+    _moments: tuple[Tensor, Tensor] | None = field(init=False, repr=False, default=None)
+    """Mean and deviation on the device of the last images."""
 
     def __post_init__(self) -> None:
         self.shape = _shape(self.shape)
@@ -95,6 +98,8 @@ class Network:
     def to(self, device: str | torch.device) -> Network:
         """Moves the module; images are expected there from then on."""
         self.module.to(device)
+        if self.device.type == "cuda":  # images come in this order, too
+            self.module.to(memory_format=torch.channels_last)
         if self.head is not None:
             self.head.to(device)
         return self
@@ -102,7 +107,7 @@ class Network:
     @property
     def title(self) -> str:
         """The name, with the precision where it is not the usual one."""
-        return self.name + (" (bf16)" if self.precision == "bf16" else "")
+        return self.name + ("" if self.precision == "fp32" else f" ({self.precision})")
 
     @property
     def device(self) -> torch.device:
@@ -211,9 +216,14 @@ class Network:
         self.source = {**self.source, key: text}
 
     def _run(self, pixels: Tensor) -> object:
-        mean = pixels.new_tensor(self.mean).view(1, -1, 1, 1)
-        std = pixels.new_tensor(self.std).view(1, -1, 1, 1)
-        with autocast(pixels.device, self.precision):
+        if self._moments is None or self._moments[0].device != pixels.device:
+            self._moments = (
+                _per_channel(self.mean, pixels),
+                _per_channel(self.std, pixels),
+            )
+        mean, std = self._moments
+        device, precision = pixels.device, self.precision
+        with products(device, precision), autocast(device, precision):
             return self.module((pixels - mean) / std)
 
     def _joint(self, output: object, images: int) -> Joint:
@@ -330,6 +340,27 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+@contextmanager
+def products(device: torch.device, precision: Precision) -> Iterator[None]:
+    """Has a GPU multiply float32 numbers in full, or in TF32.
+
+    PyTorch's own choice is TF32 for convolutions and float32 for other products.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    declared: Any = torch.backends  # torch declares no types for some of them
+    backends = declared.cuda.matmul, declared.cudnn.conv
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        for backend, own in zip(backends, before, strict=True):
+            backend.fp32_precision = own
+
+
 def _remedy(module: nn.Module, shape: Shape) -> str:
     """Returns what to do where the shape of the images is why a module fails."""
     sizes = dict.fromkeys([shape[1:], *((side, side) for side in _USUAL_SIDES)])
@@ -339,6 +370,10 @@ def _remedy(module: nn.Module, shape: Shape) -> str:
             if other != shape and runs_on(module, other):
                 return f" It takes images {other}; name this size (--size, shape=)."
     return ""
+
+
+def _per_channel(values: tuple[float, ...], pixels: Tensor) -> Tensor:
+    return torch.tensor(values, device=pixels.device).view(1, -1, 1, 1)
 
 
 def _with_a_zero_row(head: nn.Linear) -> nn.Linear:

@@ -55,7 +55,7 @@ FORM: Form = {
         ),
         "mean": _is_row,
         "std": _is_row,
-        "precision": lambda value: value in ("fp32", "bf16"),
+        "precision": lambda value: value in ("fp32", "tf32", "bf16"),
     },
     "detector": {
         "label": is_text,

@@ -32,7 +32,7 @@ from oodbench.scoring.containment import Trust
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.program import program
-from oodbench.scoring.scored import Scored, merge, without_bad_scores
+from oodbench.scoring.scored import Pending, fetched, without_bad_scores
 from oodbench.scoring.scorer import Scorer as BatchScorer
 from oodbench.scoring.spec import Entry, open_detector
 from oodbench.scoring.state import move
@@ -140,11 +140,11 @@ class Scorer:
         if not len(given):
             raise InputError("There are no images to score.")
 
-        def score(start: int, stop: int) -> Scored:
+        def score(start: int, stop: int) -> Pending:
             return self._score(given[start:stop], start)
 
         parts = Batches(self._batch_size).run(score, len(given))
-        scored = without_bad_scores(merge(parts))
+        scored = without_bad_scores(fetched(parts))
         (label,) = self._detectors
         _refuse(label, scored.failures)
         return scored.scores[label]
@@ -167,7 +167,7 @@ class Scorer:
         with self._lock, writing(Path(to)) as file:
             torch.export.save(program(self._network, detector, self.threshold), file)
 
-    def _score(self, images: Any, first: int) -> Scored:
+    def _score(self, images: Any, first: int) -> Pending:
         network = self._network
         pixels = pixels_of(images, network.shape).to(network.device)
         pixels = pixels.contiguous(memory_format=torch.channels_last)

@@ -117,7 +117,8 @@ def run(
         size: Height and width of the images that networks of files take; None for
             those of `inside`.
         checkpoint: Keywords of `load_network` for files: `arch`, `mean`, `std`, ….
-        precision: Of the network, fp32 or bf16; scores are computed from float32.
+        precision: Of the network, fp32, tf32 (faster on a GPU) or bf16; scores are
+            computed from float32.
         input_noise: Standard deviation of Gaussian noise on evaluated images, for
             pixels in [-1, 1]; 0.03 in the JEM paper's evaluation.
         skip_unreadable: Whether to leave out image files that cannot be read.

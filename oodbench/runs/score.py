@@ -92,6 +92,7 @@ class Scorer:
         return Scored(scored.predictions, scores, failures, costs)
 
     def _fit(self, labels: Iterable[str]) -> None:
+        processes = self.execution.processes
         for stage, images in self.setup.fits.items():
             fresh = [
                 label
@@ -99,19 +100,34 @@ class Scorer:
                 if self.setup.entries[label].detector.fitted_on == stage
                 and label not in self._fits
             ]
-            fresh = [label for label in fresh if not self._was_fitted(label)]
-            if fresh:
-                tell = self.execution.watch(self.setup.fit_name(stage), images.count)
-                engine = self._engine(fresh, images)
-                failures = engine.fit(stage, images.split, tell=tell, key=images.key)
-                self._fits.update({label: failures.get(label, "") for label in fresh})
-                self.fit_seconds.update(engine.fit_seconds)
-                self._keep(set(fresh) - set(failures))
+            if self.execution.overwrite != "always":
+                fresh = self._not_stored(fresh)
+            if processes.is_first:
+                self._fit_on(stage, images, fresh)
+            failed = {label: why for label in fresh if (why := self._fits.get(label))}
+            # The others go on when the first one has stored what it fitted.
+            self._fits |= processes.agree(failed)
+            if not processes.is_first:
+                fresh = [label for label in fresh if label not in self._fits]
+                self._fit_on(stage, images, self._not_stored(fresh))
 
-    def _was_fitted(self, label: str) -> bool:
-        """Gives a detector what an earlier run has fitted; returns whether one has."""
+    def _fit_on(self, stage: str, images: ImageSet, labels: list[str]) -> None:
+        if not labels:
+            return
+        tell = self.execution.watch(self.setup.fit_name(stage), images.count)
+        engine = self._engine(labels, images)
+        failures = engine.fit(stage, images.split, tell=tell, key=images.key)
+        self._fits.update({label: failures.get(label, "") for label in labels})
+        self.fit_seconds.update(engine.fit_seconds)
+        self._keep(set(labels) - set(failures))
+
+    def _not_stored(self, labels: Iterable[str]) -> list[str]:
+        """Gives detectors what is stored of them; returns those of which nothing is."""
+        return [label for label in labels if not self._was_stored(label)]
+
+    def _was_stored(self, label: str) -> bool:
         detector, key = self.setup.entries[label].detector, self.setup.keys[label]
-        if self.execution.overwrite == "always" or detector.control:
+        if detector.control:
             return False
         seconds = self._fitted.read(label, key, detector)
         if seconds is None:

@@ -58,7 +58,10 @@ class Task:
         if self.limit is not None and self.limit < 1:
             raise InputError(f"The limit must be at least 1, got {self.limit}.")
         if self.precision not in get_args(Precision):
-            raise InputError(f"The precision must be fp32 or bf16, {self.precision!r}.")
+            known = ", ".join(get_args(Precision))
+            raise InputError(
+                f"The precision must be one of {known}, not {self.precision!r}."
+            )
         check_deviation(self.input_noise)
         self._open = cache(partial(open_images, limit=self.limit))
         self.detectors = [spec for spec in self.detectors if self._opens(spec)]

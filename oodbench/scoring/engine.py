@@ -8,7 +8,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from oodbench.base.errors import reason
@@ -25,7 +27,7 @@ from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.gather import Gathered, gatherer
 from oodbench.scoring.known import Known
-from oodbench.scoring.scored import Scored, merge, without_bad_scores
+from oodbench.scoring.scored import Pending, Scored, fetched, without_bad_scores
 from oodbench.scoring.scorer import Scorer
 from oodbench.scoring.state import move
 
@@ -139,25 +141,28 @@ class Engine:
         flat = [batch for span in batches for batch in span]
         fed = self._feed(split, flat, key, digested)
         scorer = Scorer(self.network, self.detectors, self._free)
-        labels = split.labels if has_labels else None
+        has_labels = has_labels and split.labels is not None
+        labels = torch.as_tensor(split.labels) if has_labels else None
         numbers = torch.as_tensor(split.places)
 
-        def score(pixels: Tensor, first: int, start: int, stop: int) -> Scored:
+        def score(pixels: Tensor, first: int, start: int, stop: int) -> Pending:
             own = slice(first + start, first + stop)
             known = None if labels is None else labels[own]
             return scorer.score(pixels[start:stop], numbers[own], known)
 
         for span in batches:
-            parts: list[Scored] = []
+            parts: list[Pending] = []
+            digests: list[NDArray[np.uint64]] = []
             for start, stop in span:
                 batch = next(fed)
+                digests.append(batch.digests)
                 work = partial(score, batch.pixels, start)
-                scored = merge(self.batches.run(work, stop - start))
-                if digested:
-                    scored.predictions["digests"] = batch.digests
-                parts.append(scored)
+                parts += self.batches.run(work, stop - start)
                 tell(stop - start)
-            yield merge(parts)
+            scored = fetched(parts)
+            if digested:
+                scored.predictions["digests"] = np.concatenate(digests)
+            yield scored
 
     def _gather(
         self, split: Split, detectors: list[Detector], tell: Tell, key: Hashable

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from oodbench.base.errors import InputError, reason
 from oodbench.networks.hardware import is_out_of_memory
-from oodbench.networks.network import Network
+from oodbench.networks.network import Network, products
 from oodbench.networks.result import Result
 from oodbench.scoring.batch import Batch, Objective
 from oodbench.scoring.containment import Containment
@@ -51,7 +51,10 @@ def run_network(
     contained = contained or Containment()
     if objectives and not attached:
         pixels = pixels.detach().requires_grad_(True)
-    with torch.set_grad_enabled(bool(objectives) or attached):
+    with (
+        torch.set_grad_enabled(bool(objectives) or attached),
+        products(pixels.device, network.precision),
+    ):
         result = _forward(network, pixels, numbers, with_maps, given)
         found = _differentiated(pixels, result, objectives, contained, attached)
     take = _itself if attached else torch.detach

@@ -13,6 +13,9 @@ from torch import Tensor
 LIMIT = 2 * 2**30
 """Bytes up to which rows are kept in memory; more are mapped from a temporary file."""
 
+HELD = 2**26
+"""Bytes of rows that wait on a GPU to be fetched together."""
+
 _FILES: dict[int, IO[bytes]] = {}
 """The files of tensors that are mapped from one, by the tensor's `id`."""
 
@@ -26,14 +29,29 @@ class Rows:
     """
 
     def __init__(self, count: int, like: Tensor) -> None:
-        self.whole = _empty((count, *like.shape[1:]), like.dtype)
-        """All rows, `[N, …]`, on the CPU."""
+        self._whole = _empty((count, *like.shape[1:]), like.dtype)
         self._done = 0
+        self._waiting: list[Tensor] = []
 
     def add(self, rows: Tensor) -> None:
         """Adds the rows `[B, …]` of the next images, from any device."""
-        self.whole[self._done : self._done + len(rows)] = rows
+        self._waiting.append(rows)
+        if rows.is_cpu or sum(one.nbytes for one in self._waiting) >= HELD:
+            self._fetch()
+
+    @property
+    def whole(self) -> Tensor:
+        """All rows, `[N, …]`, on the CPU."""
+        self._fetch()
+        return self._whole
+
+    def _fetch(self) -> None:
+        if not self._waiting:
+            return
+        rows = self._waiting[0] if len(self._waiting) == 1 else torch.cat(self._waiting)
+        self._whole[self._done : self._done + len(rows)] = rows
         self._done += len(rows)
+        self._waiting.clear()
 
 
 def own_copy(tensor: Tensor) -> Tensor:

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from oodbench.base.files import npz_bytes
+from oodbench.scoring.stopwatch import Stopwatch
 
 
 class Cost(NamedTuple):
@@ -48,11 +51,55 @@ class Scored(NamedTuple):
     """By detector with scores."""
 
 
+class Spent(NamedTuple):
+    """What a detector's scores of some images cost, while a GPU may still work."""
+
+    time: Stopwatch
+    forward: int
+    backward: int
+
+    def cost(self) -> Cost:
+        """Returns the same, when the work is done."""
+        return Cost(self.time.seconds(), self.forward, self.backward)
+
+
+class Pending(NamedTuple):
+    """Predictions and scores of some images, on the network's device."""
+
+    predictions: dict[str, Tensor]
+    """As in `Scored`."""
+    scores: dict[str, Tensor]
+    """By detector, `[N]`, float64."""
+    failures: dict[str, str]
+    """The reason for each detector without scores."""
+    spent: Mapping[str, Sequence[Spent]]
+    """By detector with scores, one for each of its batches."""
+
+
+def fetched(parts: Sequence[Pending]) -> Scored:
+    """Joins parts in order, in one transfer from the device."""
+    failures = _failures(parts)
+    names = list(parts[0].predictions)
+    labels = [label for label in parts[0].scores if label not in failures]
+    joined = [torch.cat([part.predictions[name] for part in parts]) for name in names]
+    joined += [torch.cat([part.scores[label] for part in parts]) for label in labels]
+    # Class numbers are small enough to be exact in float64.
+    whole = torch.stack([values.double() for values in joined]).cpu().numpy()
+    predictions = dict(zip(names, whole, strict=False))
+    predictions["predictions"] = predictions["predictions"].astype(np.int64)
+    scores = dict(zip(labels, whole[len(names) :], strict=True))
+    costs = {
+        label: reduce(
+            Cost.plus, [one.cost() for part in parts for one in part.spent[label]]
+        )
+        for label in labels
+    }
+    return Scored(predictions, scores, failures, costs)
+
+
 def merge(parts: Sequence[Scored]) -> Scored:
     """Joins parts in order. A detector that failed in one part has failed in all."""
-    failures: dict[str, str] = {}
-    for part in reversed(parts):
-        failures |= part.failures
+    failures = _failures(parts)
     first = parts[0]
     return Scored(
         {
@@ -114,6 +161,14 @@ def from_bytes(content: bytes) -> Scored | None:
         BadZipFile,
     ):
         return None
+
+
+def _failures(parts: Sequence[Scored | Pending]) -> dict[str, str]:
+    """Returns why detectors have failed, by the first part in which they did."""
+    failures: dict[str, str] = {}
+    for part in reversed(parts):
+        failures |= part.failures
+    return failures
 
 
 def _not_finite(scores: NDArray[np.float64]) -> str:

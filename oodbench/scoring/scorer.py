@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from functools import reduce
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from oodbench.base.errors import InputError, reason
@@ -22,11 +18,14 @@ from oodbench.scoring.forward import run_network
 from oodbench.scoring.gather import all_needs, all_objectives
 from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.predictions import predict
-from oodbench.scoring.scored import Cost, Scored
+from oodbench.scoring.scored import Pending, Spent
+from oodbench.scoring.stopwatch import Stopwatch
 
 
 class Scorer:
     """Scores the batches of one set. A detector that has failed is not called again.
+
+    Nothing waits for a GPU: it goes on while the next batch is prepared.
 
     Args:
         network: On the device of the pixels.
@@ -50,9 +49,7 @@ class Scorer:
         self._contained = contained or Containment()
 
     @torch.no_grad()
-    def score(
-        self, pixels: Tensor, numbers: Tensor, labels: NDArray[np.int64] | None
-    ) -> Scored:
+    def score(self, pixels: Tensor, numbers: Tensor, labels: Tensor | None) -> Pending:
         """Returns predictions and scores of some images.
 
         Args:
@@ -68,18 +65,18 @@ class Scorer:
         # One pass serves all detectors but those that have batches of their own.
         together = [d for k, d in working.items() if k not in self._own_batches]
         batch = self._run(pixels, numbers, together)
-        scores: dict[str, NDArray[np.float64]] = {}
-        costs: dict[str, Cost] = {}
+        scores: dict[str, Tensor] = {}
+        spent: dict[str, list[Spent]] = {}
         for label in working:
             try:
-                scores[label], costs[label] = self._scores(label, batch)
+                scores[label], spent[label] = self._scores(label, batch)
             except InputError as error:
                 self._failures[label] = str(error)
             except Exception as error:  # noqa: BLE001 - one plug-in must not stop others
                 self._failures[label] = reason(error)
         assert batch.logits is not None
         predictions = predict(batch.logits, labels)
-        return Scored(predictions, scores, dict(self._failures), costs)
+        return Pending(predictions, scores, dict(self._failures), spent)
 
     def _run(self, pixels: Tensor, numbers: Tensor, detectors: list[Detector]) -> Batch:
         return run_network(
@@ -91,11 +88,12 @@ class Scorer:
             with_maps=Need.BLOCKS in all_needs(detectors),
         )
 
-    def _scores(self, label: str, batch: Batch) -> tuple[NDArray[np.float64], Cost]:
+    def _scores(self, label: str, batch: Batch) -> tuple[Tensor, list[Spent]]:
         """Returns the scores by one detector, in smaller batches if memory runs out."""
         if label not in self._own_batches:
             try:
-                return self._score(label, batch)
+                scores, spent = self._score(label, batch)
+                return scores, [spent]
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -103,19 +101,18 @@ class Scorer:
             half = max(1, len(batch.inputs) // 2)
             self._own_batches[label] = Batches(half, self._free, f" in {label}")
 
-        def score(start: int, stop: int) -> tuple[NDArray[np.float64], Cost]:
+        def score(start: int, stop: int) -> tuple[Tensor, Spent]:
             assert batch.numbers is not None
             pixels, numbers = batch.inputs[start:stop], batch.numbers[start:stop]
             part = self._run(pixels, numbers, [self._detectors[label]])
             return self._score(label, part)
 
         parts = self._own_batches[label].run(score, len(batch.inputs))
-        scores, costs = zip(*parts, strict=True)
-        return np.concatenate(scores), reduce(Cost.plus, costs)
+        return torch.cat([scores for scores, _ in parts]), [spent for _, spent in parts]
 
-    def _score(self, label: str, batch: Batch) -> tuple[NDArray[np.float64], Cost]:
-        detector = self._detectors[label]
-        began = time.perf_counter()
+    def _score(self, label: str, batch: Batch) -> tuple[Tensor, Spent]:
+        detector, device = self._detectors[label], batch.inputs.device
+        watch = Stopwatch(device)
         view = Outputs(batch, detector)
         with self._contained.watch(type(detector).__name__, label):
             scores = detector.score(view)
@@ -127,8 +124,9 @@ class Scorer:
                 f"score returned shape {list(scores.shape)} for {len(view)} images, "
                 "not [N]"
             )
-        found = scores.double().cpu().numpy()  # waits for a GPU
+        found = torch.empty(len(view), dtype=torch.float64, device=device).copy_(scores)
+        watch.stop()
         backward = len(detector.objectives) + view.passes.backward
-        seconds = time.perf_counter() - began
-        cost = Cost(seconds, len(view) * view.passes.forward, len(view) * backward)
-        return found, cost
+        return found, Spent(
+            watch, len(view) * view.passes.forward, len(view) * backward
+        )

@@ -7,7 +7,14 @@ from PIL import Image
 
 from oodbench import InputError, Shape
 from oodbench.data import adapt as module
-from oodbench.data.adapt import adapt, rule, to_bytes, unit_range
+from oodbench.data.adapt import (
+    adapt,
+    levels_of,
+    rule,
+    to_bytes,
+    unit_pixels,
+    unit_range,
+)
 
 rng = np.random.default_rng(0)
 
@@ -34,6 +41,25 @@ def test_bytes_are_floats_and_back():
     assert np.array_equal(unit_range(floats), floats)
     pixels = torch.from_numpy(floats).permute(0, 3, 1, 2)
     assert np.array_equal(to_bytes(pixels), levels)
+
+
+def test_bytes_become_the_same_floats_on_the_device(device):
+    images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    levels = levels_of(images, Shape(1, 16, 16))
+    assert torch.equal(
+        unit_pixels(levels.to(device)).cpu(), adapt(images, Shape(1, 16, 16))
+    )
+
+
+@pytest.mark.parametrize("kind", [np.asarray, list])
+def test_bytes_that_fit_stay_bytes_and_all_else_must_be_adapted(kind):
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8)
+    images.setflags(write=False)
+    levels = levels_of(kind(images), Shape(3, 4, 6))
+    assert torch.equal(unit_pixels(levels), adapt(images, Shape(3, 4, 6)))
+    assert levels_of(kind(images), Shape(1, 4, 6)) is None
+    assert levels_of(kind(images), Shape(3, 4, 4)) is None
+    assert levels_of(kind(unit_range(images)), Shape(3, 4, 6)) is None
 
 
 def test_pixels_share_no_memory_with_the_images():

@@ -244,12 +244,16 @@ def test_dropout_of_nothing_is_the_plain_score(outputs):
 
 def dropped(outputs, rate, passes):
     """Returns the probabilities of all passes, `[passes, N, K]`."""
-    streams = [np.random.default_rng([0, n]) for n in range(len(outputs.inputs))]
+    keys = [np.array([0, n], np.uint64) for n in range(len(outputs.inputs))]
+    streams = [np.random.Philox(key=key) for key in keys]
     z = outputs.features.double().numpy() / (1 - rate)
     weight, bias = (each.double().numpy() for each in outputs.head.parameters())
     found = []
     for _ in range(passes):
-        kept = np.array([each.random(30, np.float32) >= rate for each in streams])
+        # Blocks have four words, and a word makes two numbers of 24 bits.
+        words = np.array([each.random_raw(16)[:15] for each in streams])
+        halves = np.concatenate([(words & (2**32 - 1)) >> 8, words >> 40], 1)
+        kept = (halves + 0.5) / 2**24 >= rate
         found.append(softmax(z * kept @ weight.T + bias, 1))
     return np.array(found)
 

@@ -1,6 +1,8 @@
 """What detectors have learnt is kept: no second fit, also after damage."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -119,3 +121,44 @@ def test_what_no_score_needs_is_removed_with_stale_cells(go, tmp_path):
     # ViM's origin depends on the head alone.
     assert [name[-4:] for name in now & kept] == [".npy"]
     assert len(now) == len(kept)
+
+
+FITTING = """
+import os
+from dataclasses import dataclass, field
+from torch import Tensor
+from oodbench import Detector, Known, Need, Outputs
+
+@dataclass
+class Mean(Detector):
+    needs = Need.FEATURES
+    fitted_on = "train"
+    mean: Tensor = field(init=False, repr=False)
+
+    def fit(self, known: Known) -> None:
+        with open("fits", "a") as file:
+            file.write(f"{os.environ.get('RANK', '0')} ")
+        self.mean = known.features.mean(0)
+
+    def score(self, batch: Outputs) -> Tensor:
+        return -(batch.features - self.mean).norm(dim=1)
+"""
+
+
+@pytest.mark.slow
+def test_one_of_several_processes_fits_for_all(tmp_path):
+    (tmp_path / "mine.py").write_text(FITTING)
+    options = ["run", "--model", "ce-digits", "--out", "digits:8-9", "--no-plots", "-q"]
+    options += ["--detectors", "mine.py:Mean,knn", "--batch-size", "16"]
+    entry = ["-c", "from oodbench.cli import main; main()"]
+    launched = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    launched += [sys.executable]
+    for results, before in (("one", []), ("two", launched)):
+        command = [sys.executable, *before, *entry, *options, "--results", results]
+        subprocess.run(command, check=True, cwd=tmp_path)
+    assert (tmp_path / "fits").read_text() == "0 0 "  # one in each run
+    one, two = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.npy")}
+        for folder in (tmp_path / "one", tmp_path / "two")
+    )
+    assert one == two

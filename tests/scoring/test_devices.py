@@ -16,12 +16,15 @@ from torch._subclasses.fake_tensor import (
 )
 
 import oodbench
-from oodbench import Detector, Need, Outputs
+from oodbench import Detector, Need, Network, Outputs
 from oodbench.base import registry
 from oodbench.scoring.batch import Batch
+from oodbench.scoring.containment import Trust
 from oodbench.scoring.engine import Engine
+from oodbench.scoring.scorer import Scorer
 from oodbench.scoring.spec import open_detector
 from oodbench.scoring.state import move
+from oodbench.scoring.stopwatch import Stopwatch
 
 N, K, D = 5, 6, 8
 NAMES = registry.names("detectors")
@@ -34,10 +37,6 @@ WAITING = {
     "pixel_knn": "likewise",
     "davis": "features that are not the mean of the map are refused",
     "line": "every predicted class has weights of its own",
-    "jem_refine": "the numbers of images are on the host, and seed the noise",
-    "jem_refine_grad": "likewise",
-    "jem_refine_l2": "likewise",
-    "mc_dropout": "likewise",
 }
 """Those that read a value in `score`, and why."""
 READ = (DataDependentOutputException, DynamicOutputShapeException)
@@ -51,6 +50,13 @@ def fitted(spec, network, images):
         )
         assert faults == {}
     return detector
+
+
+SHARED = [
+    *("msp", "jem_grad_norm", "odin", "mahalanobis", "pixel_stats", "react+energy"),
+    *("gram", "sem", "adascale_a", "jem_refine"),
+]
+"""Detectors of all kinds of needs."""
 
 
 class Head(nn.Linear):
@@ -67,6 +73,8 @@ def fake_batch(objectives):
         log_px=torch.rand(N, device=GPU),
         features=torch.rand(N, D, device=GPU),
         members=torch.rand(N, 3, K, device=GPU),
+        texts=torch.rand(K, D, device=GPU),
+        negatives=torch.rand(100, D, device=GPU),
         head=Head(D, K, device=GPU),
         gradients={one: torch.rand(N, 1, 4, 4, device=GPU) for one in objectives},
         blocks=BLOCKS,
@@ -98,6 +106,83 @@ def test_scores_are_computed_on_the_device_of_the_inputs(
             scores = detector.score(outputs)
             assert scores.shape == (N,)
             assert scores.device == GPU
+
+
+@pytest.fixture
+def zero_gradients(monkeypatch):
+    """Stands in for the backward pass, which fake tensors do not have."""
+
+    def grad(total, sources, **options):
+        return [torch.zeros_like(one) for one in sources]
+
+    monkeypatch.setattr(torch.autograd, "grad", grad)
+    # A GPU that is not there records no events.
+    host = torch.device("cpu")
+    monkeypatch.setattr(
+        "oodbench.scoring.scorer.Stopwatch", lambda device: Stopwatch(host)
+    )
+
+
+def fake_network():
+    """Returns the network `convolutional` on the fake GPU."""
+    layers = [
+        nn.Conv2d(1, D, 1, device=GPU),
+        nn.ReLU(),
+        nn.Conv2d(D, D, 3, 1, 1, device=GPU),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        Head(D, K, device=GPU),
+    ]
+    return Network(nn.Sequential(*layers), (1, 4, 4), blocks=BLOCKS)
+
+
+def test_the_shared_pass_waits_for_nothing_and_stays_on_the_device(
+    convolutional, images, zero_gradients
+):
+    detectors = {spec: fitted(spec, convolutional, images) for spec in SHARED}
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for detector in detectors.values():
+            move(detector, GPU, {})
+        scorer = Scorer(fake_network(), detectors, contained=Trust())
+        pixels, classes = torch.rand(N, 1, 4, 4, device=GPU), torch.zeros(N).long()
+        found = scorer.score(pixels, torch.arange(N), classes)
+        assert found.failures == {}
+        values = [*found.scores.values(), *found.predictions.values()]
+        assert len(values) == len(SHARED) + 4
+        assert all(one.shape == (N,) and one.device == GPU for one in values)
+
+
+def test_a_value_that_is_read_in_the_shared_pass_is_found(zero_gradients):
+    class Reading(Detector):
+        def score(self, batch):
+            return batch.log_px - batch.log_px.mean().item()
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        scorer = Scorer(fake_network(), {"it": Reading()}, contained=Trust())
+        found = scorer.score(torch.rand(N, 1, 4, 4, device=GPU), torch.arange(N), None)
+        assert "DataDependentOutputException" in found.failures["it"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "products"), [("fp32", "ieee"), ("tf32", "tf32")]
+)
+def test_a_gpu_rounds_products_to_tf32_only_where_that_is_chosen(
+    precision, products, zero_gradients
+):
+    def states():
+        backends = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+        return [backend.fp32_precision for backend in backends]
+
+    seen, before = [], states()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        network = fake_network()
+        network.precision = precision
+        network.module.register_forward_hook(lambda *_: seen.append(states()))
+        scorer = Scorer(network, {}, contained=Trust())
+        scorer.score(torch.rand(N, 1, 4, 4, device=GPU), torch.arange(N), None)
+    assert seen == [[products, products]]
+    assert states() == before
 
 
 def test_mixed_devices_and_values_that_are_read_are_found(tiny, images):
@@ -136,3 +221,19 @@ def test_a_run_on_a_gpu_gives_the_scores_of_the_cpu(device, tmp_path):
     assert [run.failed for run in runs] == [{}, {}]
     here, there = (oodbench.image_scores(run).score for run in runs)
     assert here.to_numpy() == pytest.approx(there.to_numpy(), rel=1e-3, abs=1e-3)
+
+
+def test_a_gpu_is_not_waited_for_within_the_shared_pass(device, images, convolutional):
+    if device.type != "cuda":
+        pytest.skip("needs --device cuda")
+    network = convolutional.to(device)
+    detectors = {spec: fitted(spec, network, images) for spec in SHARED}
+    scorer = Scorer(network, detectors, contained=Trust())
+    pixels, numbers = torch.rand(N, 1, 4, 4, device=device), torch.arange(N)
+    scorer.score(pixels, numbers, None)  # the first call builds handles and caches
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = scorer.score(pixels, numbers, None)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert found.failures == {}

@@ -130,6 +130,34 @@ def test_scores_do_not_depend_on_the_batch_size(tiny, images):
         assert one.scores[name] == pytest.approx(many.scores[name], rel=1e-5, abs=1e-6)
 
 
+def test_scores_and_predictions_are_fetched_once_a_chunk(tiny, images, monkeypatch):
+    fetched, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(
+        torch.Tensor, "cpu", lambda self: fetched.append(self.shape) or cpu(self)
+    )
+    engine = Engine(tiny, built_in("msp", "energy", "jem_grad_norm"), 7)
+    chunks = [(0, 21), (21, 40)]
+    parts = list(engine.score_spans(images, chunks, has_labels=True, tell=quiet))
+    # Four predictions and losses, and three scores.
+    assert fetched == [(7, 21), (7, 19)]
+    assert [len(part.scores["msp"]) for part in parts] == [21, 19]
+
+
+def test_a_detector_that_fails_midway_has_no_scores_and_others_have_all(tiny, images):
+    @dataclass
+    class Late(Detector):
+        def score(self, batch):
+            if len(batch) < 16:
+                raise ValueError("too few")
+            return batch.logits[:, 0]
+
+    engine = Engine(tiny, {"late": Late(), **built_in("msp")}, 16)
+    scored = engine.score(images, has_labels=True, tell=quiet)
+    assert scored.failures == {"late": "ValueError: too few"}
+    assert {label: len(one) for label, one in scored.scores.items()} == {"msp": 40}
+    assert set(scored.costs) == {"msp"}
+
+
 def test_losses_are_those_of_torch(tiny, images):
     scored = Engine(tiny, {}).score(images, has_labels=True, tell=quiet)
     pixels = torch.from_numpy(images.images).permute(0, 3, 1, 2).float() / 255
