@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
-from oodbench.networks import architectures
+from oodbench.networks import architectures, onnx_file
 from oodbench.networks.architectures import Settings, torchvision_model
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import build_own
@@ -58,6 +58,8 @@ def inspect_file(path: Path, weights: str | None = None) -> dict[str, Any]:
     Raises:
         InputError: It cannot be read, or holds no weights.
     """
+    if path.suffix == onnx_file.SUFFIX:
+        return onnx_file.facts(path)
     file = weights_file.read(path)
     try:
         found = find_state_dict(file.content, weights)

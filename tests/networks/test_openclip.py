@@ -176,4 +176,4 @@ def test_it_is_run_by_one_command_and_not_converted(clip, oodbench):
         "convert", str(clip.file), *described, "--to", "clip.safetensors"
     )
     assert code != 0
-    assert "keep the weights of both towers" in errors
+    assert "keep their own files" in errors
