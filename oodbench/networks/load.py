@@ -148,11 +148,7 @@ def load_network(
     if shape is not None and size is not None:
         shape = Shape(shape.channels, *size)
     if path.suffix == onnx_file.SUFFIX:
-        if arch is not None or arch_args or weights is not None or jem:
-            raise InputError(
-                f"{path} has its architecture and weights; leave --arch, --arg, "
-                "--weights and a JEM's options out."
-            )
+        _refuse(path, arch, arch_args, weights, jem)
         return _of_size(onnx_file.network(path, mean, std, shape), size)
     file = weights_file.read(path)
     try:
@@ -180,6 +176,15 @@ def load_network(
         )
     network.class_names = plan.class_names
     return _of_size(network, size)
+
+
+def _refuse(path: Path, *options: object) -> None:
+    """Refuses options that describe weights."""
+    if any(options):
+        raise InputError(
+            f"{path} has its architecture and weights; leave --arch, --arg, --weights "
+            "and a JEM's options out."
+        )
 
 
 def _of_size(network: Network, size: tuple[int, int] | None) -> Network:

@@ -56,7 +56,12 @@ def network(
         source=source,
         head_layer=FEATURES if module.has_features else "",
     )
-    found.class_names = tuple(module.card.get("class_names", ()))
+    names = tuple(module.card.get("class_names", ()))
+    if names and len(names) != found.classes:
+        raise InputError(
+            f"{path} names {len(names)} classes, and its network has {found.classes}."
+        )
+    found.class_names = names
     return found
 
 

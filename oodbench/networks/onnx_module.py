@@ -54,7 +54,7 @@ class OnnxModule(nn.Module):
         maker = f"{model.producer_name} {model.producer_version}".strip()
         self.title = f"ONNX graph of opset {opset}{maker and f' by {maker}'}"
         entries = {entry.key: entry.value for entry in model.metadata_props}
-        self.card: dict[str, Any] = json.loads(entries.get(CARD, "{}"))
+        self.card = _card(path, entries.get(CARD, "{}"))
         """What oodbench wrote into a file of its own; empty for others."""
         taken = [(one.name, one.type, one.shape) for one in self._session.get_inputs()]
         _check(path, taken)
@@ -108,6 +108,13 @@ def library(name: str) -> Any:
         raise InputError(
             f"{name} is not installed; pip install 'oodbench[onnx]'."
         ) from error
+
+
+def _card(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"The card in {path} is damaged; write it again.") from error
 
 
 def _check(path: Path, taken: list[tuple[str, str, list[int | str | None]]]) -> None:

@@ -159,3 +159,21 @@ def test_it_is_run_by_its_file(oodbench, tmp_path):
     assert code == 0, errors
     assert "knn" in out
     assert "odin on net: the network is an ONNX file, which gives no" in errors
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        ("{", "card in .* is damaged"),
+        ("3", "card in .* is damaged"),
+        ('{"class_names": ["a"]}', "names 1 classes, and its network has 6"),
+    ],
+)
+def test_a_damaged_card_is_refused(tmp_path, card, message):
+    onnx = pytest.importorskip("onnx")
+    path = write(tmp_path / "a.onnx")
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"oodbench": card})
+    onnx.save(model, path)
+    with pytest.raises(InputError, match=message):
+        load_network(path)
