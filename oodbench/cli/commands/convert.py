@@ -48,7 +48,7 @@ def convert(
     size: tuple[int, int] | None,
     checkpoint: dict[str, Any],
 ) -> None:
-    """Writes a checkpoint to safetensors with a card, or a network as ONNX.
+    """Writes a checkpoint to safetensors with a card, or to ONNX.
 
     The card says what builds the network and how images are normalised, so that other
     commands need no options for it. Averaged weights, wrappers and training state are
