@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import InputError, Scorer, load_network, run, threshold
+from oodbench import InputError, Scorer, Split, load_network, run, threshold
 from oodbench.networks.load import as_network
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.exported import export
@@ -65,6 +65,20 @@ def test_a_network_is_loaded_again_from_its_onnx_file(tiny, images, tmp_path):
         load_network(tmp_path / "net.onnx", mean="half")
     with pytest.raises(InputError, match="net is an ONNX file already"):
         export(again, tmp_path / "again.onnx")
+
+
+def test_a_fitted_score_of_logits_is_written(tiny, images, tmp_path):
+    pixels = torch.from_numpy(pixels_of(images))
+    labels = tiny(pixels).logits.argmax(1).numpy()
+    labels[:8] = (labels[:8] + 1) % 6
+    detector = open_detector("temp_scaling").detector
+    known = Split(images.images, labels)
+    engine = Engine(tiny, {"it": detector})
+    assert engine.fit("val", known, tell=lambda _: None) == {}
+    export(tiny, tmp_path / "net.pt2", detector)
+    _, found = torch.export.load(tmp_path / "net.pt2").module()(pixels)
+    scored = engine.score(images, has_labels=False, tell=lambda _: None)
+    assert found.numpy() == pytest.approx(scored.scores["it"], rel=1e-5)
 
 
 @pytest.mark.slow
