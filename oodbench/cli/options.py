@@ -169,8 +169,8 @@ _CHECKPOINT_OPTIONS = (
         "--arch",
         metavar="NAME",
         help="Builds a network that is not recognised: "
-        f"{', '.join(architectures.names())}, package.module:factory or "
-        "file.py:factory. The last two run the user's code.",
+        f"{', '.join(architectures.names())}, timm:NAME, openclip:NAME, "
+        "package.module:factory or file.py:factory. The last two run the user's code.",
     ),
     click.option(
         "--arg",

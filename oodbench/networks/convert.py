@@ -10,6 +10,7 @@ from typing import Any
 from oodbench.base.errors import InputError
 from oodbench.networks.checkpoint import card
 from oodbench.networks.load import as_network
+from oodbench.networks.onnx_module import OnnxModule
 from oodbench.networks.zero_shot import ZeroShot
 
 
@@ -43,10 +44,10 @@ def convert(
     target = Path(to)
     card.check_place(target)
     network = as_network(Path(model), **checkpoint)
-    if isinstance(network.module, ZeroShot):
+    if isinstance(network.module, ZeroShot | OnnxModule):
         raise InputError(
-            "A zero-shot classifier has its classes from --arg, and no file of its "
-            "own; keep the weights of both towers."
+            "Zero-shot classifiers and ONNX files cannot be written as safetensors; "
+            "keep their own files."
         )
     names = list(class_names or network.class_names)
     if names and len(names) != network.classes:

@@ -28,7 +28,7 @@ Attribute = tuple[str, str]
 # buffers are hashed by name instead.
 _MACHINERY = frozenset(vars(nn.Module())) | {"_is_full_backward_hook"}
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks")
-_TOOLS = ("torch._", "torch.fx", "torch.jit")
+_TOOLS = ("torch._", "torch.fx", "torch.jit", "onnxruntime")
 _DEEPEST = 6  # settings in settings
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
-from oodbench.networks import architectures, hugging_face
+from oodbench.networks import architectures, hugging_face, onnx_file
 from oodbench.networks.architectures import Settings, torchvision_model
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import build_own
@@ -68,6 +68,8 @@ def inspect_file(place: str | Path, weights: str | None = None) -> dict[str, Any
                 f"{place} is a repository; name one of its files (here: "
                 f"{files or 'none'}). `oodbench run --model {place}` loads it whole."
             )
+    if path.suffix == onnx_file.SUFFIX:
+        return onnx_file.facts(path)
     file = weights_file.read(path)
     try:
         found = find_state_dict(file.content, weights)

@@ -21,7 +21,7 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
-from oodbench.networks import hugging_face, normalisation, timm_models
+from oodbench.networks import hugging_face, normalisation, onnx_file, timm_models
 from oodbench.networks.checkpoint import weights_file
 from oodbench.networks.checkpoint.matching import Fit
 from oodbench.networks.checkpoint.state_dict import find_state_dict, some
@@ -145,9 +145,12 @@ def load_network(
         return _of_size(load(), size)
     mean, std = normalisation.given(mean, std)
     path = _existing(path)
-    file = weights_file.read(path)
     if shape is not None and size is not None:
         shape = Shape(shape.channels, *size)
+    if path.suffix == onnx_file.SUFFIX:
+        _refuse(path, arch, arch_args, weights, jem)
+        return _of_size(onnx_file.network(path, mean, std, shape), size)
+    file = weights_file.read(path)
     try:
         found = find_state_dict(file.content, weights)
         plan = plan_network(file, found.tensors, arch, arch_args, shape, size, jem)
@@ -173,6 +176,15 @@ def load_network(
         )
     network.class_names = plan.class_names
     return _of_size(network, size)
+
+
+def _refuse(path: Path, *options: object) -> None:
+    """Refuses options that describe weights."""
+    if any(options):
+        raise InputError(
+            f"{path} has its architecture and weights; leave --arch, --arg, --weights "
+            "and a JEM's options out."
+        )
 
 
 def _of_size(network: Network, size: tuple[int, int] | None) -> Network:

@@ -26,6 +26,7 @@ from oodbench.networks.inner import (
     usual_blocks,
     watched,
 )
+from oodbench.networks.onnx_module import OnnxModule
 from oodbench.networks.output import Place, find_logits
 from oodbench.networks.result import Joint, Result
 from oodbench.networks.zero_shot import ZeroShot
@@ -119,6 +120,11 @@ class Network:
     def has_features(self) -> bool:
         """Whether there is a layer whose input is the features."""
         return self._reads is not None
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether outputs can be differentiated by the pixels."""
+        return not isinstance(self.module, OnnxModule)
 
     @property
     def texts(self) -> Tensor | None:

@@ -21,6 +21,8 @@ from oodbench.networks.hardware import pick_device
 from oodbench.networks.prompts import ADJECTIVE, NOUN, Prompts, spoken
 from oodbench.networks.zero_shot import ZeroShot, mined
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "openclip:"
 UNUSED = ("input_resolution", "context_length", "vocab_size")
 """Tensors of OpenAI's files that are no weights."""
@@ -111,6 +113,7 @@ def _encoded(
 ) -> Tensor:
     """Returns the unit embeddings of names, `[len(names), D]`, on the CPU."""
     library, device = _library(), pick_device("auto")
+    logger.info("%s: encoding %d texts on %s", name, len(names), device)
     try:
         with _silent(), torch.no_grad():
             found = library.build_zero_shot_classifier(

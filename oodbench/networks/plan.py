@@ -185,14 +185,15 @@ def _openclip(arch: str, arguments: Mapping[str, str]) -> Plan:
     prompts = Prompts.read(arguments)
     name = arch.removeprefix(openclip_models.PREFIX)
     found = openclip_models.build(name)
+    # Without the folder of local-dir:FOLDER, which is no part of the network.
+    kind = openclip_models.PREFIX + name.partition(":")[0]
     return Plan(
         found.module,
         f"{name} of OpenCLIP",
         found.shape,
         found.mean,
         found.std,
-        # Without the folder of local-dir:FOLDER, which is no part of the network.
-        {"architecture": arch.rpartition("/")[2], "texts": prompts.record()},
+        {"architecture": kind, "texts": prompts.record()},
         found.assumed,
         "normalisation of OpenCLIP's configuration",
         openclip_models.UNUSED,

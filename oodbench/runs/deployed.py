@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from oodbench.base import registry
 from oodbench.base.errors import InputError
-from oodbench.base.files import Record, writing
+from oodbench.base.files import Record
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.dataset import Shape
 from oodbench.data.given import Given, pixels_of, several
@@ -31,7 +31,7 @@ from oodbench.scoring.batches import Batches
 from oodbench.scoring.containment import Trust
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
-from oodbench.scoring.program import program
+from oodbench.scoring.exported import export
 from oodbench.scoring.scored import Pending, fetched, without_bad_scores
 from oodbench.scoring.scorer import Scorer as BatchScorer
 from oodbench.scoring.spec import Entry, open_detector
@@ -150,22 +150,25 @@ class Scorer:
         return scored.scores[label]
 
     def export(self, to: str | Path) -> None:
-        """Writes network, score and threshold as a program of `torch.export`.
+        """Writes network, score and threshold as ONNX or a program of `torch.export`.
 
         `torch.export.load(to).module()` maps pixels `[N, *shape]` in [0, 1], float32,
-        to logits `[N, K]`, scores `[N]` and whether each image is accepted, `[N]`. It
-        needs torch, and no code of oodbench.
+        to logits `[N, K]`, scores `[N]` and whether each image is accepted, `[N]`. So
+        does an ONNX file. They need torch or onnxruntime, and no code of oodbench.
+        Under onnxruntime scores differ by rounding, at most by 1e-4 or 1e-4 of a score
+        on some random pixels, or else there is no file.
 
         Args:
-            to: A file that ends in `.pt2`.
+            to: A file that ends in `.onnx` or `.pt2`.
 
         Raises:
-            InputError: The detector reads more than logits, or torch cannot export it,
+            InputError: The detector reads more than logits, or it cannot be exported,
                 or the file cannot be written.
         """
-        (detector,) = self._detectors.values()
-        with self._lock, writing(Path(to)) as file:
-            torch.export.save(program(self._network, detector, self.threshold), file)
+        ((label, detector),) = self._detectors.items()
+        card = {"detector": label, "threshold": self.threshold}
+        with self._lock:
+            export(self._network, Path(to), detector, self.threshold, card)
 
     def _score(self, images: Any, first: int) -> Pending:
         network = self._network

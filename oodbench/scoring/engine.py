@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 def lacks(network: Network, detector: Detector) -> str:
     """Returns what a detector needs and the network lacks; empty if nothing."""
     needs = detector.needs
+    if (Need.GRADIENT in needs or detector.objectives) and not network.has_gradients:
+        return "the network is an ONNX file, which gives no gradients"
     if Need.HEAD in needs and network.head is None:
         return "the network has no linear layer whose output is the logits"
     if Need.FEATURES in needs and not network.has_features:
