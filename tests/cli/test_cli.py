@@ -64,10 +64,8 @@ def test_run_prints_accuracy_and_table_and_stores(oodbench, tmp_path):
     assert "pixel_knn (control)" in out
     assert "24 score files computed, 0 reused" in errors
     assert len(list((tmp_path / "results/runs").rglob("*.npy"))) == 24
-    assert {p.suffix for p in (tmp_path / "results/plots").iterdir()} == {
-        ".png",
-        ".svg",
-    }
+    pictures = (tmp_path / "results/plots").glob("[!.]*")
+    assert {picture.suffix for picture in pictures} == {".png", ".svg"}
 
 
 @pytest.mark.usefixtures("results")
