@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import click
 
@@ -18,6 +18,7 @@ from oodbench.cli import show
 from oodbench.cli.options import results_option
 
 OTHERS = ("runs", "benchmarks")
+Listed: TypeAlias = registry.Kind | Literal["runs", "benchmarks"]
 
 
 @click.command("list")
@@ -26,7 +27,7 @@ OTHERS = ("runs", "benchmarks")
 @results_option
 @show.json_option
 def list_(
-    kind: registry.Kind | Literal["runs", "benchmarks"] | None,
+    kind: Listed | None,
     name: str | None,
     results: Path,
     as_json: bool,
@@ -46,17 +47,9 @@ def list_(
     `runs` lists stored results: failed, damaged and stale scores with the reason.
     `benchmarks` lists what --benchmark takes.
     """
-    found: Any
     if name is not None and kind in OTHERS:
         raise click.UsageError(f"`oodbench list {kind}` takes no name.")
-    if kind == "runs":
-        found = list(_runs(results))
-    elif kind == "benchmarks":
-        found = {each: benchmark.read(each).title for each in benchmark.names()}
-    elif kind is not None and name is not None:
-        found = _described(kind, name)
-    else:
-        found = _plugins(kind)
+    found = _found(kind, name, results)
     if as_json:
         show.print_json(found)
     elif name is not None:
@@ -70,6 +63,17 @@ def list_(
             if kind is None:
                 click.echo(f"{each}:")
             _print_plugins(plugins)
+
+
+def _found(kind: Listed | None, name: str | None, results: Path) -> Any:
+    """Returns what to list, in the form that --json prints."""
+    if kind == "runs":
+        return list(_runs(results))
+    if kind == "benchmarks":
+        return {each: benchmark.read(each).title for each in benchmark.names()}
+    if kind is not None and name is not None:
+        return _described(kind, name)
+    return _plugins(kind)
 
 
 def _plugins(kind: registry.Kind | None) -> dict[str, list[Record]]:
