@@ -22,6 +22,8 @@ import torch
 from openood_numbers import CLASSES, COUNTS, Loader, Net, normalised
 from torch import nn
 
+from oodbench.jem.sampler import ChainNoise
+
 CHECKOUTS = {
     "actsub": ("visinf/actsub", "5b058e7", "actsub_openood"),
     "cadref": ("LingAndZero/CADRef", "121f74b", ""),
@@ -212,6 +214,43 @@ def gaia(function):
             return -getattr(module, function)(net, images, "cpu", hooks)
 
     return scores
+
+
+def grood(folder, known):
+    """The gradients and their search; the prototypes are those of `grood` here."""
+    noise = ChainNoise(0, range(400)).uniform(torch.zeros(400, 3, 4, 4))
+    net = OnPixels(known.net, known.arrays)
+    with torch.no_grad():
+        unknown = net((noise + 1) / 2, return_feature=True)[1].mean(0)
+    z, labels = known.features["train"], known.labels["train"]
+    right = known.logits["train"].argmax(1) == labels
+    classes = [k for k in range(CLASSES) if (right & (labels == k)).any()]
+    means = torch.stack([z[right & (labels == k)].mean(0) for k in classes])
+    with code(folder, "openood", faiss=ModuleType("faiss")):
+        module = importlib.import_module("openood.postprocessors.grood")
+        detector = object.__new__(module.GrOODPostprocessor)
+        off = "distance_loss no_gradients use_pseudo_prototype use_direct_grad"
+        vars(detector).update(dict.fromkeys([*off.split(), "use_grad_norm"], False))
+        detector.device, detector.noise_proto = "cpu", unknown
+        detector._prototypes_tensors = means
+
+        def network(images, return_feature_list):
+            f, own = known.net(images, return_feature=True)
+            return f[:, classes], [own]
+
+        detector.network = network
+        own = (
+            known.images["train"][right],
+            torch.tensor([classes.index(k) for k in labels[right]]),
+        )
+        bank = torch.from_numpy(detector._compute_grad(own)["grads"]).double()
+
+        def search(queries, count):
+            away = torch.cdist(torch.from_numpy(queries).double(), bank).square()
+            return away.topk(count, largest=False).values.numpy(), None
+
+        detector.index = SimpleNamespace(search=search)
+        return detector.postprocess(None, known.images["test"])[1]
 
 
 def igeood(folder, known):
@@ -445,6 +484,7 @@ CASES = {
     "caref": cadref("CARef", ""),
     "gaia": gaia("cal_grad_value"),
     "gaia zero": gaia("cal_zero"),
+    "grood": grood,
     "igeood": igeood,
     "kpca": kpca,
     "line": line,

@@ -44,7 +44,7 @@ evaluation scripts of the repositories energy_ood, outlier-exposure and JEM. A d
 of one name can differ in defaults and details; the entries above say how.
 [results/parity.md](../results/parity.md) compares scores with pytorch-ood,
 `tests/detectors/test_openood.py` with OpenOOD, and `tests/detectors/test_authors.py`
-with code in authors' repositories for 19 detectors.
+with code in authors' repositories for 20 detectors.
 
 """
 ABSENT = """

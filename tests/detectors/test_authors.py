@@ -27,6 +27,7 @@ CASES = {
     "cadref": ("cadref:logit_score=gen", same),
     "cadref msp": ("cadref:logit_score=msp", same),
     "caref": ("caref", same),
+    "grood": ("grood", same),
     "igeood": ("igeood", same),
     "kpca": ("kpca", same),
     "line": ("line:weight_percentile=60:feature_percentile=40", same),
