@@ -278,6 +278,9 @@ Both sides fit on the same {train} images (those that are fitted on validation i
 network and parameters. "range" is that of pytorch-ood's scores, for comparison with the
 largest difference. Where the two have different scales (a factor, the odds or the
 logarithm of a probability), scores are converted first.
+pytorch-ood's `MultiMahalanobis` is given the weights of layers that
+`mahalanobis_layers` has, and `rankfeat` is compared with the mean logits of two of its
+`RankFeat`, one for each block.
 
 {table}
 
