@@ -17,11 +17,12 @@ class AdaScaleA(AdaScale):
     Σ max(z′, 0) over the k2 largest. F is the distribution of q over the validation
     images. The more the features move, the weaker is the scaling.
 
-    k1 and k2 are said to be the paper's, which was not checked; 75 and 85 are those of
-    OpenOOD's code, which goes on to choose them by OOD images. The authors' code
-    exchanges k1 and k2 between fitting and scoring. Its ε is 0.5 on normalised pixels;
-    ours, for pixels in [0, 1], is a quarter of it, as for a standard deviation of 0.25.
-    Each share is of at least one feature or pixel.
+    k1, k2 and λ are those of the authors' README, which calls them the paper's; it has
+    `low` at 60 and tunes `high` alone. 75 and 85 are those of OpenOOD's code, which
+    goes on to choose them by OOD images. The authors' own code exchanges k1 and k2
+    between fitting and scoring. Its ε is 0.5 on normalised pixels; ours, for pixels in
+    [0, 1], is a quarter of it, as for a standard deviation of 0.25. Each share is of at
+    least one feature or pixel.
 
     Regmi, AdaSCALE: Adaptive Scaling for OOD Detection, 2025, arXiv 2503.08023.
     """
