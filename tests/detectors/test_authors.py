@@ -30,6 +30,10 @@ CASES = {
     "grood": ("grood", same),
     "igeood": ("igeood", same),
     "kpca": ("kpca", same),
+    "kpca of random features": (
+        "kpca:ratio=0.8:gamma=2:components_random=64",
+        same,
+    ),
     "line": ("line:weight_percentile=60:feature_percentile=40", same),
     "mahalanobis_pp": ("mahalanobis_pp", same),
     "mahalanobis_pp of ora": ("mahalanobis_pp", same),
