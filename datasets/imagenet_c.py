@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench import Dataset, Shape, Split, SplitName
+from oodbench import Dataset, InputError, Shape, Split, SplitName
 from oodbench.data.sources.fetch import fetched
 from oodbench.data.sources.source import Origin, Source
 from oodbench.data.sources.unpacked import UnpackedFiles
 from oodbench.datasets._cifar_c import CITATION, SEVERITIES, grade_of, parse_corruption
 from oodbench.datasets._files import images_in, inner, labelled
+from oodbench.datasets.imagenet import CLASSES
 
 
 def _archive(name: str, md5: str) -> Source:
@@ -103,10 +104,18 @@ def listed(
         numbers: `[10 K]`, the images' numbers in ImageNet's validation, from 1.
         corruptions: `[10 K]`, five times the place in `LISTED`, plus severity less 1.
         classes: K of the 1,000 classes, which are numbered from 0.
+
+    Raises:
+        InputError: An archive has other folders than one for each class.
     """
     archives = {kind: archive for archive in ARCHIVES for kind in ARCHIVES[archive]}
     roots = [_root(archives[kind], kind) for kind in LISTED]
     folders = sorted(path.name for path in (roots[0] / "1").iterdir() if path.is_dir())
+    if len(folders) != CLASSES:
+        raise InputError(
+            f"{roots[0] / '1'} has {len(folders)} folders of classes, and ImageNet-C "
+            f"has {CLASSES}; remove it and fetch imagenet_c again."
+        )
     names = [folders[each] for each in classes]
     labels = np.repeat(np.arange(len(classes)), 10)
     paths = [

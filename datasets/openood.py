@@ -25,6 +25,8 @@ SIZES = {
     "imagenet1k": (256, 224),
 }
 """The sides that images are scaled to and cropped to, by benchmark."""
+OF_ALL_CLASSES = ("imagenet", "imagenet_v2")
+"""Sets of all 1,000 classes, of which a benchmark may have some."""
 
 
 def openood(argument: str) -> Dataset:
@@ -104,9 +106,12 @@ def _part(inner: Dataset, key: str, split: SplitName, shape: Shape) -> Split:
 
 
 def _of_classes(split: Split, key: str) -> Split:
-    """Returns the images of the benchmark's classes, if ImageNet has more of them."""
-    chosen = _lists().get(f"{key.partition('/')[0]}/classes")
-    if chosen is None or split.labels is None or split.labels.max() < chosen.size:
+    """Returns the images of the benchmark's classes, of a set that has all of them."""
+    benchmark, _, name = key.partition("/")
+    chosen = _lists().get(f"{benchmark}/classes")
+    if chosen is None or name not in OF_ALL_CLASSES or split.labels is None:
+        return split
+    if split.labels.max() < chosen.size:  # given with the benchmark's own numbers
         return split
     return select_classes(split, chosen.tolist())
 

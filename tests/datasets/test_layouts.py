@@ -341,6 +341,14 @@ def test_the_lists_of_openood_name_corrupted_images(put, packed):
         assert (first_line in paths) == (classes == 1000)
 
 
+def test_other_folders_of_corrupted_images_are_refused(put, packed):
+    for name in ("weather", "digital", "blur", "noise"):
+        files = {"brightness/1/n1/x.JPEG": b""}
+        put("imagenet_c", packed(f"imagenet_c/{name}.tar", files))
+    with pytest.raises(InputError, match="has 1 folders of classes, and ImageNet-C"):
+        open_dataset("openood:imagenet1k/imagenet_c").load("test", SHAPE)
+
+
 def test_patches_of_pcam_are_read_from_tables(put, monkeypatch):
     h5py = pytest.importorskip("h5py")
 

@@ -53,8 +53,8 @@ def fetch(
     oodbench fetch --all-of openood-cifar10 --dry-run
 
     Files lie in $OODBENCH_DATA; those that are there are only checked. A download that
-    broke off continues. After an error the
-    other sets are still fetched, and the command exits with 3.
+    broke off continues. After an error the other sets are still fetched, and the
+    command exits with 3.
     """
     from oodbench.data.sources.fetch import fetch as fetch_files
     from oodbench.data.sources.fetch import needed
