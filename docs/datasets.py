@@ -33,6 +33,7 @@ Absent:
 
 - OpenMIBOOD's OASIS-3 and its OOD sets are volumes of 128x128x128 values, and images
   here have a height and a width.
+- ImageNet-OOD: where its files lie was not established.
 - LSUN's test images come as an lmdb, and ImageNet-1k may not be passed on.
   `lsun:FOLDER` and `imagenet:FOLDER` open yours.
 """

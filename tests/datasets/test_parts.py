@@ -134,6 +134,19 @@ def test_names_that_are_numbers_are_names(pets):
         load(f"classes:1-2:{pets}")
 
 
+def test_the_first_images_of_each_class_are_taken_in_order(tmp_path):
+    images = np.arange(7, dtype=np.uint8)[:, None, None, None]
+    labels = np.array([3, 0, 3, 0, 0, 3, 1])
+    np.savez(tmp_path / "x.npz", images=images, labels=labels)
+    found = load(f"first:2:npz:{tmp_path / 'x.npz'}")
+    assert np.ravel(found.images[:]).tolist() == [0, 1, 2, 3, 6]
+    assert found.labels.tolist() == [3, 0, 3, 0, 1]
+    with pytest.raises(InputError, match="names no number; write first:1000:SET"):
+        open_dataset("first:digits")
+    with pytest.raises(InputError, match="counts images by class, and there are no"):
+        load("first:3:photos")
+
+
 def test_the_shape_of_a_part_is_that_of_its_first_image(pets):
     assert native_shape(open_dataset(f"classes:2:{pets}")) == (1, 4, 2)
     assert native_shape(open_dataset(f"rows:3:{pets}")) == (1, 5, 2)
