@@ -94,6 +94,24 @@ def test_python_stores_the_bytes_of_the_command(oodbench, own):
             call(**wrong)
 
 
+def test_settings_are_chosen_on_the_validation_sets_of_a_benchmark(oodbench):
+    validation = 'validation = ["oe_noise:uniform"]\n\n[protocol.images]'
+    text = OWN.replace("[protocol.images]", validation)
+    Path("val.toml").write_text(text.replace('"street=streets"', '"photos"'))
+    words = ("--benchmark", "val.toml", "--detectors", "energy:temperature=1|10")
+    words = (*words, "--model", "ce-digits", "--protocol", "ood-validation")
+    code, printed, errors = oodbench("tune", *words)
+    assert code == 0, errors
+    assert "Benchmark val: Digits" in printed
+    assert "energy@ood-validation" in printed.replace(":temperature=10.0", "")
+    (file,) = Path("results/runs").glob("*/*/rest*/energy*.json")
+    sets = json.loads(file.read_text())["detector"]["tuned"]["sets"]
+    assert [one["name"] for one in sets] == ["digits (val)", "oe_noise:uniform (test)"]
+    code, _, errors = oodbench("tune", *words, "--out", "photos")
+    assert code == 3
+    assert "leave --out out" in errors
+
+
 def test_the_full_spectrum_has_its_accuracy_below_its_table(oodbench):
     shifted = '[out]\ncovariate = ["fog=corrupted:fog:5:{in}"]'
     text = OWN.replace("[out]", shifted).replace('"street=streets"', '"photos"')

@@ -8,17 +8,20 @@ import click
 
 from oodbench.base.progress import Progress
 from oodbench.base.tuning import NOTES, PROTOCOLS, TuningProtocol
-from oodbench.cli import show
+from oodbench.cli import benchmark_options, show
 from oodbench.cli.options import comma_list, set_list
 from oodbench.cli.scoring_options import scoring_options
 
 if TYPE_CHECKING:
+    from oodbench.benchmarks.benchmark import Benchmark
     from oodbench.runs.tune import TuneResult
 
 SOME_CELLS_FAILED = 1
 
 
 @click.command()
+@benchmark_options.run_option
+@benchmark_options.set_option
 @click.option(
     "--detectors",
     multiple=True,
@@ -45,10 +48,21 @@ SOME_CELLS_FAILED = 1
     multiple=True,
     callback=set_list,
     metavar="SET,…",
-    help="OOD images to choose on, for ood-validation; no test images.",
+    help="OOD images to choose on, for ood-validation; no test images.  [default: "
+    "those of --benchmark]",
 )
 @scoring_options
-def tune(out: list[str], protocol: TuningProtocol, **options: Any) -> None:
+@click.pass_context
+def tune(
+    context: click.Context,
+    /,
+    out: list[str],
+    out_val: list[str],
+    protocol: TuningProtocol,
+    benchmark: str | None,
+    replaced: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Chooses parameters of detectors by a stated protocol.
 
     For each sweep and model it chooses the values with the highest mean AUROC over the
@@ -60,20 +74,30 @@ def tune(out: list[str], protocol: TuningProtocol, **options: Any) -> None:
     oodbench tune --model net.pt --in cifar10 --out svhn --out-val tin \\
         --in-val imglist:val.txt --detectors "react:percentile=85|90+energy" \\
         --protocol ood-validation
+    oodbench tune --benchmark openood-cifar10 --model net.pt \\
+        --detectors "knn:k=1|5|50" --protocol ood-validation
     """
     from oodbench.runs import tune as tunes
 
+    chosen = benchmark_options.chosen(context, benchmark, replaced)
+    if chosen is not None:
+        options["inside"] = chosen.inside.text
+        out = [member.text for member in chosen.outside]
+        options["checkpoint"]["usual"] = chosen.usual
+        if protocol == "ood-validation":
+            out_val = out_val or list(chosen.validation)
+    options |= {"out": out or None, "out_val": out_val, "protocol": protocol}
     with Progress() as progress:
-        result = tunes.tune(
-            out=out or None, protocol=protocol, quiet=True, watch=progress, **options
-        )
+        result = tunes.tune(quiet=True, watch=progress, **options)
     if result.is_first:
-        _show(result, protocol)
+        _show(result, protocol, chosen)
     if result.failed:
         raise SystemExit(SOME_CELLS_FAILED)
 
 
-def _show(result: TuneResult, protocol: TuningProtocol) -> None:
+def _show(
+    result: TuneResult, protocol: TuningProtocol, benchmark: Benchmark | None
+) -> None:
     from oodbench.output.numbers import percent
     from oodbench.output.tables import Look
 
@@ -89,7 +113,10 @@ def _show(result: TuneResult, protocol: TuningProtocol) -> None:
     ]
     head = ["model", "candidate", "mean AUROC %", ""]
     output.listing(f"Candidates; {NOTES[protocol]}.", head, rows)
-    output.tables(result.opened().measured, Look(metrics=["auroc"]))
+    if benchmark is None:
+        output.tables(result.opened().measured, Look(metrics=["auroc"]))
+    else:
+        benchmark_options.print_tables(benchmark, result.opened(), output)
     *problems, count = result.summary()
     for line in problems:
         click.echo(line, err=True)
