@@ -112,10 +112,14 @@ class ImageSet:
         split = replace(self.split, labels=number[labels], class_names=tuple(names))
         return replace(self, split=split)
 
-    def has_classes_of(self, inside: ImageSet) -> bool:
-        """Returns whether both sets name their classes alike, or one has no names."""
+    def has_classes_of(self, inside: ImageSet, classes: int) -> bool:
+        """Returns whether labels mean what they mean in the in-distribution set.
+
+        Labels without names do. Names must be the same; where that set has none, there
+        must be one for each of the network's `classes`.
+        """
         own, names = self.split.class_names, inside.split.class_names
-        return not own or not names or own == names
+        return not own or (own == names if names else len(own) == classes)
 
     def check_classes(self, network: str, classes: int) -> None:
         """Checks that the labels, if there are any, are classes of a network.

@@ -87,7 +87,7 @@ class Setup:
         labels = images.split.labels
         is_shifted = images.dataset.role == "covariate"
         means_classes = images is self.inside or (
-            is_shifted and images.has_classes_of(self.inside)
+            is_shifted and images.has_classes_of(self.inside, self.network.classes)
         )
         return (
             means_classes

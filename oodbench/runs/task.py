@@ -127,9 +127,9 @@ class Task:
         if images.dataset.role != "covariate":
             return images
         numbered = images.numbered_by(inside.split.class_names or network.class_names)
-        if not numbered.has_classes_of(inside):
+        if not numbered.has_classes_of(inside, network.classes):
             self.result.warnings.append(
-                f"{images.dataset.name} has other names of classes than "
+                f"the classes of {images.dataset.name} are not known to be those of "
                 f"{inside.dataset.name}, so its accuracy is not computed"
             )
         return numbered
