@@ -7,7 +7,8 @@
     oodbench.rows("results/runs")     # the same of all stored runs
 
 Scores:       run, tune, attack, calibrate, evaluate
-Results:      select, rows, table, compare, rank, costs, plot, report, verify
+Results:      select, rows, table, compare, rank, costs, plot, report
+Benchmarks:   benchmark_figures, verify
 Production:   threshold, score, Scorer
 Exchange:     import_scores, image_scores, export, check_results, board
 Data:         fetch, overlap
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oodbench.attacks.attack import attack as attack
     from oodbench.base.errors import InputError as InputError
+    from oodbench.benchmarks.frame import benchmark_figures as benchmark_figures
     from oodbench.benchmarks.verify import verify as verify
     from oodbench.data.dataset import Dataset as Dataset
     from oodbench.data.dataset import Grade as Grade
@@ -90,6 +92,7 @@ _HOMES = {
     "SplitName": "oodbench.data.dataset",
     "ZeroShot": "oodbench.networks.zero_shot",
     "attack": "oodbench.attacks.attack",
+    "benchmark_figures": "oodbench.benchmarks.frame",
     "board": "oodbench.output.board",
     "calibrate": "oodbench.runs.calibrate",
     "check_results": "oodbench.results.exchange.validate",

@@ -84,6 +84,12 @@ def test_python_stores_the_bytes_of_the_command(oodbench, own):
         return {path.relative_to(folder): path.read_bytes() for path in files}
 
     assert arrays("called") == arrays("typed")
+    shown = ("table", "typed", "--benchmark", "plain.toml", "--format", "json")
+    frame = face.benchmark_figures("called", benchmark="plain.toml", replaced=replaced)
+    shown = json.loads(oodbench(*shown)[1])
+    assert list(shown[0]) == list(frame)
+    assert [row["value"] for row in shown] == frame.value.tolist()
+    assert "street: photos in its place" in frame.attrs["notes"]
     assert len(arrays("typed")) == 8
     for wrong, words in (
         ({"benchmark": "plain.toml", "out": "photos"}, "has its own sets"),
