@@ -26,6 +26,8 @@ class Part(NamedTuple):
     role: Role
     """For the benchmark's in-distribution set."""
     images: str
+    split: SplitName = "test"
+    """The only split."""
 
 
 def medical_set(
@@ -48,8 +50,8 @@ def medical_set(
         InputError: There is no such part.
     """
     part = parts[chosen(name, argument, list(parts))] if argument else None
-    splits: tuple[SplitName, ...] = ("test",) if part else ("train", "val", "test")
-    suffix, role, images = part or Part("", "covariate", inside)
+    splits: tuple[SplitName, ...] = (part.split,) if part else ("train", "val", "test")
+    suffix, role, images, _ = part or Part("", "covariate", inside)
     sources = {split: _list(name, suffix, split) for split in splits}
 
     def load(split: SplitName, shape: Shape) -> Split:
@@ -62,8 +64,9 @@ def medical_set(
                 "of https://github.com/remic-othr/OpenMIBOOD and link data there."
             )
         paths = [folder / place for place, _ in rows]
-        labels = None if part else np.array([int(label) for _, label in rows], np.int64)
-        return Split(ImageFiles(paths), labels)
+        labels = np.array([int(label) for _, label in rows], np.int64)
+        # Those of near parts are of the same kind, but no classes to be found there.
+        return Split(ImageFiles(paths), labels if role == "covariate" else None)
 
     return Dataset(
         name=f"{name}:{argument}" if argument else name,

@@ -15,6 +15,7 @@ PARTS = {
     "7": Part("_7", "near", "3,511"),
     "ccagt": Part("_ccagt", "far", "21,897"),
     "fnac2019": Part("_fnac2019", "far", "1,879"),
+    "far": Part("_far", "far", "414 val", "val"),
 }
 
 
@@ -22,8 +23,9 @@ def midog(argument: str) -> Dataset:
     """Opens images of cells in tumours, three classes, or another part: `midog:1b`.
 
     The in-distribution set is domain 1a. The parts `1b` and `1c` are covariate shifts,
-    `2`, `3`, `4`, `5`, `6a`, `6b` and `7` are near, `ccagt` and `fnac2019` far. Images
-    are `[N, 50, 50, 3]`, uint8, and lie in `openmibood/midog` of the data folder.
+    `2`, `3`, `4`, `5`, `6a`, `6b` and `7` are near, `ccagt` and `fnac2019` far; `far`
+    has other images of the last two, to choose settings on. Images are `[N, 50, 50,
+    3]`, uint8, and lie in `openmibood/midog` of the data folder.
     """
     inside = "1,896 train, 181 val, 251 test"
     return medical_set("midog", argument, inside, PARTS, Shape(3, 50, 50))

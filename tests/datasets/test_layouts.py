@@ -380,6 +380,8 @@ def test_lists_of_openmibood_name_images_of_the_users(put, home):
     files = {
         f"{lists}/test_midog.txt": b"1a/1/1_1.tiff 2\n1a/1/1_0.tiff 0\n",
         f"{lists}/test_midog_2.txt": b"near/2/1.tiff 1\n",
+        f"{lists}/test_midog_1b.txt": b"csid/1b/1.tiff 1\n",
+        f"{lists}/valid_midog_far.txt": b"far/1.tiff -1\n",
     }
     put("midog", files)
     with pytest.raises(
@@ -387,6 +389,7 @@ def test_lists_of_openmibood_name_images_of_the_users(put, home):
     ):
         open_dataset("midog").load("test", SHAPE)
     images = {"1a/1/1_0.tiff": 10, "1a/1/1_1.tiff": 11, "near/2/1.tiff": 12}
+    images |= {"csid/1b/1.tiff": 13, "far/1.tiff": 14}
     put("midog", {f"openmibood/midog/{p}": image(i) for p, i in images.items()})
     inside, near = open_dataset("midog"), open_dataset("midog:2")
     found = inside.load("test", SHAPE)
@@ -394,6 +397,9 @@ def test_lists_of_openmibood_name_images_of_the_users(put, home):
     assert found.labels.tolist() == [2, 0]
     assert seen(near.load("test", SHAPE)) == [12]
     assert near.load("test", SHAPE).labels is None
+    assert open_dataset("midog:1b").load("test", SHAPE).labels.tolist() == [1]
+    assert open_dataset("midog:far").splits == ("val",)
+    assert seen(open_dataset("midog:far").load("val", SHAPE)) == [14]
     roles = {"1b": "covariate", "2": "near", "ccagt": "far"}
     for part, role in roles.items():
         assert open_dataset(f"midog:{part}").relative_to(inside).role == role
