@@ -30,6 +30,7 @@ from oodbench.results.store import Store
 from oodbench.runs.execution import Execution, Overwrite
 from oodbench.runs.fitted import Fitted
 from oodbench.runs.folder import writable_parent
+from oodbench.runs.from_benchmark import checked, options_of
 from oodbench.runs.result import RunResult
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
@@ -106,8 +107,9 @@ def run(
         models: Bundled names, files, `NAME=FILE`, or networks.
         inside: The in-distribution set, such as `digits:0-7`.
         out: The other sets; None for those that need no download.
-        benchmark: A benchmark by its name or file, which brings the sets and the usual
-            preprocessing of its networks.
+        benchmark: A benchmark by its name or file. It brings the sets, the usual
+            preprocessing of its networks, and `detectors`, `limit`, `input_noise` and
+            `size` where it has them and they are not given.
         replaced: Sets to open in place of some of the benchmark, by their labels.
         detectors: Names with parameters, such as `energy:temperature=2`; `all`; a sweep
             over values, `knn:k=1|5`; shapings before a detector, `react+knn`; how the
@@ -140,9 +142,16 @@ def run(
         InputError: An argument is wrong, or no model can be scored.
     """
     if benchmark is not None:
-        chosen = _checked(benchmark, replaced, inside, out)
+        chosen = checked(benchmark, replaced, inside, out)
         inside, out = chosen.inside.text, [each.text for each in chosen.outside]
         checkpoint = {"usual": chosen.usual, **checkpoint}
+        # On the command line they have taken effect already.
+        own = options_of(chosen) if isinstance(benchmark, str) else {}
+        if detectors is DETECTORS:
+            detectors = own.get("detectors", DETECTORS)
+        limit = own.get("limit") if limit is None else limit
+        size = own.get("size") if size is None else size
+        input_noise = input_noise or own.get("input-noise", 0.0)
     elif replaced:
         raise InputError("`replaced` is for a benchmark, and there is none.")
     # Absolute from the start, since code of a plug-in may change the current folder.
@@ -194,36 +203,6 @@ def run(
     if not quiet and processes.is_first:
         sys.stderr.write("".join(f"{line}\n" for line in result.summary()))
     return result
-
-
-def _checked(
-    benchmark: str | Benchmark,
-    replaced: Mapping[str, str],
-    inside: str | Dataset,
-    out: object,
-) -> Benchmark:
-    """Returns a benchmark whose sets nothing contradicts.
-
-    Raises:
-        InputError: Other sets are named, or there is no such benchmark, or its file
-            sets options that the command line alone reads.
-    """
-    if inside != INSIDE or out is not None:
-        raise InputError(
-            "A benchmark has its own sets: leave inside and out out; `replaced` takes "
-            "another set in place of one."
-        )
-    if not isinstance(benchmark, str):
-        return benchmark
-    from oodbench.benchmarks.benchmark import read
-
-    found = read(benchmark, [f"{label}={spec}" for label, spec in replaced.items()])
-    if found.others:
-        raise InputError(
-            f"{benchmark} sets {', '.join(found.others)}, which the command line alone "
-            "reads; take that out of the file and pass it to `run`."
-        )
-    return found
 
 
 def named_sets(

@@ -70,30 +70,30 @@ def test_a_run_without_missing_sets_prints_the_table_of_the_benchmark(oodbench, 
 
 
 def test_python_stores_the_bytes_of_the_command(oodbench, own):
-    plain = OWN.replace('detectors = ["msp"]\nlimit = 40\n', "")
-    Path("plain.toml").write_text(plain)
-    words = ("--benchmark", "plain.toml", "--set", "street=photos", "--limit", "40")
-    words = (*words, "--model", "ce-digits", "--detectors", "msp", "--no-plots")
-    assert oodbench("run", *words, "--results", "typed")[0] == 0
-    call = partial(face.run, "ce-digits", detectors="msp", limit=40, quiet=True)
+    words = ("--benchmark", own, "--set", "street=photos", "--model", "ce-digits")
+    assert oodbench("run", *words, "--no-plots", "--results", "typed")[0] == 0
+    call = partial(face.run, "ce-digits", quiet=True)
     replaced = {"street": "photos"}
-    call(benchmark="plain.toml", replaced=replaced, results="called")
+    call(benchmark=own, replaced=replaced, results="called")
 
     def arrays(folder):
         files = sorted(Path(folder).rglob("*.np[yz]"))
         return {path.relative_to(folder): path.read_bytes() for path in files}
 
     assert arrays("called") == arrays("typed")
-    shown = ("table", "typed", "--benchmark", "plain.toml", "--format", "json")
-    frame = face.benchmark_figures("called", benchmark="plain.toml", replaced=replaced)
+    shown = ("table", "typed", "--benchmark", own, "--format", "json")
+    frame = face.benchmark_figures("called", benchmark=own, replaced=replaced)
     shown = json.loads(oodbench(*shown)[1])
     assert list(shown[0]) == list(frame)
     assert [row["value"] for row in shown] == frame.value.tolist()
     assert "street: photos in its place" in frame.attrs["notes"]
     assert len(arrays("typed")) == 8
+    Path("more.toml").write_text(f"workers = 0{OWN}")
+    Path("size.toml").write_text(f'size = "8xa"{OWN}')
     for wrong, words in (
-        ({"benchmark": "plain.toml", "out": "photos"}, "has its own sets"),
-        ({"benchmark": "own.toml"}, "own.toml sets detectors, limit, which the"),
+        ({"benchmark": own, "out": "photos"}, "has its own sets"),
+        ({"benchmark": "more.toml"}, "more sets workers, which the command line alone"),
+        ({"benchmark": "size.toml"}, "size: size cannot be '8xa'"),
         ({"replaced": replaced}, "for a benchmark, and there is none"),
     ):
         with pytest.raises(InputError, match=words):
