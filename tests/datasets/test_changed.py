@@ -167,3 +167,17 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path):
     assert len(images) == 1
     with pytest.raises(InputError, match=r"broken\.png"):
         images[:]
+
+
+def test_jem_interp_joins_each_image_with_one_of_the_next_batch():
+    images = load("digits:0-7").images
+    found = load("jem_interp:digits:0-7")
+    assert len(found.images) == len(images) - 100
+    assert found.labels is None
+    pairs = found.images.pairs
+    assert np.array_equal(pairs[100:, 0], pairs[:-100, 1])
+    assert len(np.unique(pairs)) == len(images)
+    one, other = (images[number] for number in pairs[7])
+    assert np.array_equal(found.images[7:8][0], (one + other) / 2)
+    with pytest.raises(InputError, match="needs more than 100 images, and there are 5"):
+        load("jem_interp:rows:0-4:digits")
