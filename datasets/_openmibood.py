@@ -65,7 +65,7 @@ def medical_set(
             )
         paths = [folder / place for place, _ in rows]
         labels = np.array([int(label) for _, label in rows], np.int64)
-        # Those of near parts are of the same kind, but no classes to be found there.
+        # The lists of near parts have classes, too; as OOD images they have none here.
         return Split(ImageFiles(paths), labels if role == "covariate" else None)
 
     return Dataset(
