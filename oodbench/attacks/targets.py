@@ -144,9 +144,9 @@ class Misclassify:
     def __call__(self, pixels: Tensor, images: Images, noise: Noise) -> Aim:
         """Returns the aim `[N]` of perturbed pixels `[N, C, H, W]` of images."""
         labels = self.labels(images).repeat_interleave(self.samples)
-        logits = self.target.logits(
-            pixels.repeat_interleave(self.samples, 0), for_copies(noise, self.samples)
-        )
+        if self.samples > 1:
+            pixels = pixels.repeat_interleave(self.samples, 0)
+        logits = self.target.logits(pixels, for_copies(noise, self.samples))
         loss, gain = (
             lead.unflatten(0, (-1, self.samples)).mean(1)
             for lead in (log_odds(logits, labels), margin(logits.detach(), labels))

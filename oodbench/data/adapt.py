@@ -29,7 +29,7 @@ BAND = 2**22
 def unit_range(images: NDArray[np.generic]) -> NDArray[np.float32]:
     """Returns images as float32 in [0, 1]; uint8 values are divided by 255."""
     if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255)
+        return np.divide(images, np.float32(255), dtype=np.float32)
     return images.astype(np.float32)
 
 
@@ -144,7 +144,8 @@ def _check(images: NDArray[np.generic]) -> None:
 def _recoloured(images: NDArray[np.generic], channels: int) -> Tensor:
     """Returns images `[N, H, W, C]` as pixels `[N, channels, H, W]` in [0, 1]."""
     # A new array, so that a change of the pixels does not change the set.
-    pixels = torch.from_numpy(unit_range(images.transpose(0, 3, 1, 2)).copy())
+    planes = np.ascontiguousarray(unit_range(images).transpose(0, 3, 1, 2))
+    pixels = torch.from_numpy(planes)
     if pixels.shape[1] == channels:
         return pixels
     if channels == 3 and pixels.shape[1] == 1:

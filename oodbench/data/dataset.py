@@ -52,7 +52,7 @@ Values are uint8 in 0…255 or float32 in [0, 1]; C is 1 (grey) or 3 (RGB).
 """
 
 
-CHUNK = 2**18
+CHUNK = 2**20
 """Values of the images taken at a time, if they come as an array; others, which may be
 large, are taken one by one."""
 

@@ -135,7 +135,7 @@ class _Batches(Dataset[Fed | InputError]):
             return error
         if any(part.dtype != torch.uint8 for part in parts):
             parts = [unit_pixels(part) for part in parts]
-        pixels = torch.cat(parts)
+        pixels = torch.cat(parts) if len(parts) > 1 else parts[0]
         if self.noise is not None:
             pixels = self.noise.add(pixels, self.spans[index][0])
         # Convolutions are up to twice as fast in this order.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,8 @@ from oodbench.metrics.ranking import (
 
 ROUNDING = 1e-12
 """Relative differences below this are rounding errors; one image changes far more."""
+Numbers = float | FloatArray
+"""One number, or `[P]`."""
 FEW_IMAGES = 40
 """An AUROC that fewer images decide depends on images that the sample may lack."""
 
@@ -81,26 +83,26 @@ class Units:
 
 
 class Spread(NamedTuple):
-    """How far a mean of placements varies from sample to sample."""
+    """How far a mean of placements, or P means, vary from sample to sample."""
 
-    variance: float
+    variance: Numbers
     """At least 0; infinity where a class has a single image or cluster."""
     units: int
     """Images, or clusters, of the class that has fewer."""
-    freedom: float
+    freedom: Numbers
     """Degrees of freedom of the variance; infinity where the variance is 0."""
 
-    def quantile(self, tail: float) -> float:
+    def quantile(self, tail: float) -> Numbers:
         """Returns how many standard errors leave `tail` in (0, 1/2) above them."""
         from scipy.special import stdtrit
 
-        return float(-stdtrit(self.freedom, tail))
+        return -stdtrit(self.freedom, tail)
 
-    def p_value(self, value: float) -> float:
+    def p_value(self, value: Numbers) -> Numbers:
         """Returns the chance that a mean of 0 comes out as far off as `value`."""
         from scipy.special import stdtr
 
-        return float(2 * stdtr(self.freedom, -abs(value) / math.sqrt(self.variance)))
+        return 2 * stdtr(self.freedom, -np.abs(value) / np.sqrt(self.variance))
 
 
 def delong_interval(
@@ -218,7 +220,7 @@ def placements_at(places: Places, counts: Counts) -> Placements:
 
 def spreads_of_differences(
     differences: Placements, clusters: Clusters = INDEPENDENT
-) -> list[tuple[Spread, Spread]]:
+) -> tuple[Spread, Spread]:
     """Returns how far the means of differences of placements vary, down and up.
 
     Each class gets one more image or cluster that the sample may have missed; it
@@ -235,30 +237,23 @@ def spreads_of_differences(
     units = deviations(differences, clusters)
     count = min(unit.count for unit in units)
     if count < 2:
-        return [(spread, spread) for spread in spreads_of(units)]
+        return spreads_of(units), spreads_of(units)
     largest = [
         np.maximum(np.abs(unit.lowest + values), np.abs(unit.highest + values))
         for unit in units
     ]
-    below, above = (
-        spreads_of(units, [sign * most - values for most in largest])
-        for sign in (-1, 1)
-    )
     differ = np.any([unit.largest for unit in units], axis=0)
-    alike = Spread(0.0, count, math.inf)
-    return [
-        pair if varies else (alike, alike)
-        for pair, varies in zip(zip(below, above, strict=True), differ, strict=True)
-    ]
+
+    def towards(sign: int) -> Spread:
+        found = spreads_of(units, [sign * most - values for most in largest])
+        variance = np.where(differ, found.variance, 0)
+        return Spread(variance, count, np.where(differ, found.freedom, math.inf))
+
+    return towards(-1), towards(1)
 
 
 def deviations(means: Placements, clusters: Clusters) -> list[Units]:
-    """Returns the units of both classes, from placements `[N]` and `[M]`.
-
-    Args:
-        means: Or `[P, N]` and `[P, M]` for P rows at once.
-        clusters: Images that share an origin.
-    """
+    """Returns the units of both classes, from placements `[N]`, or `[P, N]` of rows."""
     return [
         _units(np.atleast_2d(values), labels, name)
         for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
@@ -272,14 +267,15 @@ def spread_of(units: Sequence[Units], missed: Sequence[float] | None = None) -> 
         units: Of each class, one row.
         missed: For each class the deviation of one more unit, which the sample missed.
     """
-    more = None if missed is None else [np.array([one]) for one in missed]
-    (found,) = spreads_of(units, more)
-    return found
+    # Numbers take a tenth of the time of arrays of one number.
+    single = [replace(unit, sums=unit.sums[:, 0]) for unit in units]
+    found = spreads_of(single, missed)
+    return Spread(float(found.variance), found.units, float(found.freedom))
 
 
 def spreads_of(
-    units: Sequence[Units], missed: Sequence[FloatArray] | None = None
-) -> list[Spread]:
+    units: Sequence[Units], missed: Sequence[Numbers] | None = None
+) -> Spread:
     """Returns the spreads of P means from their deviations in each class.
 
     The variance is the sum of the variances of the two classes (DeLong, DeLong and
@@ -293,16 +289,16 @@ def spreads_of(
     more = [None] * len(units) if missed is None else missed
     counts = [unit.count + (missed is not None) for unit in units]
     if min(counts) < 2:
-        return [Spread(math.inf, min(counts), math.inf)] * len(units[0].lowest)
-    found = map(_moments, units, more)
-    return [_spread(counts, moments) for moments in zip(*found, strict=True)]
+        endless = np.full_like(units[0].sums[0], math.inf)
+        return Spread(endless, min(counts), endless)
+    return _spread(counts, list(map(_moments, units, more)))
 
 
 def logit_step(value: float, found: Spread, sign: int, tail: float) -> float:
     """Returns the low (−1) or high (1) end of an interval of a value in (0, 1)."""
     # The logit has the slope 1 / (v (1 - v)); a step along it stretches the odds.
-    error = math.sqrt(found.variance) / (value * (1 - value))
-    logit = math.log(value / (1 - value)) + sign * found.quantile(tail) * error
+    error = float(np.sqrt(found.variance)) / (value * (1 - value))
+    logit = math.log(value / (1 - value)) + sign * float(found.quantile(tail)) * error
     return (1 + math.tanh(logit / 2)) / 2
 
 
@@ -344,19 +340,18 @@ def _missed_image(units: Units, area: float) -> float:
     return 1 - math.sqrt(largest_shortfall) - area
 
 
-def _moments(units: Units, missed: FloatArray | None) -> list[tuple[float, float]]:
+def _moments(units: Units, missed: Numbers | None) -> tuple[Any, Any]:
     """Returns the second and fourth central moments of each row, with a missed unit."""
     if missed is None:
-        second, fourth = units.sums[1] / units.count, units.sums[3] / units.count
-    else:
-        added = np.stack([missed, missed**2, missed**3, missed**4])
-        mean, two, three, four = (units.sums + added) / (units.count + 1)
-        second = two - mean**2
-        fourth = four - 4 * mean * three + 6 * mean**2 * two - 3 * mean**4
-    return list(zip(second.tolist(), fourth.tolist(), strict=True))
+        return units.sums[1] / units.count, units.sums[3] / units.count
+    square = missed * missed
+    added = np.array([missed, square, square * missed, square * square])
+    mean, two, three, four = (units.sums + added) / (units.count + 1)
+    fourth = four - 4 * mean * three + 6 * mean**2 * two - 3 * mean**4
+    return two - mean**2, fourth
 
 
-def _spread(counts: Sequence[int], moments: Sequence[tuple[float, float]]) -> Spread:
+def _spread(counts: Sequence[int], moments: Sequence[tuple[Any, Any]]) -> Spread:
     """Returns a spread from the units of each class and their moments."""
     variance, doubt = 0.0, 0.0
     for count, (second, fourth) in zip(counts, moments, strict=True):
@@ -364,11 +359,11 @@ def _spread(counts: Sequence[int], moments: Sequence[tuple[float, float]]) -> Sp
         normal = 2 * part**2 / (count - 1)
         # The fourth moment is too low in small samples, so it may only add doubt.
         of_part = (fourth - second**2 * (count - 3) / (count - 1)) / count**3
-        variance, doubt = variance + part, doubt + max(normal, of_part)
+        variance, doubt = variance + part, doubt + np.maximum(normal, of_part)
     # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
     # equally uncertain and comes from normal values.
-    freedom = 2 * variance**2 / doubt if doubt else math.inf
-    return Spread(variance, min(counts), freedom)
+    freedom = 2 * variance**2 / np.where(doubt > 0, doubt, 1)
+    return Spread(variance, min(counts), np.where(doubt > 0, freedom, math.inf))
 
 
 def _units(values: FloatArray, labels: ArrayLike | None, name: str) -> Units:

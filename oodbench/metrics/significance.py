@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
 from oodbench.metrics.intervals import (
@@ -21,7 +21,7 @@ from oodbench.metrics.intervals import (
     spreads_of_differences,
     tail_of,
 )
-from oodbench.metrics.ranking import finite
+from oodbench.metrics.ranking import FloatArray, finite
 
 AT_ONCE = 1 << 15
 """Images times pairs of detectors that are compared at once; they fit into a cache."""
@@ -130,12 +130,8 @@ def delong_differences(
     for start in range(0, len(pairs), step):
         first, second = np.transpose(pairs[start : start + step])
         apart = Placements(*(rows[first] - rows[second] for rows in placed))
-        means = apart.inside.mean(axis=-1).tolist()
-        spreads = spreads_of_differences(apart, clusters)
-        found += [
-            _difference(mean, below, above, level)
-            for mean, (below, above) in zip(means, spreads, strict=True)
-        ]
+        below, above = spreads_of_differences(apart, clusters)
+        found += _differences(apart.inside.mean(axis=-1), below, above, level)
     return found
 
 
@@ -170,9 +166,10 @@ def seed_difference(
     if count < 2:
         raise InputError("A single seed has no spread; give at least two seeds.")
     rounding = ROUNDING * max(np.abs(one).max(), np.abs(other).max())
-    variance = float(np.var(apart, ddof=1)) / count if np.ptp(apart) > rounding else 0.0
-    found = Spread(variance, count, count - 1)
-    return _difference(float(apart.mean()), found, found, level)
+    variance = np.var(apart, ddof=1) / count if np.ptp(apart) > rounding else 0.0
+    spread = Spread(np.array([variance]), count, np.array([count - 1.0]))
+    (found,) = _differences(np.array([apart.mean()]), spread, spread, level)
+    return found
 
 
 def over_seeds(values: ArrayLike) -> Seeds:
@@ -256,20 +253,29 @@ def between_seeds(
     )
 
 
-def _difference(value: float, below: Spread, above: Spread, level: float) -> Difference:
-    """Returns a difference from its spread towards the low and the high end."""
-    tail = tail_of(level)
-    if math.isinf(below.variance):
-        return Difference(value, -1.0, 1.0, 1.0)
-    if below.variance == 0:
-        # A share of units that the sample missed may differ by ±1.
-        alike = tail ** (1 / below.units)
-        chance = 2 * (1 + abs(value)) ** -below.units
-        low, high = alike * value - (1 - alike), alike * value + (1 - alike)
-        return Difference(value, low, high, min(1.0, chance))
-    low, high = (
-        value + side * found.quantile(tail) * math.sqrt(found.variance)
-        for side, found in ((-1, below), (1, above))
-    )
-    p = (below if value > 0 else above).p_value(value)
-    return Difference(value, max(-1.0, low), min(1.0, high), p)
+def _differences(
+    values: FloatArray, below: Spread, above: Spread, level: float
+) -> list[Difference]:
+    """Returns differences `[P]` from their spreads towards the low and the high end."""
+    tail, units = tail_of(level), below.units
+    if units < 2:
+        return [Difference(value, -1.0, 1.0, 1.0) for value in values.tolist()]
+    # A share of units that the sample missed may differ by ±1.
+    alike = tail ** (1 / units)
+    low, high = alike * values - (1 - alike), alike * values + (1 - alike)
+    p = 2 * (1 + np.abs(values)) ** -units
+    varies = np.asarray(below.variance) > 0
+    if varies.any():
+        down, up = (_rows(spread, varies) for spread in (below, above))
+        some = values[varies]
+        low[varies] = some - down.quantile(tail) * np.sqrt(down.variance)
+        high[varies] = some + up.quantile(tail) * np.sqrt(up.variance)
+        p[varies] = np.where(some > 0, down.p_value(some), up.p_value(some))
+    ends = np.maximum(low, -1), np.minimum(high, 1), np.minimum(p, 1)
+    rows = zip(values.tolist(), *(end.tolist() for end in ends), strict=True)
+    return [Difference(*row) for row in rows]
+
+
+def _rows(spread: Spread, chosen: NDArray[np.bool_]) -> Spread:
+    variance, freedom = np.asarray(spread.variance), np.asarray(spread.freedom)
+    return Spread(variance[chosen], spread.units, freedom[chosen])

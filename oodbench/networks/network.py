@@ -230,7 +230,7 @@ class Network:
         mean, std = self._moments
         device, precision = pixels.device, self.precision
         with products(device, precision), autocast(device, precision):
-            return self.module((pixels - mean) / std)
+            return self.module((pixels - mean).div_(std))
 
     def _joint(self, output: object, images: int) -> Joint:
         found = self._logits.take(output)

@@ -143,6 +143,14 @@ def test_detectors_of_several_files_are_one_model(npz, results, tmp_path):
         import_scores(wrong, results=results, detector="knn", model="net")
 
 
+def test_the_accuracy_outlives_a_later_file_without_labels(npz, results, tmp_path):
+    import_scores(npz, results=results, model="net", detector="energy")
+    rest = {name: [] for name in ("in.labels", "in.predictions")}
+    other = write(tmp_path / "other.npz", **rest)
+    import_scores(other, results=results, model="net", detector="msp")
+    assert "near chance" not in table(results)
+
+
 def test_files_with_the_same_inside_scores_are_one_detector(results, tmp_path):
     for name in ("near.a", "far.b"):
         other = {"near.a": "far.b", "far.b": "near.a"}[name]
