@@ -170,7 +170,8 @@ def accuracies(out: Path, models: list[Path]) -> list[float]:
         *("--out", npz(out, FAR[-1]), "--detectors", "msp", "--no-plots"),
         *("--results", str(results), "--overwrite", "stale"),
     )
-    found = [fitness(group) for group in open_results(results).groups]
+    groups = open_results(results).groups
+    found = [fitness(group, group.inside) for group in groups]
     known = {one.model: one.values["accuracy"] for one in found if one}
     return [known[model.stem] for model in models]
 

@@ -78,7 +78,8 @@ def experiment(options: Namespace) -> list[Part]:
     few, network, speed, less = [], [], ["--compile"], []
     if options.toy:
         few = ["--images", "200", "--test-images", "20"]
-        network, speed = ["--depth", "10", "--width", "1", "--epochs", "1"], []
+        network = ["--depth", "10", "--width", "1", "--epochs", "1"]
+        network, speed = [*network, "--batch-size", "32", "--sgld-steps", "2"], []
         less = ["--detectors", "msp", "--steps", "2", "--attacked", "2"]
     # A quarter of the time each; the rest is for the measurements.
     train = [*network, "--budget", f"{options.minutes / 4:.1f}", "--minutes", "8"]

@@ -30,7 +30,7 @@ from oodbench.base.progress import silent
 from oodbench.networks.architectures.small_resnet import SmallResNet
 from oodbench.networks.architectures.wide_resnet import WideResNet
 from oodbench.networks.network import autocast, products
-from oodbench.scoring.engine import Engine
+from oodbench.scoring.engine import Engine, lacks
 from oodbench.scoring.spec import open_detector
 
 CLASSES = 10
@@ -51,18 +51,24 @@ LEFT_OUT = ("temp_scaling",)
 """Random labels have no temperature."""
 
 
-def detectors(count):
-    """Returns so many detectors without passes of their own, not fitted."""
+def fitted(network, known, batch_size):
+    """Returns the detectors, none with passes of its own, fitted on some images."""
     names = registry.names("detectors")
     opened = {name: open_detector(name).detector for name in names}
     others = [
         name
         for name, one in opened.items()
         if not one.needs & OWN_PASSES
+        and not lacks(network, one)
         and not one.control
         and name not in (*FIRST, *LEFT_OUT)
     ]
-    return {name: opened[name] for name in [*FIRST, *others][:count]}
+    chosen = {name: opened[name] for name in [*FIRST, *others][: COUNTS[-1]]}
+    engine = Engine(network, chosen, batch_size)
+    for stage in ("train", "val"):
+        if faults := engine.fit(stage, known, tell=silent):
+            sys.exit(f"Some detectors failed: {faults}")
+    return chosen
 
 
 def images(count):
@@ -97,17 +103,13 @@ def tried(run):
     return tried_run
 
 
-def shared(network, split, batch_size, count, known):
-    """Returns the shared pass with a number of detectors."""
-    engine = Engine(network, detectors(count), batch_size)
-    faults = {}
-    for stage in ("train", "val"):
-        faults |= engine.fit(stage, known, tell=silent)
+def shared(network, split, batch_size, detectors):
+    """Returns the shared pass with some detectors."""
+    engine = Engine(network, detectors, batch_size)
 
     def run():
-        failures = faults | engine.score(split, has_labels=False, tell=silent).failures
-        if failures:
-            sys.exit(f"Some detectors failed: {failures}")
+        if faults := engine.score(split, has_labels=False, tell=silent).failures:
+            sys.exit(f"Some detectors failed: {faults}")
 
     return run
 
@@ -137,14 +139,15 @@ def operations(network):
     return counter.get_total_flops()
 
 
-def measured(network, options):
+def measured(network, detectors, options):
     """Returns the rows of one precision."""
-    split, known = images(options.images), images(options.known)
+    split = images(options.images)
     forward = bare(network, split, options.batch_size)
     runs = {"bare forward": forward, "bare forward, cudnn.benchmark": tried(forward)}
     for count in COUNTS:
+        some = dict(list(detectors.items())[:count])
         label = f"shared pass, detectors: {count}"
-        runs[label] = shared(network, split, options.batch_size, count, known)
+        runs[label] = shared(network, split, options.batch_size, some)
     for run in runs.values():
         run()
     times = {name: [] for name in runs}
@@ -172,10 +175,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--images", type=int, default=16384)
-    parser.add_argument("--known", type=int, default=10000, help="images to fit on")
+    parser.add_argument("--images", type=int, default=8192)
+    parser.add_argument("--known", type=int, default=4096, help="images to fit on")
     parser.add_argument("--batch-size", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--side", type=int, default=8192, help="of the matrices")
     parser.add_argument("--toy", action="store_true", help="few images, small networks")
     parser.add_argument("--to", type=Path, help="JSON file for the numbers")
@@ -188,10 +191,11 @@ def main():
     torch.manual_seed(0)
     network = Network(made(), Shape(3, 32, 32), options.network, (0.5,), (0.25,))
     network.to(options.device)
+    detectors = fitted(network, images(options.known), options.batch_size)
     rows = []
     for precision in ("fp32", "tf32", "bf16"):
         network.precision = precision
-        rows += measured(network, options)
+        rows += measured(network, detectors, options)
     if options.to:
         options.to.write_text(json.dumps(rows, indent=1) + "\n")
     print(

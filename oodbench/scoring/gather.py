@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -97,7 +98,7 @@ class Gathered:
         for objective, gradient in part.gradients.items():
             self._add(self._gradients, objective, gradient)
         for key, made in part.summaries.items():
-            if isinstance(self._last.get(key, made).value, Tensor):
+            if key not in self._last or isinstance(self._last[key].value, Tensor):
                 self._last[key] = made
             if isinstance(made.value, Tensor):
                 self._add(self._summaries, key, made.value)
@@ -105,7 +106,7 @@ class Gathered:
     def whole(self) -> Batch:
         """Returns the outputs on the whole split."""
         outputs = {name: rows.whole for name, rows in self._outputs.items()}
-        labels = self._split.labels
+        labels, head = self._split.labels, self._network.head
         return Batch(
             inputs=outputs["inputs"],
             logits=outputs.get("logits"),
@@ -113,7 +114,7 @@ class Gathered:
             features=outputs.get("features"),
             members=outputs.get("members"),
             labels=None if labels is None else torch.as_tensor(labels),
-            head=self._network.head,
+            head=None if head is None else copy.deepcopy(head).cpu(),
             gradients={
                 objective: rows.whole
                 for objective, rows in self._gradients.items()

@@ -93,8 +93,6 @@ class Outputs:
             raise LookupError("the network has no linear head")
         if self._copied_head is None:
             self._copied_head = copy.deepcopy(head)
-            if head.weight.device != self._batch.inputs.device:
-                self._copied_head.to(self._batch.inputs.device)
         return self._copied_head
 
     @property

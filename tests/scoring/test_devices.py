@@ -6,6 +6,7 @@ and so does reading a value, for which a real GPU would have to be waited for.
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,11 +17,12 @@ from torch._subclasses.fake_tensor import (
 )
 
 import oodbench
-from oodbench import Detector, Need, Network, Outputs
+from oodbench import Detector, Need, Network, Outputs, Split
 from oodbench.base import registry
 from oodbench.scoring.batch import Batch
 from oodbench.scoring.containment import Trust
 from oodbench.scoring.engine import Engine
+from oodbench.scoring.gather import Gathered, gatherer
 from oodbench.scoring.scorer import Scorer
 from oodbench.scoring.spec import open_detector
 from oodbench.scoring.state import move
@@ -60,10 +62,13 @@ SHARED = [
 
 
 class Head(nn.Linear):
-    """A layer whose copy is made anew: copying fake weights reads their memory."""
+    """A layer that is made anew: fake weights can neither be copied nor moved."""
 
     def __deepcopy__(self, memo):
         return Head(self.in_features, self.out_features, device=GPU)
+
+    def cpu(self):
+        return nn.Linear(self.in_features, self.out_features)
 
 
 def fake_batch(objectives):
@@ -162,6 +167,17 @@ def test_a_value_that_is_read_in_the_shared_pass_is_found(zero_gradients):
         scorer = Scorer(fake_network(), {"it": Reading()}, contained=Trust())
         found = scorer.score(torch.rand(N, 1, 4, 4, device=GPU), torch.arange(N), None)
         assert "DataDependentOutputException" in found.failures["it"]
+
+
+def test_what_is_known_of_a_split_is_on_the_host_with_its_head():
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        network = fake_network()
+        gather = gatherer(network, [open_detector("react+knn").detector])
+        gathered = Gathered(network, Split(np.zeros((N, 4, 4, 1), np.uint8)))
+        gathered.add(gather(torch.rand(N, 1, 4, 4, device=GPU), torch.arange(N)))
+        whole = gathered.whole()
+    values = [whole.features, whole.logits, *whole.head.parameters()]
+    assert [value.device.type for value in values] == ["cpu"] * 4
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,24 @@ def test_a_summary_that_is_not_listed_fails_by_name(network, split):
     assert "Pooled reads a summary that it does not list" in why
 
 
+@pytest.mark.parametrize("images", [5, 2])
+def test_a_summary_that_fails_in_any_batch_says_why(network, split, images):
+    def fragile(outputs):
+        if len(outputs) == images:  # the batches have 5, 5 and 2
+            raise ZeroDivisionError("no such number")
+        return outputs.logits
+
+    class Fragile(Pooled):
+        summaries = (fragile,)
+
+        def fit(self, known):
+            known.summary(fragile)
+
+    engine = Engine(network, {"it": Fragile()}, 5)
+    (why,) = engine.fit("train", split, tell=lambda _: None).values()
+    assert "its summary failed: ZeroDivisionError: no such number" in why
+
+
 def test_maps_of_a_whole_split_are_not_kept(network, split):
     class Greedy(Pooled):
         def fit(self, known):
