@@ -35,7 +35,7 @@ class GAIA(Detector):
     Abnormality for Out-of-distribution Detection, NeurIPS 2023, arXiv 2311.09620.
     """
 
-    needs = Need.FEATURES | Need.HEAD | Need.BLOCKS
+    needs = Need.HEAD | Need.BLOCKS
 
     variant: str = "average"
     """average or zero."""
