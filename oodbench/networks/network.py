@@ -99,8 +99,9 @@ class Network:
     def to(self, device: str | torch.device) -> Network:
         """Moves the module; images are expected there from then on."""
         self.module.to(device)
-        if self.device.type == "cuda":  # images come in this order, too
-            self.module.to(memory_format=torch.channels_last)
+        for weight in self.module.parameters():
+            if weight.is_cuda and weight.ndim == 4:  # images come in this order, too
+                weight.data = weight.contiguous(memory_format=torch.channels_last)
         if self.head is not None:
             self.head.to(device)
         return self

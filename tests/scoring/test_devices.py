@@ -180,6 +180,13 @@ def test_what_is_known_of_a_split_is_on_the_host_with_its_head():
     assert [value.device.type for value in values] == ["cpu"] * 4
 
 
+def test_weights_of_convolutions_have_their_channels_last_on_a_gpu():
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        weight = fake_network().to(GPU).module[2].weight
+    assert weight.shape == (D, D, 3, 3)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize(
     ("precision", "products"), [("fp32", "ieee"), ("tf32", "tf32")]
 )
