@@ -4,7 +4,7 @@
 
 Ten steps of 2/255 in L∞ balls of 8/255 from one random start. Our attack also evaluates
 its last point and keeps the best one. Times are seconds of the processor, medians of
-interleaved rounds; torchattacks 3.5.1 takes the network with its normalisation in front.
+interleaved rounds; torchattacks 3.5.1 takes the network behind its normalisation.
 """
 
 import argparse
