@@ -2,10 +2,9 @@
 
     python benchmarks/pgd.py CHECKPOINT --images IMAGES.npz --count 128
 
-Ten steps of 2/255 in L∞ balls of 8/255 from a random start, one restart. Our attack also
-evaluates its last point and keeps the best one. Times are seconds of the processor,
-medians of interleaved rounds; torchattacks 3.5.1 takes the network with its normalisation
-in front.
+Ten steps of 2/255 in L∞ balls of 8/255 from one random start. Our attack also evaluates
+its last point and keeps the best one. Times are seconds of the processor, medians of
+interleaved rounds; torchattacks 3.5.1 takes the network behind its normalisation.
 """
 
 import argparse

@@ -333,3 +333,18 @@ def test_the_environment_names_the_folder_of_results():
             check=True,
         )
         assert Path(done.stdout.strip()) == Path(expected)
+
+
+@pytest.mark.slow
+def test_a_run_with_nothing_to_do_imports_no_compiler_and_no_plots(tmp_path):
+    run = ["-m", "oodbench", "run", *QUICK, "--results", str(tmp_path / "runs")]
+    imports = [
+        subprocess.run(
+            [sys.executable, "-X", "importtime", *run], capture_output=True, check=True
+        ).stderr.decode()
+        for _ in "12"
+    ]
+    late = {"matplotlib.figure", "sklearn", "pandas", "scipy.stats", "torch._dynamo"}
+    first, again = ({name for name in late if f" {name}\n" in text} for text in imports)
+    assert "matplotlib.figure" in first
+    assert again == set()
