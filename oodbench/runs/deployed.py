@@ -16,16 +16,15 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record
 from oodbench.base.progress import Watch, unwatched
-from oodbench.data.dataset import Shape
 from oodbench.data.given import Given, pixels_of, several
-from oodbench.data.image_set import ImageSet, open_images
+from oodbench.data.image_set import ImageSet
 from oodbench.data.spec import open_dataset
 from oodbench.metrics.ranking import FloatArray
-from oodbench.networks.hardware import pick_device
 from oodbench.networks.load import Model, as_network
 from oodbench.networks.network import Network
 from oodbench.results import thresholds
 from oodbench.runs.fitted import unship
+from oodbench.runs.reopened import fit_of, network_of
 from oodbench.scoring import provenance
 from oodbench.scoring.batches import Batches
 from oodbench.scoring.containment import Trust
@@ -102,10 +101,7 @@ class Scorer:
             record, archive = thresholds.read(path), thresholds.archive_of(path)
         if model is None:
             model = _bundled(record["model"]["name"])
-        shape = Shape(*record["model"]["shape"])
-        described = {"shape": shape, "size": shape[1:], **checkpoint}
-        network = as_network(model, **described).to(pick_device(device))
-        _check_network(network, record["model"])
+        network = network_of(record["model"], model, checkpoint, device)
         network = as_network(network, **record["detector"].get("layers", {}))
         entry = _open(record["detector"], network)
         if record["learnt"] is not None and archive is not None:
@@ -189,23 +185,6 @@ def _bundled(name: str) -> str:
     return name
 
 
-def _check_network(network: Network, record: Record) -> None:
-    network.precision = record["precision"]
-    if network.fingerprint() == record["key"]:
-        return
-    found, wanted = (network.mean, network.std), (record["mean"], record["std"])
-    if [list(part) for part in found] != list(wanted):
-        raise InputError(
-            f"The threshold is for --mean {wanted[0]} and --std {wanted[1]}, not "
-            f"{list(found[0])} and {list(found[1])}."
-        )
-    raise InputError(
-        f"The threshold was made for another network, {record['name']}; {network.name} "
-        "has other weights or another architecture. Make one for it with "
-        "`oodbench threshold`."
-    )
-
-
 def _open(record: Record, network: Network) -> Entry:
     """Returns the detector of a threshold, not fitted."""
     entry = open_detector(record["label"])._replace(tuned=record.get("tuned"))
@@ -228,15 +207,7 @@ def _open_fit(network: Network, detector: Record) -> ImageSet:
             f"{detector['label']} was fitted on {wanted['name']}, a set that cannot be "
             "opened by a name; make the threshold from a run of `oodbench run`."
         )
-    dataset = open_dataset(wanted["spec"])
-    sample = open_images(dataset, wanted["split"], network.shape, wanted["limit"])
-    if sample.key != wanted["key"]:
-        raise InputError(
-            f"The {wanted['split']} images of {wanted['spec']} are not those that "
-            f"{detector['label']} was fitted on; run `oodbench run` and "
-            "`oodbench threshold` again."
-        )
-    return sample
+    return fit_of(detector, open_dataset(wanted["spec"]), network)
 
 
 def _refuse(label: str, failures: dict[str, str]) -> None:

@@ -255,3 +255,25 @@ def test_the_command_prints_lines_of_json(oodbench, tmp_path):
     assert code == 1
     assert out.splitlines()[1] == "b.png\t\trejected"
     assert "b.png cannot be read" in errors
+
+
+def test_a_set_is_fitted_again_with_the_numbers_of_its_classes(tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("in/a", "in/b", "train/a", "train/b", "out"):
+        (tmp_path / name).mkdir(parents=True)
+        for index in range(3):
+            pixels = rng.integers(0, 256, (4, 4), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{index}.png")
+    tiny.class_names = tuple("bacdef")  # the set alone would number a as 0
+    inside, out, fit = (f"folder:{tmp_path / name}" for name in ("in", "out", "train"))
+    results = run(
+        tiny,
+        inside,
+        out,
+        fit=fit,
+        detectors="pixel_knn:k=1",
+        quiet=True,
+        results=tmp_path / "runs",
+    )
+    record = threshold(results, model="tiny", detector="pixel_knn")
+    assert Scorer.load(record, model=tiny).threshold == record["threshold"]
