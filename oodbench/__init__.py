@@ -7,7 +7,7 @@
     oodbench.rows("results/runs")     # the same of all stored runs
 
 Scores:       run, tune, attack, calibrate, evaluate
-Results:      select, rows, table, compare, rank, costs, plot, report
+Results:      select, rows, table, compare, rank, costs, plot, report, Neighbours
 Benchmarks:   benchmark_figures, verify
 Production:   threshold, score, Scorer
 Exchange:     import_scores, image_scores, export, check_results, board
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from oodbench.runs.calibrate import calibrate as calibrate
     from oodbench.runs.deployed import Scorer as Scorer
     from oodbench.runs.evaluate import evaluate as evaluate
+    from oodbench.runs.neighbours import Neighbours as Neighbours
     from oodbench.runs.run import run as run
     from oodbench.runs.threshold import threshold as threshold
     from oodbench.runs.tune import tune as tune
@@ -81,6 +82,7 @@ _HOMES = {
     "Joint": "oodbench.networks.result",
     "Known": "oodbench.scoring.known",
     "Need": "oodbench.scoring.batch",
+    "Neighbours": "oodbench.runs.neighbours",
     "Network": "oodbench.networks.network",
     "Outputs": "oodbench.scoring.outputs",
     "Result": "oodbench.networks.result",

@@ -11,7 +11,6 @@ import numpy as np
 from oodbench.base.defaults import RESULTS
 from oodbench.base.errors import InputError
 from oodbench.metrics.ranking import FloatArray, quantiles
-from oodbench.output.reopened import dataset_of
 from oodbench.results.groups import Group, StoredSet
 from oodbench.results.opened import Source, open_results
 
@@ -101,12 +100,11 @@ def paths_of(one: StoredSet) -> list[str]:
     from oodbench.data.dataset import Picked, Shape
     from oodbench.data.image_files import ImageFiles
     from oodbench.data.image_set import open_images
+    from oodbench.data.recorded import dataset_of
 
     try:
         shape = Shape(*one.record["model"]["shape"])
-        found = open_images(
-            dataset_of(one.record), stored["split"], shape, stored["limit"]
-        )
+        found = open_images(dataset_of(stored), stored["split"], shape, stored["limit"])
     except InputError:
         return []
     # A run may have numbered the classes as the network does.

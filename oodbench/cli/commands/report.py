@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from oodbench.base.errors import InputError
+from oodbench.base.names import named_file
+from oodbench.base.progress import Progress
 from oodbench.cli import show
-from oodbench.cli.options import selection_options
+from oodbench.cli.options import checkpoint_options, device_option, selection_options
 
 if TYPE_CHECKING:
     from oodbench.results.opened import Results
+
+
+def _networks(
+    _: click.Context, __: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
+    networks = dict(map(named_file, texts))
+    if "" in networks:
+        raise InputError(f"--network must be MODEL=FILE, not {networks['']!r}.")
+    return networks
 
 
 @click.command()
@@ -31,8 +43,33 @@ if TYPE_CHECKING:
     help="Open the sets again and show the images that detectors get most wrong, or "
     "all of them behind every number.",
 )
+@click.option(
+    "--neighbours",
+    "count",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Show below each image the N nearest training images, by the network's "
+    "features.  [default: none]",
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    callback=_networks,
+    metavar="MODEL=FILE",
+    help="The file of a model in these results, for --neighbours; a bundled one needs "
+    "none. The options below describe it.",
+)
+@checkpoint_options
+@device_option
 def report(
-    found: Results, file: Path | None, images: Literal["none", "worst", "all"]
+    found: Results,
+    file: Path | None,
+    images: Literal["none", "worst", "all"],
+    count: int | None,
+    networks: dict[str, str],
+    checkpoint: dict[str, Any],
+    device: str,
 ) -> None:
     """Writes all stored results to HTML pages that need no network.
 
@@ -43,12 +80,27 @@ def report(
     oodbench report
     oodbench report results/runs --to report.html --images none
     oodbench report --images all
+    oodbench report --images all --neighbours 4 --network jem=jem.pt
     """
     from oodbench.output.report import page
+    from oodbench.runs.neighbours import Neighbours
 
-    written = page.report(
-        found, file, images=images, tell=lambda note: show.print_notes([note])
-    )
+    if not count and (networks or any(checkpoint.values())):
+        raise InputError(
+            "--network and the options that describe it are for --neighbours."
+        )
+    notes: list[str] = []
+    with Progress() as progress:
+        written = page.report(
+            found,
+            file,
+            images=images,
+            neighbours=Neighbours(count, networks, checkpoint, device, progress)
+            if count
+            else None,
+            tell=notes.append,
+        )
+    show.print_notes(notes)
     is_folder = images == "all" and written.name == "index.html"
     files = written.parent.rglob("*.*") if is_folder else [written]
     megabytes = sum(file.stat().st_size for file in files) / 1e6

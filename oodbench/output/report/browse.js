@@ -33,6 +33,13 @@ class Viewer {
       one.scores = numbers(one.scores, Float32Array);
       one.quantiles = numbers(one.quantiles, Float32Array);
     }
+    if (this.data.near) {
+      const near = this.data.near;
+      near.distances = numbers(near.distances, Float32Array);
+      for (const name of ["tiles", "places", "labels"].filter((one) => near[one])) {
+        near[name] = numbers(near[name], Int32Array);
+      }
+    }
     for (const name of Object.keys(this.data.classes)) {
       this.data.classes[name] = numbers(this.data.classes[name], Int32Array);
     }
@@ -108,15 +115,13 @@ class Viewer {
       `${this.shown} of ${this.places.length} images, ${what}. Below each image: its place, ` +
       "label and prediction where known, and for each detector its score and its quantile " +
       "among the in-distribution images; red where the threshold that accepts 95 % of " +
-      `these ${this.data.inside ? "rejects" : "accepts"} the image.`;
+      `these ${this.data.inside ? "rejects" : "accepts"} the image.` +
+      (this.data.near ? ` ${this.data.near.legend}` : "");
   }
 
   item(place) {
     const made = document.createElement("li");
-    const picture = element("i", "", made);
-    picture.setAttribute("role", "img");
-    picture.setAttribute("aria-label", `image ${place} of ${this.data.name}`);
-    this.draw(picture, place);
+    this.draw(made, this.data.sheet, place, `image ${place} of ${this.data.name}`);
     element("span", `#${place}`, made);
     for (const [name, values] of Object.entries(this.data.classes)) {
       element("span", `${name.slice(0, -1)} ${values[place]}`, made);
@@ -132,12 +137,32 @@ class Viewer {
         line.title = `${one.label}: ${accepted ? "accepted" : "rejected"}`;
       }
     }
+    if (this.data.near) {
+      this.neighbours(made, this.data.near, place);
+    }
     return made;
   }
 
+  /** Lists the training images that are nearest to an image. */
+  neighbours(parent, near, place) {
+    const list = element("ul", "", parent);
+    list.className = "near";
+    for (let index = near.count * place; index < near.count * (place + 1); index++) {
+      const made = element("li", "", list);
+      const tile = near.tiles[index];
+      this.draw(made, near.sheet, tile, `image ${near.places[tile]} of ${near.name}`);
+      if (near.labels) {
+        element("span", `class ${near.labels[tile]}`, made);
+      }
+      element("span", near.distances[index].toFixed(3), made);
+    }
+  }
+
   /** Shows one image of a sheet; a blank where the images could not be opened. */
-  draw(picture, place) {
-    const sheet = this.data.sheet;
+  draw(parent, sheet, place, name) {
+    const picture = element("i", "", parent);
+    picture.setAttribute("role", "img");
+    picture.setAttribute("aria-label", name);
     if (!sheet) {
       return;
     }

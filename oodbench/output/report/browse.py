@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -21,8 +21,13 @@ from oodbench.metrics.ranking import quantiles, threshold_at_tpr
 from oodbench.output.formats.html import escape
 from oodbench.output.plots.sheet import ACCEPTED
 from oodbench.output.report.images import LARGEST, data_uri, png, reopen, small
+from oodbench.output.report.near import legend, name_of
 from oodbench.output.report.template import page
 from oodbench.results.groups import Group, StoredSet
+
+if TYPE_CHECKING:
+    from oodbench.data.dataset import Images, Split
+    from oodbench.data.near import FindNear
 
 COLUMNS, ROWS = 20, 20
 """Images on one sheet."""
@@ -67,10 +72,15 @@ class Browser:
         place = f"{IMAGES}/{view.anchor}.html" if self.folder else ""
         return f"{place}#{view.anchor}={quote(detector, safe='')}"
 
-    def write(self, found: Sequence[View]) -> str:
-        """Returns the HTML of a group's sets for the report; writes their pages."""
+    def write(self, found: Sequence[View], find: FindNear | None) -> str:
+        """Returns the HTML of a group's sets for the report; writes their pages.
+
+        Args:
+            found: The sets.
+            find: Finds the neighbours to show; None for none.
+        """
         if self.folder is None:
-            return "".join(map(self._within, found))
+            return "".join(self._within(view, find) for view in found)
         for view in found:
             inside = f"{found[0].anchor}.html"
             links = f'<p><a href="../index.html">Report</a> <a href="{inside}">'
@@ -78,7 +88,7 @@ class Browser:
                 view.title,
                 "Every image with its scores.",
                 f"{links}In-distribution images</a></p>\n",
-                self._viewer(view),
+                self._viewer(view, find),
                 ["browse.js"],
                 "'self' file:",
             )
@@ -90,19 +100,19 @@ class Browser:
         )
         return f"<ul>\n{items}</ul>\n"
 
-    def _within(self, view: View) -> str:
-        title = escape(view.title)
-        return (
-            f"<details>\n<summary>{title}</summary>\n{self._viewer(view)}</details>\n"
-        )
+    def _within(self, view: View, find: FindNear | None) -> str:
+        title, viewer = escape(view.title), self._viewer(view, find)
+        return f"<details>\n<summary>{title}</summary>\n{viewer}</details>\n"
 
-    def _viewer(self, view: View) -> str:
+    def _viewer(self, view: View, find: FindNear | None) -> str:
         """Returns the part of a page that shows one set."""
+        sheet, near = self._pictures(view, find)
         data = {
             "name": short_name(view.one.name),
             "inside": view.one is view.group.inside,
             "images": view.one.record["set"]["images"],
-            "sheet": self._sheet(view),
+            "sheet": sheet,
+            "near": near,
             "classes": {
                 name: _packed(view.one.arrays[name], "<i4")
                 for name in ("labels", "predictions")
@@ -118,26 +128,48 @@ class Browser:
             "<noscript><p>These images need JavaScript.</p></noscript>\n</div>\n"
         )
 
-    def _sheet(self, view: View) -> Record | None:
-        """Returns the sheets of a set's images; None where they cannot be opened."""
-        one, key = view.one, view.one.record["set"]["key"]
-        if key not in self._sheets:
-            try:
-                if "digests" not in one.arrays:
-                    raise InputError("what its images were is not stored")
-                places = range(one.record["set"]["images"])
-                images = (
-                    i for _, i in reopen(one.record, one.arrays["digests"], places)
-                )
-                urls = [
-                    self._stored(f"{view.anchor}-{number}.png", png(sheet))
-                    for number, sheet in enumerate(sheets(images))
-                ]
-            except InputError as error:
-                self.left_out[one.name] = str(error)
-                return None
-            self._sheets[key] = {"columns": COLUMNS, "rows": ROWS, "urls": urls}
-        return self._sheets[key]
+    def _pictures(
+        self, view: View, find: FindNear | None
+    ) -> tuple[Record | None, Record | None]:
+        """Returns a set's images and their neighbours; None where there are none."""
+        key = view.one.record["set"]["key"]
+        if find is None and key in self._sheets:
+            return self._sheets[key], None
+        try:
+            split = reopen(view.one)
+            if key not in self._sheets:
+                self._sheets[key] = self._sheet(split.images, view.anchor)
+            near = None if find is None else self._near(split, find, view.anchor)
+        except InputError as error:
+            self.left_out[view.one.name] = str(error)
+            return None, None
+        return self._sheets[key], near
+
+    def _near(self, split: Split, find: FindNear, anchor: str) -> Record:
+        """Returns the neighbours of a set's images, each picture stored once."""
+        near = find(split)
+        shown, tiles = np.unique(near.places, return_inverse=True)
+        training = find.training.split.pick(shown)
+        labels = training.labels
+        return {
+            "name": name_of(find.training),
+            "legend": legend(find),
+            "count": near.places.shape[1],
+            "tiles": _packed(tiles, "<i4"),
+            "distances": _packed(near.distances, "<f4"),
+            "places": _packed(shown, "<i4"),
+            "labels": None if labels is None else _packed(labels, "<i4"),
+            "sheet": self._sheet(training.images, f"{anchor}-near"),
+        }
+
+    def _sheet(self, images: Images, name: str) -> Record:
+        """Returns where the sheets of images are."""
+        each = (images[place : place + 1][0] for place in range(len(images)))
+        urls = [
+            self._stored(f"{name}-{number}.png", png(sheet))
+            for number, sheet in enumerate(sheets(each))
+        ]
+        return {"columns": COLUMNS, "rows": ROWS, "urls": urls}
 
     def _stored(self, name: str, content: bytes) -> str:
         if self.folder is None:

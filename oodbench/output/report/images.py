@@ -4,52 +4,74 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from oodbench.base.errors import InputError
-from oodbench.base.files import Record
-from oodbench.output.reopened import dataset_of
+from oodbench.results.groups import StoredSet
+
+if TYPE_CHECKING:
+    from oodbench.data.dataset import Chunk, Images, Split
 
 LARGEST = 48
 """Pixels of the longer side of a picture."""
 
 
-def reopen(
-    record: Record, digests: NDArray[np.uint64], wanted: Iterable[int]
-) -> Iterator[tuple[int, NDArray[np.generic]]]:
-    """Yields places and images `[H, W, C]` of a set, the same as when they were scored.
+@dataclass(frozen=True, eq=False)
+class Unchanged:
+    """Images that are compared with stored digests as they are read.
 
-    Args:
-        record: The record of the set.
-        digests: `[N]`, the stored digests of its images.
-        wanted: Places of images, from 0.
+    Reading raises InputError where one has changed.
+    """
+
+    images: Images
+    digests: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def __getitem__(self, chunk: slice, /) -> Chunk:
+        from oodbench.data.dataset import digests_of
+
+        found = self.images[chunk]
+        for place, digest in enumerate(digests_of(found), chunk.start or 0):
+            if digest != self.digests[place]:
+                raise InputError(f"image {place} is not the one that was scored")
+        return found
+
+
+def reopen(one: StoredSet) -> Split:
+    """Returns the images of a set, which are checked as they are read.
 
     Raises:
         InputError: The set cannot be opened any more, or has other images.
     """
     # These bring torch with them.
     from oodbench.data.checked_split import load_split
-    from oodbench.data.dataset import Shape, digests_of
+    from oodbench.data.dataset import Shape
+    from oodbench.data.recorded import dataset_of
 
-    stored = record["set"]
-    split = load_split(
-        dataset_of(record), stored["split"], Shape(*record["model"]["shape"])
-    )
+    if "digests" not in one.arrays:
+        raise InputError("what its images were is not stored")
+    stored, digests = one.record["set"], one.arrays["digests"]
+    shape = Shape(*one.record["model"]["shape"])
+    split = load_split(dataset_of(stored), stored["split"], shape)
     if stored["limit"] is not None:
         split = split.spread(stored["limit"])
     if len(split.images) != len(digests):
         raise InputError(
             f"it holds {len(split.images)} images, and {len(digests)} were scored"
         )
-    for place in wanted:
-        image = split.images[place : place + 1][0]
-        if digests_of(image[None])[0] != digests[place]:
-            raise InputError(f"image {place} is not the one that was scored")
-        yield place, image
+    return replace(split, images=Unchanged(split.images, digests))
+
+
+def picture_of(split: Split, place: int) -> Image.Image:
+    """Returns a small picture of one image."""
+    return small(split.images[place : place + 1][0])
 
 
 def small(image: NDArray[np.generic]) -> Image.Image:

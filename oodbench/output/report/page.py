@@ -15,11 +15,11 @@ from oodbench.output.formats import html
 from oodbench.output.formats.html import escape
 from oodbench.output.layout import Column, by_inside, layouts
 from oodbench.output.plots.draw import figure_of_ranks, figures
-from oodbench.output.plots.sheet import ACCEPTED
 from oodbench.output.report import provenance
 from oodbench.output.report.browse import Browser, views
 from oodbench.output.report.figures import inline_svg
-from oodbench.output.report.gallery import SHOWN, Gallery
+from oodbench.output.report.gallery import Gallery
+from oodbench.output.report.near import Finders, FindersOf
 from oodbench.output.report.scrolling import scrolling
 from oodbench.output.report.template import Chapter, filled
 from oodbench.output.tables import SHIFTED
@@ -41,21 +41,16 @@ FIGURES = {
     "costs": "Costs",
     "shift": "Graded shift",
 }
-GALLERY = (
-    f"For each detector: the {SHOWN} in-distribution images with the lowest scores and "
-    f"the {SHOWN} images of every other set with the highest scores, the worst first. "
-    "Below each image: its place in the set, from 0, and its score. An image is "
-    "accepted if it scores no less than the threshold that accepts "
-    f"{100 * ACCEPTED:.0f} % of the in-distribution images."
-)
 
 
 class Report(NamedTuple):
-    """A page, and the sets whose images it could not show."""
+    """A page, and what it could not show."""
 
     html: str
     left_out: dict[str, str]
     """Sets without a gallery, each with the reason."""
+    alone: list[str]
+    """Sentences about models without neighbours."""
 
 
 def report(
@@ -63,6 +58,7 @@ def report(
     to: str | Path | None = None,
     *,
     images: Shown = "worst",
+    neighbours: FindersOf | None = None,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Path:
     """Writes all stored results to HTML pages that need no network.
@@ -74,19 +70,26 @@ def report(
             which may have at most 50 MB.
         images: Which images to show: none, those that detectors get most wrong, or all,
             behind every number.
-        tell: Called with a sentence for each set whose images are left out.
+        neighbours: An `oodbench.Neighbours`, for the training images that are nearest
+            to each of these images; None for none.
+        tell: Called with a sentence for each set whose images are left out, and each
+            model whose neighbours are.
 
     Returns:
         The file; of a folder its `index.html`.
 
     Raises:
-        InputError: There are no finished results, or the file cannot be written.
+        InputError: There are no finished results, or the file cannot be written, or
+            neighbours are for no images.
     """
+    if images == "none" and neighbours is not None:
+        raise InputError("Neighbours need images; let the report show worst or all.")
     name = "report" if images == "all" else "report.html"
     place = folder_of(results).parent / name if to is None else Path(to)
     folder = place if images == "all" and place.suffix != ".html" else None
     file = place / "index.html" if folder else place
-    written = write(open_results(results).measured, images=images, folder=folder)
+    measured = open_results(results).measured
+    written = write(measured, images=images, folder=folder, neighbours=neighbours)
     content = written.html.encode()
     if images == "all" and len(content) > LARGEST:
         raise InputError(
@@ -96,11 +99,17 @@ def report(
     write_atomically(file, content)
     for name, reason in written.left_out.items():
         tell(f"No images of {name}: {reason}")
+    for sentence in written.alone:
+        tell(sentence)
     return file
 
 
 def write(
-    measured: Sequence[Measured], *, images: Shown = "worst", folder: Path | None = None
+    measured: Sequence[Measured],
+    *,
+    images: Shown = "worst",
+    folder: Path | None = None,
+    neighbours: FindersOf | None = None,
 ) -> Report:
     """Returns a page about some models and sets.
 
@@ -109,24 +118,28 @@ def write(
         images: Which images to show.
         folder: With all images, the folder of the page, where a page for each set is
             written; None for everything in one page.
+        neighbours: Opens what finds the neighbours of a model's images.
     """
     shows: dict[Shown, Gallery | Browser | None] = {
         "none": None,
         "worst": Gallery(),
         "all": Browser(folder),
     }
-    pictures = shows[images]
+    pictures, finders = shows[images], Finders(neighbours)
     chapters = [
-        _chapter(f"s{number}", members, pictures)
+        _chapter(f"s{number}", members, pictures, finders)
         for number, members in enumerate(by_inside(measured))
     ]
     scripts = ["browse.js"] if images == "all" and folder is None else []
     page = filled("oodbench report", _summary(measured), chapters, scripts)
-    return Report(page, pictures.left_out if pictures else {})
+    return Report(page, pictures.left_out if pictures else {}, list(finders.failed))
 
 
 def _chapter(
-    anchor: str, measured: Sequence[Measured], pictures: Gallery | Browser | None
+    anchor: str,
+    measured: Sequence[Measured],
+    pictures: Gallery | Browser | None,
+    finders: Finders,
 ) -> Chapter:
     sections = {"Accuracy and calibration": _accuracy(measured)}
     found = {
@@ -150,11 +163,13 @@ def _chapter(
     for number, one in enumerate(measured):
         model = short_name(one.group.model)
         sections[f"Figures of {model}"] = _figures(one, f"{anchor}-f{number}")
-        if isinstance(pictures, Gallery):
-            about = f"<p>{escape(GALLERY)}</p>\n"
-            sections[f"Images of {model}"] = about + pictures.write(one)
-        elif pictures is not None:
-            sections[f"Images of {model}"] = pictures.write(found[one.group.model])
+        if pictures is not None:
+            find, reason = finders.open(one.group)
+            sections[f"Images of {model}"] = reason + (
+                pictures.write(one, find)
+                if isinstance(pictures, Gallery)
+                else pictures.write(found[one.group.model], find)
+            )
     sections["Provenance"] = provenance.write([one.group for one in measured])
     name = short_name(measured[0].group.inside.name)
     return Chapter(anchor, f"In-distribution: {name}", sections)
