@@ -12,9 +12,15 @@ from torch import nn
 
 CHECKOUTS = {
     "actsub": ("visinf/actsub", "5b058e7", "actsub_openood"),
+    "bats": ("alibaba/easyrobust", "c8b6c08", "examples/ood_detection/BATS"),
     "cadref": ("LingAndZero/CADRef", "121f74b", ""),
+    "davis": ("epsilon-2007/DAVIS", "fb7d10f", ""),
+    "doctor": ("doctor-public-submission/DOCTOR", "8e24e7e", ""),
+    "exgrad": ("cvigoe/EpiGrad", "0cd9ece", ""),
     "gaia": ("JGEthanChen/GAIA-OOD", "91c287c", ""),
     "igeood": ("edadaltocg/Igeood", "db532b1", ""),
+    "jem": ("wgrathwohl/JEM", "3d01161", ""),
+    "joint_energy": ("deeplearning-wisc/multi-label-ood", "0c999be", ""),
     "kpca": ("fanghenshaometeor/ood-kernel-pca", "56d348e", ""),
     "line": (
         "YongHyun-Ahn/LINe-Out-of-Distribution-Detection-by-Leveraging-Important-"
@@ -23,7 +29,9 @@ CHECKOUTS = {
         "",
     ),
     "maha-norm": ("mueller-mp/maha-norm", "53de550", "OpenOOD"),
+    "mcm": ("deeplearning-wisc/MCM", "ea7130f", ""),
     "nac": ("BierOne/ood_coverage", "b002780", ""),
+    "neglabel": ("XueJiang16/NegLabel", "3253db6", ""),
     "openood": ("Jingkang50/OpenOOD", "3c35632", ""),
     "optfs": ("Qinyu-Allen-Zhao/OptFSOOD", "c09a85e", ""),
     "ora": (
@@ -31,8 +39,15 @@ CHECKOUTS = {
         "4a4b3d6",
         "",
     ),
+    "outlier-exposure": ("hendrycks/outlier-exposure", "e6ede98", ""),
     "pro": ("wenxichen2746/Perturbation-Rectified-OOD-Detection", "bb22cc2", ""),
+    "ras": ("gigug/RAS", "313d8e0", ""),
     "ssd": ("inspire-group/SSD", "cf2e162", ""),
+    "torch-uncertainty": (
+        "ENSTA-U2IS-AI/torch-uncertainty",
+        "0d0df2b",
+        "src/torch_uncertainty/metrics/classification",
+    ),
     "weiper": ("mgranz/weiper", "1c27a4f", "Weiper/OpenOOD"),
 }
 """By the name in FOLDER: the repository, the commit and where the code lies in it."""

@@ -4,7 +4,7 @@
 
 FOLDER holds checkouts of the authors' repositories under the names in CHECKOUTS of
 author_code.py. The file holds the scores, and nothing of the code. Runs on a CPU; needs
-tqdm, scikit-learn, torchvision and matplotlib.
+tqdm, scikit-learn, torchvision, matplotlib and pandas.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import torch
 from author_code import Known, OnPixels, WithMaps, code, random_features, settings
+from author_scripts import SCRIPTS, embeddings
 from openood_numbers import CLASSES, Loader
 from torch import nn
 
@@ -388,10 +389,10 @@ def main():
     problem_file = Path(__file__).parents[1] / "tests/detectors/openood.npz"
     known = Known(dict(np.load(problem_file)))
     found = {}
-    for name, scores in CASES.items():
+    for name, scores in (CASES | SCRIPTS).items():
         found[name] = np.asarray(torch.as_tensor(scores(options.folder, known)))
     weights = {f"with maps {k}": v for k, v in WithMaps().state_dict().items()}
-    np.savez_compressed(options.file, **found, **weights)
+    np.savez_compressed(options.file, **found, **weights, **embeddings())
 
 
 if __name__ == "__main__":

@@ -20,24 +20,24 @@ from torch import nn
 CLASSES, FEATURES, SHAPE = 10, 16, (3, 4, 4)
 COUNTS = {"train": 400, "val": 200, "test": 60}
 CASES = {
-    "nnguide": ("NNGuidePostprocessor", {"K": 10, "alpha": 1.0}),
-    "relation": ("RelationPostprocessor", {"pow": 1}),
-    "fdbd": ("fDBDPostprocessor", {"distance_as_normalizer": True}),
-    "nci": ("NCIPostprocessor", {"alpha": 1e-4}),
-    "she": ("SHEPostprocessor", {"metric": "inner_product"}),
-    "gen": ("GENPostprocessor", {"gamma": 0.1, "M": 100}),
-    "ash": ("ASHPostprocessor", {"percentile": 90}),
-    "scale": ("ScalePostprocessor", {"percentile": 85}),
-    "kl_matching": ("KLMatchingPostprocessor", {}),
-    "gradnorm": ("GradNormPostprocessor", {}),
-    "rmds": ("RMDSPostprocessor", {}),
-    "residual": ("ResidualPostprocessor", {"dim": 8}),
-    "vim": ("VIMPostprocessor", {"dim": 8}),
-    "cfood": ("CFOODPostprocessor", {"alpha": 1.0}),
-    "odin": ("ODINPostprocessor", {"temperature": 1000, "noise": 0.0014}),
-    "iodin": ("IODINPostprocessor", {"temperature": 1000, "noise": 0.0014}),
+    "nnguide": ("nnguide", "NNGuidePostprocessor", {"K": 10, "alpha": 1.0}),
+    "relation": ("relation", "RelationPostprocessor", {"pow": 1}),
+    "fdbd": ("fdbd", "fDBDPostprocessor", {"distance_as_normalizer": True}),
+    "nci": ("nci", "NCIPostprocessor", {"alpha": 1e-4}),
+    "she": ("she", "SHEPostprocessor", {"metric": "inner_product"}),
+    "gen": ("gen", "GENPostprocessor", {"gamma": 0.1, "M": 100}),
+    "ash": ("ash", "ASHPostprocessor", {"percentile": 90}),
+    "scale": ("scale", "ScalePostprocessor", {"percentile": 85}),
+    "kl_matching": ("kl_matching", "KLMatchingPostprocessor", {}),
+    "grad_norm": ("gradnorm", "GradNormPostprocessor", {}),
+    "relative_mahalanobis": ("rmds", "RMDSPostprocessor", {}),
+    "residual": ("residual", "ResidualPostprocessor", {"dim": 8}),
+    "vim": ("vim", "VIMPostprocessor", {"dim": 8}),
+    "cf_ood": ("cfood", "CFOODPostprocessor", {"alpha": 1.0}),
+    "odin": ("odin", "ODINPostprocessor", {"temperature": 1000, "noise": 0.0014}),
+    "i_odin": ("iodin", "IODINPostprocessor", {"temperature": 1000, "noise": 0.0014}),
 }
-"""By the name of OpenOOD's file: the class and its parameters."""
+"""By the name of our detector: OpenOOD's file, the class and its parameters."""
 
 
 class Net(nn.Module):
@@ -134,8 +134,8 @@ def load(checkout):
 
 def scores(name, net, arrays):
     """Returns OpenOOD's scores of the test images, higher for in-distribution ones."""
-    module = importlib.import_module(f"openood.postprocessors.{name}_postprocessor")
-    kind, settings = CASES[name]
+    file, kind, settings = CASES[name]
+    module = importlib.import_module(f"openood.postprocessors.{file}_postprocessor")
     config = SimpleNamespace(
         dataset=SimpleNamespace(name="cifar10"),
         postprocessor=SimpleNamespace(

@@ -14,9 +14,10 @@ from oodbench.scoring.statistics import feature_mean, in_blocks
 class BATS(Shaping):
     """LogSumExp_y of the logits of z clipped to mean ± width · deviation, by feature.
 
-    Mean and deviation are measured on the training images. The paper may take them from
-    the batch norm before the features instead; this was not verified. The default is
-    the one that published code uses for ResNet-18 on CIFAR; for a ViT it uses 1.05.
+    Mean and deviation are measured on the training images. The authors' code reads them
+    from files. The means for CIFAR-10 are below 0, as those of features behind a ReLU
+    cannot be; they may be of the batch norm before it. The default is the authors' for
+    ResNet-18 on CIFAR-10; for a ViT they have 1.05.
 
     Zhu et al., Boosting Out-of-distribution Detection with Typical Features, NeurIPS
     2022, arXiv 2210.04200.

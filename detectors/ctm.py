@@ -16,8 +16,8 @@ class CTM(Detector):
     `max_cosine` takes the nearest class instead. Class means are of the true classes of
     the training images. A class without any has the mean of all images.
 
-    There are no parameters. It was not checked whether the paper takes the predicted
-    or the nearest class.
+    There are no parameters. Neither paper nor code was read, so that it is not known
+    whether they take the predicted or the nearest class.
 
     Ngoc-Hieu et al., A Cosine Similarity-based Method for Out-of-Distribution
     Detection, workshop at ICML 2023, arXiv 2306.14920.

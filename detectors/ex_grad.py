@@ -15,7 +15,8 @@ class ExGrad(Detector):
     It is the negative mean, over classes y drawn from p, of the L1 norm of the gradient
     ∂(−log p_y)/∂W for the weights W of the head, in closed form. An image of which the
     network is uncertain has a large gradient. The sign is ours: the paper's code turns
-    an AUROC below 0.5 round, so that its sign cannot be read from it.
+    an AUROC below 0.5 round, so that its sign cannot be read from it. It plots ‖z‖₁ and
+    1 − Σ p²; the gradients that it sums elsewhere have those of the bias with them.
 
     Igoe, Chung, Char and Schneider, How Useful are Gradients for OOD Detection Really?,
     2022, arXiv 2205.10439.

@@ -21,7 +21,8 @@ class NegLabel(Detector):
     The network brings the negatives. Those of the authors are the 15 % of WordNet's
     nouns and of its adjectives that are least like the classes; oodbench ships no list
     of words, and mines those of your files in this way. The groups of the authors' code
-    depend on the GPU's random numbers, and differ from these.
+    depend on the GPU's random numbers, and differ from these. With one group, it leaves
+    out the softmax.
 
     Jiang, Liu, Fang, Chen, Liu, Zheng and Han, Negative Label Guided OOD Detection with
     Pretrained Vision-Language Models, ICLR 2024, arXiv 2403.20078.

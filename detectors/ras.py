@@ -15,7 +15,9 @@ class RAS(Shaping):
     """LogSumExp_y of the logits of z′, the j-th largest feature replaced by a mean.
 
     The mean is that of the j-th largest feature over the training images. The score
-    depends on the order of an image's features alone. There are no parameters.
+    depends on the order of an image's features alone. Equal features, such as zeros
+    behind a ReLU, are taken in order of place; the authors' code leaves their order to
+    an unstable sort. There are no parameters.
 
     Guglielmo and Masana, Ranked Activation Shift for Post-Hoc Out-of-Distribution
     Detection, 2026, arXiv 2604.08572.

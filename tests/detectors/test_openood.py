@@ -21,15 +21,15 @@ CASES = {
     "ash": ("ash:variant=B", same),
     "scale": ("scale", same),
     "kl_matching": ("kl_matching", same),
-    "gradnorm": ("grad_norm", lambda s: s * CLASSES),  # target 1 there, 1/K here
-    "rmds": ("relative_mahalanobis", same),
+    "grad_norm": ("grad_norm", lambda s: s * CLASSES),  # target 1 there, 1/K here
+    "relative_mahalanobis": ("relative_mahalanobis", same),
     "residual": ("residual:dim=8", same),
     "vim": ("vim:dim=8", same),
-    "cfood": ("cf_ood", same),
+    "cf_ood": ("cf_ood", same),
     "odin": ("odin", probability),
-    "iodin": ("i_odin", probability),
+    "i_odin": ("i_odin", probability),
 }
-"""By OpenOOD's name: our detector, and the way to OpenOOD's scale."""
+"""By name: the detector with parameters, and the way to OpenOOD's scale."""
 
 
 @pytest.fixture(scope="module")
