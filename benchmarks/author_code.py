@@ -48,6 +48,7 @@ CHECKOUTS = {
         "0d0df2b",
         "src/torch_uncertainty/metrics/classification",
     ),
+    "vra": ("zeroQiaoba/VRA", "4dad931", ""),
     "weiper": ("mgranz/weiper", "1c27a4f", "Weiper/OpenOOD"),
 }
 """By the name in FOLDER: the repository, the commit and where the code lies in it."""

@@ -235,6 +235,15 @@ def sem(folder, known):
             return detector.postprocess(network, known.images["test"])[1]
 
 
+def vra(folder, known):
+    """The limits are taken as the script does."""
+    limits = known.features["train"].quantile(torch.tensor([0.6, 0.9]), 0)
+    options = SimpleNamespace(featmin=limits[0], featmax=limits[1])
+    function = definition(folder / "vra/quick_ood.py", "f", args=options)
+    with torch.no_grad():
+        return known.net.fc(function(known.features["test"])).logsumexp(1)
+
+
 def xent_to_uniform(folder, known):
     given = {"args": SimpleNamespace(use_xent=True, test_bs=50), "to_np": numbers}
     given |= {"ood_num_examples": 60 * 50, "concat": np.concatenate}
@@ -261,5 +270,6 @@ SCRIPTS = {
     "neglabel": neglabel,
     "ras": ras,
     "sem": sem,
+    "vra": vra,
     "xent_to_uniform": xent_to_uniform,
 }

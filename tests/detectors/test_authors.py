@@ -70,6 +70,7 @@ CASES = {
     "ras": ("ras", same),
     "relative_mahalanobis_pp": ("relative_mahalanobis_pp", same),
     "ssd": ("ssd", same),
+    "vra": ("vra", same),
     "weiper": ("weiper", same),
     "xent_to_uniform": ("xent_to_uniform", same),
 }
