@@ -17,7 +17,7 @@ Real = NDArray[np.float32]
 
 def means(one: Real, other: Real) -> Real:
     """Returns the arithmetic mean of two images."""
-    return (one + other) / 2
+    return (one + other) / np.float32(2)
 
 
 def geometric_means(one: Real, other: Real) -> Real:
