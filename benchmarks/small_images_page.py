@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from digits_seeds import spread
 from tabulate import tabulate
@@ -31,7 +31,7 @@ class Scores:
         self.seeds = len(experiment.seeds)
 
     def of(self, kind: str, detector: str, role: str) -> list[float]:
-        """Returns one number per seed: the mean over the sets of a role; none if failed."""
+        """Returns a number per seed, the mean over sets of a role; none if one failed."""
         mine = self.rows
         mine = mine[(mine["kind"] == kind) & (mine["detector"] == detector)]
         found = mine[mine["role"].isin(role.split("|"))].groupby("seed")["auroc"].mean()
@@ -82,14 +82,17 @@ def choose(val: Scores, kind: str) -> str:
     return max(means, key=lambda name: means[name])
 
 
+def cost(weights: Path) -> dict:
+    """Returns what is stored beside weights on their training."""
+    return json.loads(weights.with_suffix(".cost.json").read_text())
+
+
 def training(experiment: "Experiment") -> str:
     """Returns what each kind cost."""
     rows = []
     for kind in experiment.kinds:
         costs = [
-            json.loads(
-                experiment.weights(kind, one).with_suffix(".cost.json").read_text()
-            )
+            cost(experiment.weights(kind, one))
             for seed in experiment.seeds
             for one in experiment.members(kind, seed)
         ]
@@ -139,7 +142,7 @@ def fitness(experiment: "Experiment") -> str:
 
 
 def ood(test: Scores, val: Scores, chosen: Chosen) -> str:
-    """Returns AUROCs of each kind by its chosen detector, energy and the JEM's score."""
+    """Returns AUROCs of the chosen detectors, of energy and of the JEM's score."""
     rows = []
     for kind, best in chosen.items():
         for name in dict.fromkeys([best, "energy", "jem_grad_norm"]):
