@@ -191,11 +191,10 @@ class Experiment:
             options = {}
             for rate in RATES:
                 mine = rows[rows["model"] == paths[kind, rate].stem]
-                cost = json.loads(
-                    paths[kind, rate].with_suffix(".cost.json").read_text()
-                )
-                auroc = float(mine["auroc"].mean())
-                options[rate] = {"accuracy": cost["accuracy"], "auroc": auroc}
+                options[rate] = {
+                    "accuracy": cost(paths[kind, rate])["accuracy"],
+                    "auroc": float(mine["auroc"].mean()),
+                }
             best = max(one["accuracy"] for one in options.values()) - 0.01
             good = [r for r in RATES if options[r]["accuracy"] >= best]
             chosen = max(good, key=lambda rate: options[rate]["auroc"])
@@ -310,9 +309,7 @@ def main() -> None:
     parser.add_argument("--detectors", type=lambda text: text.split(","))
     options = parser.parse_args()
     if options.detectors is None:
-        options.detectors = [
-            n for n in sorted(registry.names("detectors")) if n not in HEAVY
-        ]
+        options.detectors = sorted(set(registry.names("detectors")) - LEFT_OUT)
     torch.set_num_threads(1)
     began = time.monotonic()
     experiment = Experiment(options)

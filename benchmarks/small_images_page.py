@@ -31,7 +31,7 @@ class Scores:
         self.seeds = len(experiment.seeds)
 
     def of(self, kind: str, detector: str, role: str) -> list[float]:
-        """Returns a number per seed, the mean over sets of a role; none if one failed."""
+        """Returns the mean over the sets of a role for each seed; none if one failed."""
         mine = self.rows
         mine = mine[(mine["kind"] == kind) & (mine["detector"] == detector)]
         found = mine[mine["role"].isin(role.split("|"))].groupby("seed")["auroc"].mean()
