@@ -31,7 +31,7 @@ class Scores:
         self.seeds = len(experiment.seeds)
 
     def of(self, kind: str, detector: str, role: str) -> list[float]:
-        """Returns the mean over the sets of a role for each seed; none if one failed."""
+        """Returns for each seed the mean over a role's sets; none if one failed."""
         mine = self.rows
         mine = mine[(mine["kind"] == kind) & (mine["detector"] == detector)]
         found = mine[mine["role"].isin(role.split("|"))].groupby("seed")["auroc"].mean()
@@ -54,7 +54,7 @@ def page(about: str, experiment: "Experiment") -> str:
     chosen = {kind: choose(val, kind) for kind in experiment.kinds}
     parts = {
         "Training": training(experiment),
-        "Learning rates, by validation": rates(experiment),
+        "Random crops or not, by validation": augments(experiment),
         "Accuracy, calibration and robustness": fitness(experiment),
         "OOD detection by the chosen detectors": ood(test, val, chosen),
         "The question": question(test, chosen, experiment.jems),
@@ -110,15 +110,15 @@ def training(experiment: "Experiment") -> str:
     return markdown(rows, head)
 
 
-def rates(experiment: "Experiment") -> str:
-    """Returns what the learning rates were chosen by."""
+def augments(experiment: "Experiment") -> str:
+    """Returns what the augmentations were chosen by."""
     rows = []
     for kind, found in json.loads(experiment.choices.read_text()).items():
-        for rate, by in found["by"].items() if kind not in experiment.given else ():
-            mark = " (chosen)" if float(rate) == found["chosen"] else ""
+        for augment, by in found["by"].items() if kind not in experiment.given else ():
+            mark = " (chosen)" if augment == found["chosen"] else ""
             values = [f"{100 * by[name]:.2f}" for name in ("accuracy", "auroc")]
-            rows.append([kind, f"{float(rate):g}{mark}", *values])
-    return markdown(rows, ["kind", "rate", "accuracy", "AUROC of energy"])
+            rows.append([kind, f"{augment}{mark}", *values])
+    return markdown(rows, ["kind", "augmentation", "accuracy", "AUROC of energy"])
 
 
 def fitness(experiment: "Experiment") -> str:
