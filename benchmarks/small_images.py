@@ -18,11 +18,11 @@ What was fixed before any test image was scored:
 - All kinds but `plain` get the same number of floating-point operations: as many as
   `jem` needs for its epochs. `plain` gets as many epochs as `jem`. `ensemble` has five
   classifiers that share the operations.
-- Whether a kind is trained on random crops is chosen by one more seed on validation
-  images: of the trainings whose accuracy is within one point of the better one, that
-  with the higher mean AUROC of `energy` on the two validation sets. These are means of
-  pairs of validation images, and photographs (CIFAR-10 in grey, JPEG), which no test
-  uses.
+- One setting of each kind is chosen by one more seed on validation images: random crops
+  or none for classifiers, the weight of log p(x), 1 or 0.1, for JEMs. Of the trainings
+  whose accuracy is within one point of the better one, that with the higher mean AUROC
+  of `energy` on the two validation sets wins. These are means of pairs of validation
+  images, and photographs (CIFAR-10 in grey, JPEG), which no test uses.
 - The detector of each kind is the one with the highest mean AUROC on these two sets and
   all seeds; controls, which see only pixels, are left out, and so are the slowest
   detectors and those of refinement.
@@ -39,6 +39,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from digits_seeds import Flops
@@ -61,7 +62,6 @@ EPOCHS = 10.0
 """Of the recipe `jem`."""
 MEMBERS = 5
 SEEDS, CHOOSER = range(5), 100
-AUGMENTS = ("none", "crop")
 EPS = (0.02, 0.05, 0.1)
 """In pixels of [0, 1]."""
 ATTACKED = 200
@@ -70,6 +70,7 @@ SHAPE, CLASSES = Shape(1, 28, 28), 8
 COMMON = {
     "batch_size": 64,
     "held_out": 0,
+    "augment": "none",
     "optimiser": "adam",
     "learning_rate": 1e-3,
     "warmup": 50,
@@ -84,6 +85,11 @@ STEPS = {"jem": 10, "dat": 20}
 JEMS = ("jem", "jem++", "sada-jem", "eb-jdat", "dat")
 PLAIN = ("plain", "plain-long", "ensemble")
 KINDS = (*PLAIN, *JEMS)
+CHOICES: dict[str, dict[str, Any]] = {
+    "plain-long": {"no crops": {}, "crops": {"augment": "crop"}},
+    **{kind: {"weight 1": {}, "weight 0.1": {"weight_x": 0.1}} for kind in JEMS},
+}
+"""The settings of each kind that are tried on validation images."""
 LEFT_OUT = {
     *("adascale_a", "adascale_l", "cf_ood", "gram", "i_odin", "nac_layers", "pro"),
     *("jem_refine", "jem_refine_grad", "jem_refine_l2", "rankfeat"),
@@ -96,8 +102,6 @@ class Experiment:
     """All steps on one world; what a step has made is found again."""
 
     kinds, jems, seeds, eps = KINDS, JEMS, SEEDS, EPS
-    given = ("plain", "ensemble")
-    """Kinds that are augmented as `plain-long`."""
 
     def __init__(self, options: Namespace) -> None:
         self.world: str = options.world
@@ -115,7 +119,7 @@ class Experiment:
         return f"npz:{self.data / name}.npz"
 
     def recipe(self, kind: str) -> Recipe:
-        """Returns the recipe of a kind, but for its epochs, augmentation and seed."""
+        """Returns the recipe of a kind, but for its epochs, chosen setting and seed."""
         preset = PRESETS[kind if kind in JEMS else "ce"]
         steps = {"sgld_steps": STEPS[kind]} if kind in STEPS else {}
         return replace(preset, **COMMON, **steps, epochs=self.epochs)
@@ -138,20 +142,18 @@ class Experiment:
             return [seed]
         return [MEMBERS * seed + member for member in range(MEMBERS)]
 
-    def weights(self, kind: str, seed: int, augment: str | None = None) -> Path:
-        """Returns the file of trained weights."""
-        name = f"{kind}-{seed}" if augment is None else f"{kind}-{augment}"
+    def weights(self, kind: str, seed: int | str) -> Path:
+        """Returns the file of trained weights; trials have a setting for a seed."""
+        name = f"{kind}-{seed}".replace(" ", "-")
         return self.folder / "models" / name / f"{name}.safetensors"
 
-    def train(self, kind: str, seed: int, augment: str, path: Path) -> None:
+    def train(self, kind: str, seed: int, setting: str, path: Path) -> None:
         """Trains one network, and stores the seconds of CPU time that it took."""
         if path.exists():
             return
+        changes = CHOICES.get(kind, CHOICES["plain-long"])[setting]
         recipe = replace(
-            self.recipe(kind),
-            epochs=self.epochs_of(kind),
-            augment=augment,
-            seed=seed,
+            self.recipe(kind), epochs=self.epochs_of(kind), seed=seed, **changes
         )
         began = time.process_time()
         trained = oodbench.train(
@@ -173,39 +175,35 @@ class Experiment:
         }
         path.with_suffix(".cost.json").write_text(json.dumps(record))
 
-    def augments(self) -> dict[str, str]:
-        """Returns the chosen augmentation of each kind."""
-        return {k: v["chosen"] for k, v in json.loads(self.choices.read_text()).items()}
+    def settings(self) -> dict[str, str]:
+        """Returns the chosen setting of each kind."""
+        found = json.loads(self.choices.read_text())
+        chosen = {kind: one["chosen"] for kind, one in found.items()}
+        return {kind: chosen.get(kind, chosen["plain-long"]) for kind in KINDS}
 
     @property
     def choices(self) -> Path:
-        """The file of augmentations with what they were chosen by."""
-        return self.folder / "augments.json"
+        """The file of settings with what they were chosen by."""
+        return self.folder / "choices.json"
 
     def choose(self) -> None:
-        """Chooses the augmentations by their validation images."""
-        kinds = [kind for kind in KINDS if kind not in self.given]
-        paths = {
-            (kind, augment): self.weights(kind, CHOOSER, augment)
-            for kind in kinds
-            for augment in AUGMENTS
-        }
+        """Chooses the settings by validation images."""
+        tried = [(kind, one) for kind, settings in CHOICES.items() for one in settings]
+        paths = {each: self.weights(*each) for each in tried}
         self.score("choice", [str(path) for path in paths.values()], ["energy"])
         rows = oodbench.rows(self.folder / "choice")
         found = {}
-        for kind in kinds:
-            options = {}
-            for augment in AUGMENTS:
-                mine = rows[rows["model"] == paths[kind, augment].stem]
-                options[augment] = {
-                    "accuracy": cost(paths[kind, augment])["accuracy"],
+        for kind, settings in CHOICES.items():
+            by = {}
+            for one in settings:
+                mine = rows[rows["model"] == paths[kind, one].stem]
+                by[one] = {
+                    "accuracy": cost(paths[kind, one])["accuracy"],
                     "auroc": float(mine["auroc"].mean()),
                 }
-            best = max(one["accuracy"] for one in options.values()) - 0.01
-            good = [one for one in AUGMENTS if options[one]["accuracy"] >= best]
-            chosen = max(good, key=lambda augment: options[augment]["auroc"])
-            found[kind] = {"chosen": chosen, "by": options}
-        found["plain"] = found["ensemble"] = found["plain-long"]
+            least = max(value["accuracy"] for value in by.values()) - 0.01
+            good = {k: v["auroc"] for k, v in by.items() if v["accuracy"] >= least}
+            found[kind] = {"chosen": max(good, key=good.__getitem__), "by": by}
         self.choices.write_text(json.dumps(found, indent=1))
 
     def score(self, stage: str, models: list[str], detectors: list[str]) -> None:
@@ -272,19 +270,19 @@ class Experiment:
 
     def steps(self) -> Iterator[str]:
         """Does one missing step after another, and names each before it is done."""
-        for kind in KINDS:
-            for augment in AUGMENTS if kind not in self.given else ():
-                yield f"{kind} with augmentation {augment}"
-                self.train(kind, CHOOSER, augment, self.weights(kind, CHOOSER, augment))
+        for kind, settings in CHOICES.items():
+            for one in settings:
+                yield f"{kind} with {one}"
+                self.train(kind, CHOOSER, one, self.weights(kind, one))
         if not self.choices.exists():
-            yield "the choice of augmentations"
+            yield "the choice of settings"
             self.choose()
-        augments = self.augments()
+        chosen = self.settings()
         for seed in SEEDS:
             for kind in KINDS:
                 for one in self.members(kind, seed):
                     yield f"{kind} of seed {one}"
-                    self.train(kind, one, augments[kind], self.weights(kind, one))
+                    self.train(kind, one, chosen[kind], self.weights(kind, one))
             models = [self.model(kind, seed) for kind in KINDS]
             for stage in ("val", "test"):
                 yield f"scores of seed {seed} on {stage}"

@@ -54,7 +54,7 @@ def page(about: str, experiment: "Experiment") -> str:
     chosen = {kind: choose(val, kind) for kind in experiment.kinds}
     parts = {
         "Training": training(experiment),
-        "Random crops or not, by validation": augments(experiment),
+        "Settings, chosen by validation": settings(experiment),
         "Accuracy, calibration and robustness": fitness(experiment),
         "OOD detection by the chosen detectors": ood(test, val, chosen),
         "The question": question(test, chosen, experiment.jems),
@@ -110,15 +110,15 @@ def training(experiment: "Experiment") -> str:
     return markdown(rows, head)
 
 
-def augments(experiment: "Experiment") -> str:
-    """Returns what the augmentations were chosen by."""
+def settings(experiment: "Experiment") -> str:
+    """Returns what the settings were chosen by."""
     rows = []
     for kind, found in json.loads(experiment.choices.read_text()).items():
-        for augment, by in found["by"].items() if kind not in experiment.given else ():
-            mark = " (chosen)" if augment == found["chosen"] else ""
-            values = [f"{100 * by[name]:.2f}" for name in ("accuracy", "auroc")]
-            rows.append([kind, f"{augment}{mark}", *values])
-    return markdown(rows, ["kind", "augmentation", "accuracy", "AUROC of energy"])
+        for name, by in found["by"].items():
+            mark = " (chosen)" if name == found["chosen"] else ""
+            values = [f"{100 * by[key]:.2f}" for key in ("accuracy", "auroc")]
+            rows.append([kind, f"{name}{mark}", *values])
+    return markdown(rows, ["kind", "setting", "accuracy", "AUROC of energy"])
 
 
 def fitness(experiment: "Experiment") -> str:
