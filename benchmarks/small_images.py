@@ -29,6 +29,9 @@ What was fixed before any test image was scored:
 - The question: does a JEM with its chosen detector have a higher near-OOD AUROC than
   `plain-long` and `ensemble` with theirs? Differences are paired by seed (Student's t)
   and corrected by Holm over all JEM recipes and both opponents.
+
+Beside that: accuracy under PGD (L∞, 40 steps, eps in pixels of [0, 1]) on 200 test
+images, and chains and samples of seed 0.
 """
 
 import json

@@ -195,20 +195,20 @@ def chains(experiment: "Experiment") -> str:
     rows = []
     for kind in experiment.jems:
         path = experiment.weights(kind, 0).with_name("chains.json")
-        rows.append([kind, *numbers(json.loads(path.read_text()))])
-    head = ["kind", "R-hat of log p(x)", "effective samples", "log Z from", "to"]
-    return markdown(rows, head)
-
-
-def numbers(found: Mapping) -> list[str]:
-    """Returns the numbers of a diagnosis that the page shows."""
-    mixing, z = found["mixing"], found["log_z"]
-    return [
-        f"{mixing['log_px']['r_hat']:.2f}",
-        f"{mixing['log_px']['ess']:.0f}",
-        f"{z['low']:.2f}",
-        f"{z['high']:.2f}",
-    ]
+        found = json.loads(path.read_text())
+        mixing = found["chains"]
+        rows.append(
+            [
+                kind,
+                f"{mixing['r_hat']:.2f}",
+                f"{mixing['effective_samples']:.0f} of {mixing['states']}",
+                " to ".join(f"{end:.2f}" for end in found["log_z"]["interval"]),
+                f"{found['real']['log_px']['median']:.2f}",
+                str(found["samples"]["classes"]),
+            ]
+        )
+    head = ["kind", "R-hat of log p(x)", "effective samples", "log Z"]
+    return markdown(rows, [*head, "log p(x) + log Z, test images", "classes reached"])
 
 
 def every(test: Scores, kinds: Sequence[str], role: str) -> str:
