@@ -4,7 +4,7 @@
 
 DATA is the folder of the image archives. OUT keeps sets, models and scores: the command
 continues where it was, and --minutes stops it between two steps. --world takes fashion
-(Fashion-MNIST) or digits (MNIST). It takes about an hour and a half on one CPU core.
+(Fashion-MNIST) or digits (MNIST). It takes about an hour of one CPU core.
 
 What was fixed before any test image was scored:
 

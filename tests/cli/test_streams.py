@@ -63,7 +63,7 @@ def test_letters_that_the_output_lacks_are_escapes(tmp_path, encoding):
 @pytest.mark.parametrize("seconds", [0.7, 1, 1.5, 2, 3])
 def test_an_interrupt_at_any_moment_is_a_sentence(tmp_path, seconds):
     process = subprocess.Popen(
-        [*COMMAND, "run", "--no-plots"], cwd=tmp_path, text=True,
+        [*COMMAND, "run", "--detectors", "all"], cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     time.sleep(seconds)
