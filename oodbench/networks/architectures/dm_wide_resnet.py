@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oodbench.base.errors import InputError
 from oodbench.networks.architectures import Settings, Usual
 from oodbench.networks.architectures._activations import activation as new_activation
-from oodbench.networks.architectures._names import count, shape
+from oodbench.networks.architectures._wide import blocks_of, sizes
 
 EVEN = (0, 1, 0, 1)
 """Padding before a convolution of stride 2: none on the left and above."""
@@ -93,16 +92,11 @@ class DMWideResNet(nn.Module):
         normalises: bool = False,
     ) -> None:
         super().__init__()
-        if depth % 6 != 4 or not 10 <= depth < 1000 or width < 1:
-            raise InputError(
-                f"There is no WRN-{depth}-{width}; the depth is 10, 16, 22, 28, … and "
-                "the width at least 1."
-            )
         if normalises:
             self.register_buffer("mean", torch.zeros(channels, 1, 1))
             self.register_buffer("std", torch.ones(channels, 1, 1))
         self.normalises = normalises
-        blocks, leaving = (depth - 4) // 6, 64 * width
+        blocks, leaving = blocks_of(depth, width), 64 * width
         self.init_conv = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         self.layer = nn.Sequential(
             Stage(16, leaving // 4, blocks, 1, activation),
@@ -128,17 +122,14 @@ def recognise(
     tensors: Mapping[str, Tensor], given: Mapping[str, Any]
 ) -> Settings | None:
     """Returns depth, width and sizes."""
-    blocks = count(tensors, "layer.0.block.{}.conv_0.weight")
-    match shape(tensors, "init_conv.weight"), shape(tensors, "logits.weight"):
-        case (16, channels, 3, 3), (classes, columns) if blocks and columns % 64 == 0:
-            pass
-        case _:
-            return None
-    return {
-        "classes": classes,
-        "channels": channels,
-        "depth": 6 * blocks + 4,
-        "width": columns // 64,
+    found = sizes(
+        tensors,
+        block="layer.0.block.{}.conv_0.weight",
+        stem="init_conv.weight",
+        head="logits.weight",
+    )
+    return found and {
+        **found,
         "activation": given.get("activation", "silu"),
         "normalises": {"mean", "std"} <= tensors.keys(),
     }

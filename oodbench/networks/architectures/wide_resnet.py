@@ -12,9 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from oodbench.base.errors import InputError
 from oodbench.networks.architectures import Settings, Usual
-from oodbench.networks.architectures._names import count, shape
+from oodbench.networks.architectures._wide import blocks_of, sizes
 
 UNUSED = ("sub_block1.",)
 """A stage that TRADES builds, saves and never uses."""
@@ -78,12 +77,7 @@ class WideResNet(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if depth % 6 != 4 or not 10 <= depth < 1000 or width < 1:
-            raise InputError(
-                f"There is no WRN-{depth}-{width}; the depth is 10, 16, 22, 28, … and "
-                "the width at least 1."
-            )
-        blocks = (depth - 4) // 6
+        blocks = blocks_of(depth, width)
         self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
         self.block1 = Stage(16, 16 * width, blocks, stride=1)
         self.block2 = Stage(16 * width, 32 * width, blocks, stride=2)
@@ -105,19 +99,13 @@ def recognise(
     tensors: Mapping[str, Tensor], given: Mapping[str, Any]
 ) -> Settings | None:
     """Returns depth, width and sizes."""
-    blocks = count(tensors, "block1.layer.{}.conv2.weight")
-    match shape(tensors, "conv1.weight"), shape(tensors, "fc.weight"):
-        case (16, channels, 3, 3), (classes, columns) if blocks and columns % 64 == 0:
-            pass
-        case _:
-            return None
-    return {
-        "classes": classes,
-        "channels": channels,
-        "depth": 6 * blocks + 4,
-        "width": columns // 64,
-        "bias": "fc.bias" in tensors,
-    }
+    found = sizes(
+        tensors,
+        block="block1.layer.{}.conv2.weight",
+        stem="conv1.weight",
+        head="fc.weight",
+    )
+    return found and {**found, "bias": "fc.bias" in tensors}
 
 
 def usual(settings: Settings, keys: Collection[str]) -> Usual:
