@@ -9,12 +9,14 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 from oodbench.base.compiled import compiled
 
+PACKAGE = Path(__file__).parents[1]
 FACE = "oodbench"
 """The public face; it leads to all of oodbench and is not followed."""
 
@@ -34,6 +36,22 @@ def sources_key(owner: type | Callable[..., object]) -> str:
         hashed.update(f"{owner.__module__}.{owner.__qualname__}".encode())
         for part in compiled(owner, _key_of_files):
             hashed.update(part + b"\0")
+    return hashed.hexdigest()
+
+
+@cache
+def package_key(folders: tuple[str, ...], libraries: tuple[str, ...]) -> str:
+    """Returns a hash of the sources in some folders of oodbench, and of versions.
+
+    Args:
+        folders: Below the package; folders in them count too.
+        libraries: Distributions whose versions count.
+    """
+    versions = " ".join(version(name) for name in libraries)
+    hashed = hashlib.sha256(versions.encode())
+    for folder in folders:
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            hashed.update(path.read_bytes() + b"\0")
     return hashed.hexdigest()
 
 

@@ -10,8 +10,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from oodbench.base.errors import InputError
@@ -52,17 +50,6 @@ class Kept:
             write_atomically(self._folder / FILE, _digest(text) + b"\n" + text)
         except InputError:  # numbers of a folder of somebody else are computed again
             return
-
-
-@cache
-def code_key() -> str:
-    """Returns a hash of the code that computes numbers, and of what it runs on."""
-    hashed = hashlib.sha256(f"{version('numpy')} {version('scipy')}".encode())
-    results = Path(__file__).parent
-    for folder in (results.parent / "metrics", results):
-        for path in sorted(folder.glob("*.py")):
-            hashed.update(path.read_bytes() + b"\0")
-    return hashed.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Numbers]:

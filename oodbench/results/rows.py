@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench.base.files import key_of
+from oodbench.base.sources import package_key
 from oodbench.base.tuning import TuningProtocol, protocol_of
 from oodbench.metrics import intervals, ranking, significance
 from oodbench.metrics.table import METRICS, Sample
 from oodbench.results import clusters as origins
 from oodbench.results.fitness import Fitness, fitness
 from oodbench.results.groups import Group, StoredSet
-from oodbench.results.kept import Kept, Numbers, code_key
+from oodbench.results.kept import Kept, Numbers
 from oodbench.results.schema import GRADE, fits
 from oodbench.results.store import Cell
 
+CODE = ("metrics", "results"), ("numpy", "scipy")
+"""The folders of the code that computes the numbers, and the libraries it runs on."""
 CONTROL_SEPARATES = 0.95
 """A control's AUROC from which its set is flagged: pixels alone separate the images."""
 MANY_TIES = 0.5
@@ -269,7 +272,7 @@ def _pair(
         inside.scores,
         outside.scores,
         origins.enough(clusters),
-        key=key_of(code_key(), list(METRICS), group.is_imported, arrays),
+        key=key_of(package_key(*CODE), list(METRICS), group.is_imported, arrays),
     )
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from oodbench.base.files import json_bytes, key_of, write_atomically
+from oodbench.base.sources import package_key
 from oodbench.results.groups import every_record
 from oodbench.results.rows import Measured
 
 FILE = ".drawn"
+CODE = ("base", "metrics", "output", "results"), ("matplotlib", "numpy", "scipy")
+"""The folders of the code that computes and draws, and the libraries it runs on."""
 
 Pictures = dict[str, str]
 """The hashes of some pictures, by the names of their files."""
@@ -59,7 +60,7 @@ class Drawn:
 def drawing_key(kind: str, measured: Sequence[Measured], linear: bool = False) -> str:
     """Returns a hash of everything that decides some pictures of some results."""
     return key_of(
-        _code_key(),
+        package_key(*CODE),
         kind,
         linear,
         [repr(row) for one in measured for row in one.rows],
@@ -71,18 +72,6 @@ def drawing_key(kind: str, measured: Sequence[Measured], linear: bool = False) -
             for cell in part.cells.values()
         ],
     )
-
-
-@cache
-def _code_key() -> str:
-    """Returns a hash of the code that computes and draws, and of what it runs on."""
-    used = (version(name) for name in ("matplotlib", "numpy", "scipy"))
-    hashed = hashlib.sha256(" ".join(used).encode())
-    package = Path(__file__).parents[2]
-    for folder in ("base", "metrics", "output", "results"):
-        for path in sorted((package / folder).rglob("*.py")):
-            hashed.update(path.read_bytes() + b"\0")
-    return hashed.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Pictures]:
