@@ -32,7 +32,7 @@ import torch
 
 import oodbench
 from oodbench import InputError, Shape, load_network
-from oodbench.networks.architectures import ARCHITECTURES
+from oodbench.networks.architectures.cnn import CNN
 from oodbench.networks.checkpoint.card import KEY
 from oodbench.results import opened, stale
 from oodbench.results.store import Store
@@ -250,7 +250,7 @@ def hostile_cards():
 
 def wide_network():
     """Returns a file of few bytes whose network would fill all memory."""
-    cnn = ARCHITECTURES["cnn"].network((1, 8, 8), classes=2, width=64)
+    cnn = CNN((1, 8, 8), classes=2, width=64)
     architecture = {"name": "cnn", "inputs": [1, 8, 8], "classes": 2, "width": 64}
     card = {"architecture": architecture, "shape": [1, 4096, 4096]}
     text = json.dumps(card | {"mean": [0.5], "std": [0.5]})

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from oodbench.jem.training.presets import PRESETS
 from oodbench.jem.training.trainer import Trainer
-from oodbench.networks.architectures import JEMWideResNet
+from oodbench.networks.architectures.jem_wrn import JEMWideResNet
 
 IMAGES, CLASSES = 2048, 10
 
