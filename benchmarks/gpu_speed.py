@@ -15,12 +15,12 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from rounds import medians, wall_seconds
 from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -114,21 +114,12 @@ def shared(network, split, batch_size, detectors):
     return run
 
 
-def seconds(run, device):
-    """Returns what a call takes."""
-    began = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
 def ceiling(device, precision, side):
     """Returns the floating-point operations per second of a product of matrices."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     one = torch.rand(side, side, device=device, dtype=dtype)
     with products(device, precision):
-        times = [seconds(lambda: one @ one, device) for _ in range(12)]
+        times = [wall_seconds(lambda: one @ one, device) for _ in range(12)]
     return 2 * side**3 / statistics.median(times[2:])
 
 
@@ -150,11 +141,8 @@ def measured(network, detectors, options):
         runs[label] = shared(network, split, options.batch_size, some)
     for run in runs.values():
         run()
-    times = {name: [] for name in runs}
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            times[name].append(seconds(run, network.device))
-    speeds = {k: options.images / statistics.median(each) for k, each in times.items()}
+    times = medians(runs, options.rounds, partial(wall_seconds, device=network.device))
+    speeds = {name: options.images / median for name, median in times.items()}
     top = ceiling(network.device, network.precision, options.side)
     reached = operations(network) / top
     return [

@@ -10,14 +10,14 @@ An iteration is 20 SGLD steps from the replay buffer, the losses −log p(x) and
 chains, which the paper's code does not have. The paper's code needs tqdm.
 """
 
-import statistics
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
 import torch
+from rounds import medians, wall_seconds
 from tabulate import tabulate
 from torch.nn import functional as F
 
@@ -78,15 +78,6 @@ def ours(options, device, images, labels):
     return trainer.step
 
 
-def timed(iterate, device):
-    """Returns the seconds that an iteration takes."""
-    began = time.perf_counter()
-    iterate()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
 def main():
     """Prints the table."""
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
@@ -110,14 +101,10 @@ def main():
     }
     for iterate in sides.values():  # caches, compilers, first allocations
         for _ in range(3 if device.type == "cuda" else 1):
-            timed(iterate, device)
-    times = {name: [] for name in sides}
-    for _ in range(options.rounds):
-        for name, iterate in sides.items():
-            times[name].append(timed(iterate, device))
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    base = medians["the paper's code"]
-    rows = [[name, f"{m:.3f}", f"{base / m:.2f}"] for name, m in medians.items()]
+            wall_seconds(iterate, device)
+    times = medians(sides, options.rounds, partial(wall_seconds, device=device))
+    base = times["the paper's code"]
+    rows = [[name, f"{m:.3f}", f"{base / m:.2f}"] for name, m in times.items()]
     what = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(
         f"WRN-{options.depth}-{options.width}, batch {options.batch}, {what}, "

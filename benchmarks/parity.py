@@ -10,16 +10,15 @@ where that is another one. All is on the CPU, in one process, in interleaved rou
 
 import argparse
 import shlex
-import statistics
 import sys
 import textwrap
-import time
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 from parity_pairs import NOT_COMPARED, PAIRS, Parts
+from rounds import medians
 from scipy.stats import spearmanr
 from tabulate import tabulate
 from torch.utils.data import DataLoader, TensorDataset
@@ -193,15 +192,8 @@ def times(network, parts, pairs, data, rounds):
             ),
             f"{kind}: pytorch-ood": partial(from_memory, parts, taken, data, outputs),
         }
-    seconds = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - began)
     rows, own = [], 0
-    for name, taken in seconds.items():
-        median = statistics.median(taken)
+    for name, median in medians(runs, rounds).items():
         own = median if "oodbench" in name else own
         rows.append([name, f"{median:.2f}", f"{own / median:.2f}"])
     return tabulate(rows, ["", "CPU seconds", "share that oodbench takes"], "pipe")

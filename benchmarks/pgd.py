@@ -8,12 +8,11 @@ interleaved rounds; torchattacks 3.5.1 takes the network behind its normalisatio
 """
 
 import argparse
-import statistics
-import time
 
 import numpy as np
 import torch
 import torchattacks
+from rounds import medians
 from tabulate import tabulate
 
 from oodbench import Split, load_network
@@ -71,15 +70,9 @@ def main():
         "torchattacks": lambda: theirs(images.pixels, images.labels),
         "oodbench": lambda: ours(goal, images, ball, 0),
     }
-    seconds = {name: [] for name in runs}
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - began)
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    peer = medians["torchattacks"]
-    rows = [[name, f"{t:.2f}", f"{t / peer:.2f}"] for name, t in medians.items()]
+    taken = medians(runs, options.rounds)
+    peer = taken["torchattacks"]
+    rows = [[name, f"{t:.2f}", f"{t / peer:.2f}"] for name, t in taken.items()]
     print(
         f"{options.count} images of {split.images.shape[1:]}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, medians of "

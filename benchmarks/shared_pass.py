@@ -12,11 +12,10 @@ Rounds are interleaved; the table has medians.
 """
 
 import argparse
-import statistics
-import time
 
 import numpy as np
 import torch
+from rounds import medians, wall_seconds
 from tabulate import tabulate
 
 from oodbench import Shape, Split, load_network
@@ -151,15 +150,9 @@ def main():
     }
     for run in runs.values():
         run()
-    seconds = {name: [] for name in runs}
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - began)
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    taken = medians(runs, options.rounds, wall_seconds)
     rows, floor = [], 0.0
-    for name, median in medians.items():
+    for name, median in taken.items():
         floor = median if name.startswith("floor") else floor
         rows.append([name, f"{median:.3f}", f"{median / floor:.2f}"])
     print(

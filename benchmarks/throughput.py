@@ -9,11 +9,10 @@ order. Times are seconds of the processor, medians of interleaved rounds.
 """
 
 import argparse
-import statistics
-import time
 
 import numpy as np
 import torch
+from rounds import medians
 from tabulate import tabulate
 
 from oodbench import Need, Split, load_network
@@ -86,17 +85,11 @@ def main():
         runs[f"{count} detectors"] = lambda engine=engine: engine.score(
             test, has_labels=False, tell=quiet
         )
-    seconds = {name: [] for name in runs}
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - began)
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    floor = medians["bare forward, channels-last"]
+    taken = medians(runs, options.rounds)
+    floor = taken["bare forward, channels-last"]
     rows = [
-        [name, f"{options.count / taken:.0f}", f"{taken / floor:.2f}"]
-        for name, taken in medians.items()
+        [name, f"{options.count / seconds:.0f}", f"{seconds / floor:.2f}"]
+        for name, seconds in taken.items()
     ]
     print(tabulate(rows, ["", "images/s", "time over the floor"], "pipe"))
 

@@ -9,11 +9,10 @@ processor, medians of interleaved rounds in one process.
 """
 
 import argparse
-import statistics
-import time
 
 import numpy as np
 import torch
+from rounds import medians
 from tabulate import tabulate
 
 from oodbench import Network, Shape, Split
@@ -74,13 +73,7 @@ def main():
             "bare": lambda size=size: floor(module, images, size),
             "four": lambda size=size: shared_pass(network, images, size, DETECTORS),
         }
-        seconds = {name: [] for name in runs}
-        for _ in range(options.rounds):
-            for name, run in runs.items():
-                began = time.process_time()
-                run()
-                seconds[name].append(time.process_time() - began)
-        bare, four = (statistics.median(taken) for taken in seconds.values())
+        bare, four = medians(runs, options.rounds).values()
         rows.append([size, f"{bare:.2f}", f"{four:.2f}", f"{four / bare:.2f}"])
     print(
         f"{options.count} images, {torch.get_num_threads()} threads, torch "
