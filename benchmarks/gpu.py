@@ -5,8 +5,8 @@
 
 FOLDER/report.md is the result, with the name of the card; FOLDER/PART.json has the
 numbers of each part. Both are written after every part, and no part takes more than
-nine minutes. A part that fails does not stop the others. The same command goes on where
-the last one stopped, and tries again what failed.
+nine minutes. A part that fails does not stop the others. The same command continues
+where the last one stopped, and tries again what failed.
 
 JEM is a checkout of the paper's code (https://github.com/wgrathwohl/JEM, and it needs
 tqdm), DATA the folder of the JPEG archives that `cifar10.py` reads. With `--device cpu
@@ -153,7 +153,7 @@ def complete(options: Namespace) -> bool:
     done = f"{states.count('done')} of {len(states)} parts"
     print(f"{options.out / 'report.md'}: {done} are done.")
     if any(one in ("", "begun") for one in states):
-        print("The same command goes on.")
+        print("The same command continues.")
     return not any(one.startswith(("failed", "stopped")) for one in states)
 
 
@@ -172,7 +172,7 @@ def report(options: Namespace, whole: list[Part]) -> None:
         if part.skipped:
             lines.append(f"Skipped: {part.skipped}.\n")
         elif not path.exists():
-            lines.append("Not reached yet; the same command goes on.\n")
+            lines.append("Not reached yet; the same command continues.\n")
         else:
             record = json.loads(path.read_text())
             lines.append(f"`{' '.join(record['command'])}`\n")

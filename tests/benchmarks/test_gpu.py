@@ -69,7 +69,7 @@ def test_nothing_begins_when_the_minutes_are_over(gpu, tmp_path, capsys):
     assert code == 0
     assert "Not reached yet" in report
     assert not (tmp_path / "one.json").exists()
-    assert "The same command goes on." in capsys.readouterr().out
+    assert "The same command continues." in capsys.readouterr().out
 
 
 def test_a_training_is_called_until_it_is_done(gpu, tmp_path):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 
-class Twin(nn.Module):
+class TwoLayers(nn.Module):
     """Two linear layers on flattened images 1x4x4; features are those between."""
 
     def __init__(self):
@@ -20,13 +20,13 @@ class Twin(nn.Module):
 
 
 def write(path, *, count="N", sides=(4, 4), outputs=("logits", "features")):
-    """Writes the graph of `Twin` with some of its outputs."""
+    """Writes the graph of `TwoLayers` with some of its outputs."""
     from onnx import helper, numpy_helper, save
 
-    twin = Twin()
+    two_layers = TwoLayers()
     weights = [
         numpy_helper.from_array(value.numpy(), name)
-        for name, value in twin.state_dict().items()
+        for name, value in two_layers.state_dict().items()
     ]
     nodes = [
         helper.make_node("Flatten", ["images"], ["flat"]),
@@ -41,7 +41,7 @@ def write(path, *, count="N", sides=(4, 4), outputs=("logits", "features")):
     sizes = {"logits": 6, "features": 8}
     graph = helper.make_graph(
         nodes,
-        "twin",
+        "two_layers",
         [helper.make_tensor_value_info("images", 1, [count, 1, *sides])],
         [helper.make_tensor_value_info(n, 1, [count, sizes[n]]) for n in outputs],
         weights,

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from made_onnx import Twin, write
+from made_onnx import TwoLayers, write
 
 from oodbench import InputError, Network, Shape, load_network
 from oodbench.networks.inspection import inspect_file
@@ -17,26 +17,26 @@ MOMENTS = {"mean": (0.5,), "std": (0.25,)}
 
 
 @pytest.fixture
-def twin():
+def two_layers():
     """The network of the files, in torch."""
-    return Network(Twin(), (1, 4, 4), "twin", (0.5,), (0.25,))
+    return Network(TwoLayers(), (1, 4, 4), "two_layers", (0.5,), (0.25,))
 
 
-def test_logits_and_features_are_those_of_the_network(twin, tmp_path):
+def test_logits_and_features_are_those_of_the_network(two_layers, tmp_path):
     network = load_network(write(tmp_path / "a.onnx"), **MOMENTS)
     pixels = torch.rand(5, 1, 4, 4)
     for some in (pixels, pixels[:1]):
-        found, expected = network(some), twin(some)
+        found, expected = network(some), two_layers(some)
         torch.testing.assert_close(found.logits, expected.logits)
         torch.testing.assert_close(found.features, expected.features)
     assert network.head is None
     assert network.shape == (1, 4, 4)
 
 
-def test_a_file_for_one_image_runs_image_by_image(twin, tmp_path):
+def test_a_file_for_one_image_runs_image_by_image(two_layers, tmp_path):
     network = load_network(write(tmp_path / "a.onnx", count=1), **MOMENTS)
     pixels = torch.rand(5, 1, 4, 4)
-    torch.testing.assert_close(network(pixels).features, twin(pixels).features)
+    torch.testing.assert_close(network(pixels).features, two_layers(pixels).features)
 
 
 def test_free_sizes_are_those_of_the_set(tmp_path):
@@ -46,17 +46,19 @@ def test_free_sizes_are_those_of_the_set(tmp_path):
         load_network(file)
 
 
-def test_detectors_without_gradients_score_as_on_the_network(twin, tmp_path, images):
+def test_detectors_without_gradients_score_as_on_the_network(
+    two_layers, tmp_path, images
+):
     network = load_network(write(tmp_path / "a.onnx"), **MOMENTS)
     found = {}
-    for one in (twin, network):
+    for one in (two_layers, network):
         detectors = {n: open_detector(n).detector for n in ("energy", "knn:k=3", "tta")}
         engine = Engine(one, detectors)
         assert engine.fit("train", images, tell=lambda _: None) == {}
         scored = engine.score(images, has_labels=False, tell=lambda _: None)
         assert scored.failures == {}
         found[one.name] = scored.scores
-    for name, expected in found["twin"].items():
+    for name, expected in found["two_layers"].items():
         assert found["a"][name] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
@@ -110,7 +112,7 @@ def test_weights_in_a_file_beside_it_decide_the_key(tmp_path):
     first, other = (load_network(tmp_path / n / "net.onnx") for n in ("a", "b"))
     assert first.fingerprint() != other.fingerprint()
     pixels = torch.rand(2, 1, 4, 4)
-    torch.testing.assert_close(first(pixels).logits, Twin()(pixels))
+    torch.testing.assert_close(first(pixels).logits, TwoLayers()(pixels))
     (tmp_path / "a" / "weights.bin").unlink()
     with pytest.raises(InputError, match="cannot be read as ONNX"):
         load_network(tmp_path / "a" / "net.onnx")
