@@ -29,7 +29,7 @@ from oodbench.base import registry
 from oodbench.base.progress import silent
 from oodbench.networks.architectures.small_resnet import SmallResNet
 from oodbench.networks.architectures.wide_resnet import WideResNet
-from oodbench.networks.network import autocast, products
+from oodbench.networks.precision import autocast, products
 from oodbench.scoring.engine import Engine, lacks
 from oodbench.scoring.spec import open_detector
 

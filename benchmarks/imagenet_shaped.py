@@ -12,17 +12,15 @@ the forward pass. Seconds include the start of each program.
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision
 from PIL import Image
+from processes import measure
 from torchvision.transforms import v2
 
 PARTS, WEIGHTS = ("in", "out"), "resnet50.pt"
@@ -84,17 +82,6 @@ def prepare(root, count):
     for seed, part in enumerate(PARTS):
         generate(root / part, count // len(PARTS), seed)
     save_weights(root / WEIGHTS, root / PARTS[0])
-
-
-def measure(command):
-    """Returns seconds, those of a processor, and the MB of the largest process."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{command[0]} failed")
-    busy = usage.ru_utime + usage.ru_stime
-    return time.perf_counter() - began, busy, usage.ru_maxrss / 1024
 
 
 def main():

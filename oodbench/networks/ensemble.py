@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
-from oodbench.networks.network import Network, Precision
+from oodbench.networks.network import Network
+from oodbench.networks.precision import Precision
 from oodbench.networks.result import Joint
 
 

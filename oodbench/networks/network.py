@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +27,10 @@ from oodbench.networks.inner import (
 )
 from oodbench.networks.onnx_module import OnnxModule
 from oodbench.networks.output import Place, find_logits
+from oodbench.networks.precision import Precision, autocast, make_float32, products
 from oodbench.networks.result import Joint, Result
 from oodbench.networks.zero_shot import ZeroShot
 
-Precision = Literal["fp32", "tf32", "bf16"]
 _USUAL_SIDES = (28, 32, 64, 96, 224, 299)
 
 
@@ -316,20 +315,6 @@ class Network:
         return logits
 
 
-def make_float32(module: nn.Module) -> str:
-    """Converts a half or double module, since pixels and scores are float32.
-
-    Returns:
-        What was done, for the record; empty for nothing.
-    """
-    tensors = [*module.parameters(), *module.buffers()]
-    found = {each.dtype for each in tensors if each.is_floating_point()}
-    if not found - {torch.float32}:
-        return ""
-    module.float()
-    return f"{', '.join(sorted(map(str, found)))} to float32"
-
-
 def runs_on(module: nn.Module, shape: Shape) -> bool:
     """Returns whether a module in evaluation mode takes grey images of a shape."""
     weight = next(module.parameters(), None)
@@ -340,32 +325,6 @@ def runs_on(module: nn.Module, shape: Shape) -> bool:
     except Exception:  # noqa: BLE001 - other people's code
         return False
     return True
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Returns the context that a module runs in: bf16 autocast, or none."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-@contextmanager
-def products(device: torch.device, precision: Precision) -> Iterator[None]:
-    """Has a GPU multiply float32 numbers in full, or in TF32.
-
-    PyTorch's own choice is TF32 for convolutions and float32 for other products.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    declared: Any = torch.backends  # torch declares no types for some of them
-    backends = declared.cuda.matmul, declared.cudnn.conv
-    before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-    try:
-        yield
-    finally:
-        for backend, own in zip(backends, before, strict=True):
-            backend.fp32_precision = own
 
 
 def _remedy(module: nn.Module, shape: Shape) -> str:

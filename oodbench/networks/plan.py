@@ -27,8 +27,9 @@ from oodbench.networks.checkpoint.matching import Fit, fill
 from oodbench.networks.checkpoint.state_dict import StateDict, some
 from oodbench.networks.checkpoint.weights_file import WeightsFile
 from oodbench.networks.hardware import check_activations
-from oodbench.networks.network import make_float32, runs_on
+from oodbench.networks.network import runs_on
 from oodbench.networks.normalisation import NORMALISATIONS
+from oodbench.networks.precision import make_float32
 from oodbench.networks.prompts import Prompts
 from oodbench.networks.recognise import Recognised, by_plain_name, recognise
 from oodbench.networks.unsupported import refusal

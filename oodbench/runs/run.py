@@ -24,7 +24,8 @@ from oodbench.data.image_set import native_shape
 from oodbench.data.spec import distinct, open_dataset, split_specs, swept
 from oodbench.networks.hardware import pick_device
 from oodbench.networks.load import Model, as_network
-from oodbench.networks.network import Network, Precision
+from oodbench.networks.network import Network
+from oodbench.networks.precision import Precision
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs.execution import Execution, Overwrite

@@ -17,7 +17,8 @@ from oodbench.data.dataset import Dataset, Shape, SplitName
 from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.input_noise import check_deviation
-from oodbench.networks.network import Network, Precision
+from oodbench.networks.network import Network
+from oodbench.networks.precision import Precision
 from oodbench.runs.cells import complete
 from oodbench.runs.execution import Execution
 from oodbench.runs.plan import Setup

@@ -19,7 +19,7 @@ from oodbench.data.dataset import Dataset
 from oodbench.data.spec import open_dataset
 from oodbench.networks.hardware import pick_device
 from oodbench.networks.load import Model
-from oodbench.networks.network import Precision
+from oodbench.networks.precision import Precision
 from oodbench.results.groups import Group
 from oodbench.results.rows import Measured
 from oodbench.runs.execution import Overwrite

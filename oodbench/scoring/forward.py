@@ -11,7 +11,8 @@ from torch import Tensor
 
 from oodbench.base.errors import InputError, reason
 from oodbench.networks.hardware import is_out_of_memory
-from oodbench.networks.network import Network, products
+from oodbench.networks.network import Network
+from oodbench.networks.precision import products
 from oodbench.networks.result import Result
 from oodbench.scoring.batch import Batch, Objective
 from oodbench.scoring.containment import Containment

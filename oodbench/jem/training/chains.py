@@ -12,7 +12,7 @@ from oodbench.base.errors import InputError
 from oodbench.jem.energy import log_p_x, log_p_xy, of_class
 from oodbench.jem.sampler import SGLD, shared_noise
 from oodbench.jem.training.starts import ANY, Start
-from oodbench.networks.network import Precision, autocast
+from oodbench.networks.precision import Precision, autocast
 from oodbench.networks.result import Joint
 
 

@@ -26,7 +26,7 @@ from oodbench.jem.training.optimiser import lay_out_alike, moving_average, optim
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.sharpness import at_worst
 from oodbench.jem.training.starts import ClassGaussians, Start, Uniform
-from oodbench.networks.network import autocast
+from oodbench.networks.precision import autocast
 from oodbench.networks.result import Joint
 
 

@@ -1,0 +1,52 @@
+"""Precisions that a module runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Returns the context that a module runs in: bf16 autocast, or none."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def products(device: torch.device, precision: Precision) -> Iterator[None]:
+    """Has a GPU multiply float32 numbers in full, or in TF32.
+
+    PyTorch's own choice is TF32 for convolutions and float32 for other products.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    declared: Any = torch.backends  # torch declares no types for some of them
+    backends = declared.cuda.matmul, declared.cudnn.conv
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        for backend, own in zip(backends, before, strict=True):
+            backend.fp32_precision = own
+
+
+def make_float32(module: nn.Module) -> str:
+    """Converts a half or double module, since pixels and scores are float32.
+
+    Returns:
+        What was done, for the record; empty for nothing.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    found = {each.dtype for each in tensors if each.is_floating_point()}
+    if not found - {torch.float32}:
+        return ""
+    module.float()
+    return f"{', '.join(sorted(map(str, found)))} to float32"
