@@ -33,8 +33,8 @@ from oodbench.jem.training.run import train
 from oodbench.jem.training.trainer import Trainer
 from oodbench.metrics.significance import over_seeds, seed_difference
 from oodbench.networks.build import build
-from oodbench.runs.calibrate import recalibrate
 from oodbench.runs.run import DETECTORS
+from oodbench.runs.tuning.calibrate import recalibrate
 
 INSIDE = "digits:0-7"
 SEEDS = range(5)

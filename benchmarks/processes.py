@@ -7,9 +7,9 @@ import time
 
 
 def measure(command):
-    """Returns the seconds of a process, those of a processor, and its largest MB."""
+    """Returns the seconds and processor seconds of a process, and its most MB."""
     began = time.perf_counter()
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{command[0]} failed")

@@ -26,7 +26,7 @@ from oodbench import Known, Need, Outputs
 from oodbench.base import registry
 from oodbench.base.errors import reason
 from oodbench.scoring.batch import Batch
-from oodbench.scoring.rows import Rows
+from oodbench.scoring.fitting.rows import Rows
 from oodbench.scoring.spec import open_detector
 
 BLOCK = 8192

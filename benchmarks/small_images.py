@@ -59,7 +59,7 @@ from oodbench.jem.training.presets import PRESETS
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.trainer import Trainer
 from oodbench.networks.build import build
-from oodbench.runs.calibrate import calibrate
+from oodbench.runs.tuning.calibrate import calibrate
 
 EPOCHS = 10.0
 """Of the recipe `jem`."""

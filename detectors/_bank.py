@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need
-from oodbench.scoring.rows import Rows
-from oodbench.scoring.statistics import BLOCK, Change, unit
+from oodbench.scoring.fitting.rows import Rows
+from oodbench.scoring.fitting.statistics import BLOCK, Change, unit
 
 CHUNK = 64
 """Images that are compared with a bank at once."""

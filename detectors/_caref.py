@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from oodbench import Known
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 def reference_means(known: Known) -> Tensor:

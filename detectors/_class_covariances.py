@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench.detectors._gaussian import Gaussians, gaussians
-from oodbench.scoring.statistics import in_blocks, scatter
+from oodbench.scoring.fitting.statistics import in_blocks, scatter
 
 logger = logging.getLogger(__name__)
 

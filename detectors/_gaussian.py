@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Known
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 logger = logging.getLogger(__name__)
 

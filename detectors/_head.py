@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from oodbench import Known, Outputs
-from oodbench.scoring.statistics import classes
+from oodbench.scoring.fitting.statistics import classes
 
 LEAST = 1e-12
 """Lengths that are divided by count as at least this."""

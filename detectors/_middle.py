@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from oodbench.scoring.statistics import in_blocks
+from oodbench.scoring.fitting.statistics import in_blocks
 
 
 def middle(features: Tensor, basis: Tensor) -> int:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 class Space(NamedTuple):

@@ -11,8 +11,8 @@ from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._head import LEAST, logits_of, weights
 from oodbench.detectors._kept import ratio
 from oodbench.detectors._middle import middle
+from oodbench.scoring.fitting.statistics import in_blocks, unit
 from oodbench.scoring.shaping import check_percentile
-from oodbench.scoring.statistics import in_blocks, unit
 
 K = 10  # largest cosines
 

@@ -8,7 +8,7 @@ from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._caref import reference_means
 from oodbench.detectors._head import LEAST, weights
 from oodbench.detectors._softmax import log_gen_terms
-from oodbench.scoring.statistics import over_blocks
+from oodbench.scoring.fitting.statistics import over_blocks
 
 
 def _gen(logits: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.detectors._bank import BankDetector, UnitFeatures
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 CHUNK = 256  # images that are compared with the bank at once
 PARTS = (0.001, 0.1, 100), (0.105, 0.5, 81), (0.51, 0.99, 49), (1, 1, 1)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from oodbench import Known, Outputs
+from oodbench.scoring.fitting.statistics import feature_mean
 from oodbench.scoring.shaping import Shaping, check_percentile
-from oodbench.scoring.statistics import feature_mean
 
 
 @dataclass

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._head import LEAST, check_classes, gaps
-from oodbench.scoring.statistics import feature_mean
+from oodbench.scoring.fitting.statistics import feature_mean
 
 
 @dataclass

@@ -9,7 +9,7 @@ from torch import Tensor
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._class_covariances import check_sizes, regular, scatter_about
 from oodbench.detectors._gaussian import Gaussians
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 @dataclass

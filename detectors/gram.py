@@ -10,7 +10,7 @@ from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._blocks import apart
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._gram import Correlations, Range, range_of
-from oodbench.scoring.statistics import classes
+from oodbench.scoring.fitting.statistics import classes
 
 HELD_OUT_AT_ONCE = 64
 

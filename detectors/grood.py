@@ -9,8 +9,8 @@ from oodbench import Known, Need, Outputs
 from oodbench.detectors._bank import BankDetector, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._uniform_noise import OnNoise
-from oodbench.scoring.nearest import nearest
-from oodbench.scoring.statistics import correct_means, over_blocks
+from oodbench.scoring.fitting.nearest import nearest
+from oodbench.scoring.fitting.statistics import correct_means, over_blocks
 
 
 @dataclass

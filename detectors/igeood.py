@@ -7,7 +7,7 @@ from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._checks import check_temperature
-from oodbench.scoring.statistics import class_numbers, classes, group_means
+from oodbench.scoring.fitting.statistics import class_numbers, classes, group_means
 
 
 @dataclass

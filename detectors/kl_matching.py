@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Outputs
-from oodbench.scoring.statistics import classes, group_means
+from oodbench.scoring.fitting.statistics import classes, group_means
 
 _LOWEST = -745.0
 """About the logarithm of the smallest positive float64."""

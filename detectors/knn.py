@@ -6,8 +6,8 @@ from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.detectors._bank import BankDetector, UnitFeatures, check_k, taken
-from oodbench.scoring import statistics
-from oodbench.scoring.nearest import nearest
+from oodbench.scoring.fitting import statistics
+from oodbench.scoring.fitting.nearest import nearest
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch import Tensor
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._spectrum import check_ratio, components
-from oodbench.scoring.statistics import in_blocks, scatter, unit
+from oodbench.scoring.fitting.statistics import in_blocks, scatter, unit
 
 
 @dataclass

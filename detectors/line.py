@@ -8,8 +8,8 @@ from torch import Tensor
 
 from oodbench import Known, Need, Outputs
 from oodbench.detectors._head import logits_of, weights
+from oodbench.scoring.fitting.statistics import class_means, feature_mean
 from oodbench.scoring.shaping import Shaping, check_percentile
-from oodbench.scoring.statistics import class_means, feature_mean
 
 
 @dataclass

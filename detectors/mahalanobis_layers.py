@@ -9,7 +9,7 @@ from torch import Tensor
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._blocks import apart, beside, pooled
 from oodbench.detectors._gaussian import Gaussians, of_classes
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 def means(outputs: Outputs) -> Tensor:

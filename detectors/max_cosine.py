@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 @dataclass

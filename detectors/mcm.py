@@ -6,8 +6,8 @@ from torch import Tensor
 
 from oodbench import Detector, Need, Outputs
 from oodbench.detectors._checks import check_temperature
+from oodbench.scoring.fitting.statistics import unit
 from oodbench.scoring.probabilities import log_odds
-from oodbench.scoring.statistics import unit
 
 
 @dataclass

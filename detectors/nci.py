@@ -6,7 +6,7 @@ from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._head import LEAST, weights
-from oodbench.scoring.statistics import feature_mean
+from oodbench.scoring.fitting.statistics import feature_mean
 
 
 @dataclass

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from oodbench import Detector, Need, Outputs
 from oodbench.detectors._checks import check_at_least, check_temperature
-from oodbench.scoring.statistics import unit
+from oodbench.scoring.fitting.statistics import unit
 
 
 @dataclass

@@ -12,7 +12,7 @@ from oodbench.detectors._bank import (
     mean_of_largest,
     taken,
 )
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 @dataclass

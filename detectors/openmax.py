@@ -8,7 +8,7 @@ from torch import Tensor
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._weibull import SHIFT, tail_law
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 @dataclass

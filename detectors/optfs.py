@@ -8,9 +8,9 @@ from torch import Tensor
 from oodbench import Known, Outputs
 from oodbench.detectors._checks import check_variant
 from oodbench.detectors._head import weights
-from oodbench.scoring.quantiles import quantiles
+from oodbench.scoring.fitting.quantiles import quantiles
+from oodbench.scoring.fitting.statistics import in_blocks
 from oodbench.scoring.shaping import Shaping
-from oodbench.scoring.statistics import in_blocks
 
 BINS = 100
 LENGTH = 1000.0

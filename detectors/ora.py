@@ -8,7 +8,7 @@ from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._head import LEAST, check_classes, gaps, weights
-from oodbench.scoring.statistics import class_means
+from oodbench.scoring.fitting.statistics import class_means
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.scoring.nearest import nearest
+from oodbench.scoring.fitting.nearest import nearest
 
 
 @dataclass

@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._head import check_classes, weights
 from oodbench.detectors._softmax import log_p
-from oodbench.scoring.statistics import in_blocks, scatter, unit, whitening
+from oodbench.scoring.fitting.statistics import in_blocks, scatter, unit, whitening
 
 
 @dataclass

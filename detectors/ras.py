@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from oodbench import Known, Outputs
+from oodbench.scoring.fitting.statistics import in_blocks
 from oodbench.scoring.shaping import Shaping
-from oodbench.scoring.statistics import in_blocks
 
 
 @dataclass

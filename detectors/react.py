@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from oodbench import Known, Outputs
-from oodbench.scoring.quantiles import quantiles
+from oodbench.scoring.fitting.quantiles import quantiles
 from oodbench.scoring.shaping import Shaping, check_percentile
 
 

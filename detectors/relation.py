@@ -7,7 +7,7 @@ from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.detectors._bank import BankDetector, UnitFeatures, taken
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 @dataclass

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
 from oodbench.detectors._gaussian import Background, Classes, Gaussians
-from oodbench.scoring.statistics import unit
+from oodbench.scoring.fitting.statistics import unit
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 @dataclass

@@ -11,7 +11,7 @@ from oodbench.detectors._bank import MOST, UnitFeatures
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._class_covariances import scatter_about
 from oodbench.detectors._gaussian import Gaussians, gaussians
-from oodbench.scoring import statistics
+from oodbench.scoring.fitting import statistics
 
 
 @dataclass

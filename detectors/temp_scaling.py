@@ -7,8 +7,8 @@ from torch import Tensor
 from oodbench import Detector, InputError, Known, Need, Outputs
 from oodbench.detectors._bank import MOST, drawn, taken
 from oodbench.metrics.temperature import fit_temperature
+from oodbench.scoring.fitting.statistics import class_numbers, classes
 from oodbench.scoring.probabilities import log_odds
-from oodbench.scoring.statistics import class_numbers, classes
 
 
 @dataclass

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from oodbench import Known, Outputs
 from oodbench.detectors._residual import ResidualDetector
-from oodbench.scoring.statistics import over_blocks
+from oodbench.scoring.fitting.statistics import over_blocks
 
 
 @dataclass

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Known, Outputs
-from oodbench.scoring.quantiles import column_quantiles
+from oodbench.scoring.fitting.quantiles import column_quantiles
 from oodbench.scoring.shaping import Shaping
 
 

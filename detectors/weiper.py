@@ -12,7 +12,7 @@ from oodbench.detectors._bank import BankDetector, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._head import weights
 from oodbench.detectors._histograms import Histograms, mean_histogram
-from oodbench.scoring.statistics import in_blocks
+from oodbench.scoring.fitting.statistics import in_blocks
 
 OF_FEATURES, OF_LOGITS = (4, 0.01), (15, 0.025)  # window, floor of histograms
 VALUES = 2**22  # perturbed logits in memory at once

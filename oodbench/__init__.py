@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from oodbench.networks.network import Network as Network
     from oodbench.networks.result import Joint as Joint
     from oodbench.networks.result import Result as Result
-    from oodbench.networks.zero_shot import ZeroShot as ZeroShot
+    from oodbench.networks.zero_shot.classifier import ZeroShot as ZeroShot
     from oodbench.output.board import board as board
     from oodbench.output.comparison import compare as compare
     from oodbench.output.export import export as export
@@ -58,17 +58,17 @@ if TYPE_CHECKING:
     from oodbench.results.exchange.validate import check_results as check_results
     from oodbench.results.frame import rows as rows
     from oodbench.results.selection import select as select
-    from oodbench.runs.accept import score as score
-    from oodbench.runs.calibrate import calibrate as calibrate
-    from oodbench.runs.deployed import Scorer as Scorer
+    from oodbench.runs.deployment.accept import score as score
+    from oodbench.runs.deployment.deployed import Scorer as Scorer
+    from oodbench.runs.deployment.threshold import threshold as threshold
     from oodbench.runs.evaluate import evaluate as evaluate
     from oodbench.runs.neighbours import Neighbours as Neighbours
     from oodbench.runs.run import run as run
-    from oodbench.runs.threshold import threshold as threshold
-    from oodbench.runs.tune import tune as tune
+    from oodbench.runs.tuning.calibrate import calibrate as calibrate
+    from oodbench.runs.tuning.tune import tune as tune
     from oodbench.scoring.batch import Need as Need
     from oodbench.scoring.detector import Detector as Detector
-    from oodbench.scoring.known import Known as Known
+    from oodbench.scoring.fitting.known import Known as Known
     from oodbench.scoring.outputs import Outputs as Outputs
     from oodbench.scoring.shaping import Shaping as Shaping
 
@@ -80,23 +80,23 @@ _HOMES = {
     "Grade": "oodbench.data.dataset",
     "InputError": "oodbench.base.errors",
     "Joint": "oodbench.networks.result",
-    "Known": "oodbench.scoring.known",
+    "Known": "oodbench.scoring.fitting.known",
     "Need": "oodbench.scoring.batch",
     "Neighbours": "oodbench.runs.neighbours",
     "Network": "oodbench.networks.network",
     "Outputs": "oodbench.scoring.outputs",
     "Result": "oodbench.networks.result",
     "Role": "oodbench.data.dataset",
-    "Scorer": "oodbench.runs.deployed",
+    "Scorer": "oodbench.runs.deployment.deployed",
     "Shape": "oodbench.data.dataset",
     "Shaping": "oodbench.scoring.shaping",
     "Split": "oodbench.data.dataset",
     "SplitName": "oodbench.data.dataset",
-    "ZeroShot": "oodbench.networks.zero_shot",
+    "ZeroShot": "oodbench.networks.zero_shot.classifier",
     "attack": "oodbench.attacks.attack",
     "benchmark_figures": "oodbench.benchmarks.frame",
     "board": "oodbench.output.board",
-    "calibrate": "oodbench.runs.calibrate",
+    "calibrate": "oodbench.runs.tuning.calibrate",
     "check_results": "oodbench.results.exchange.validate",
     "compare": "oodbench.output.comparison",
     "costs": "oodbench.results.costs",
@@ -114,12 +114,12 @@ _HOMES = {
     "run": "oodbench.runs.run",
     "sample": "oodbench.jem.samples.run",
     "image_scores": "oodbench.output.image_scores",
-    "score": "oodbench.runs.accept",
+    "score": "oodbench.runs.deployment.accept",
     "select": "oodbench.results.selection",
     "table": "oodbench.output.tables",
-    "threshold": "oodbench.runs.threshold",
+    "threshold": "oodbench.runs.deployment.threshold",
     "train": "oodbench.jem.training.run",
-    "tune": "oodbench.runs.tune",
+    "tune": "oodbench.runs.tuning.tune",
     "verify": "oodbench.benchmarks.verify",
 }
 """Where each public name is defined; imported when it is first used."""

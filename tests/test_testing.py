@@ -14,7 +14,7 @@ from oodbench import Dataset, Split, testing
 from oodbench.base import registry
 from oodbench.base.defaults import INSIDE
 from oodbench.cli import oodbench
-from oodbench.runs import run
+from oodbench.runs.sets import default_out
 
 SPEC = importlib.util.spec_from_file_location(
     "mistakes", Path(__file__).parent / "plugin" / "mistakes.py"
@@ -26,7 +26,7 @@ SPEC.loader.exec_module(mistakes)
 BUILT_IN = [
     one.name for one in registry.listings("detectors") if one.package == "oodbench"
 ]
-SETS = ["digits", *run.default_out(INSIDE)]
+SETS = ["digits", *default_out(INSIDE)]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -9,9 +9,9 @@ from typing import Any
 
 from oodbench.base.errors import InputError
 from oodbench.networks.checkpoint import card
+from oodbench.networks.libraries.onnx_module import OnnxModule
 from oodbench.networks.load import as_network
-from oodbench.networks.onnx_module import OnnxModule
-from oodbench.networks.zero_shot import ZeroShot
+from oodbench.networks.zero_shot.classifier import ZeroShot
 
 
 def convert(

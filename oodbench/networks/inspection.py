@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.base.text import printable
-from oodbench.networks import architectures, hugging_face, onnx_file
+from oodbench.networks import architectures
 from oodbench.networks.architectures import Settings, torchvision_model
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import build_own
@@ -26,6 +26,7 @@ from oodbench.networks.checkpoint.state_dict import (
     some,
 )
 from oodbench.networks.checkpoint.weights_file import WeightsFile
+from oodbench.networks.libraries import hugging_face, onnx_file
 from oodbench.networks.plan import Plan, plan_network
 from oodbench.networks.recognise import views
 

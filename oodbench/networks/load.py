@@ -21,11 +21,12 @@ from oodbench.base import registry
 from oodbench.base.errors import InputError
 from oodbench.base.names import named_file
 from oodbench.data.dataset import Shape
-from oodbench.networks import hugging_face, normalisation, onnx_file, timm_models
+from oodbench.networks import normalisation
 from oodbench.networks.checkpoint import weights_file
 from oodbench.networks.checkpoint.matching import Fit
 from oodbench.networks.checkpoint.state_dict import find_state_dict, some
 from oodbench.networks.ensemble import ensemble
+from oodbench.networks.libraries import hugging_face, onnx_file, timm_models
 from oodbench.networks.network import Network
 from oodbench.networks.plan import plan_network
 

@@ -25,11 +25,11 @@ from oodbench.networks.inner import (
     usual_blocks,
     watched,
 )
-from oodbench.networks.onnx_module import OnnxModule
+from oodbench.networks.libraries.onnx_module import OnnxModule
 from oodbench.networks.output import Place, find_logits
 from oodbench.networks.precision import Precision, autocast, make_float32, products
 from oodbench.networks.result import Joint, Result
-from oodbench.networks.zero_shot import ZeroShot
+from oodbench.networks.zero_shot.classifier import ZeroShot
 
 _USUAL_SIDES = (28, 32, 64, 96, 224, 299)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
-from oodbench.networks import architectures, openclip_models, timm_models
+from oodbench.networks import architectures
 from oodbench.networks.architectures._skeleton import without_weights
 from oodbench.networks.build import (
     build_own,
@@ -27,13 +27,15 @@ from oodbench.networks.checkpoint.matching import Fit, fill
 from oodbench.networks.checkpoint.state_dict import StateDict, some
 from oodbench.networks.checkpoint.weights_file import WeightsFile
 from oodbench.networks.hardware import check_activations
+from oodbench.networks.libraries import timm_models
 from oodbench.networks.network import runs_on
 from oodbench.networks.normalisation import NORMALISATIONS
 from oodbench.networks.precision import make_float32
-from oodbench.networks.prompts import Prompts
 from oodbench.networks.recognise import Recognised, by_plain_name, recognise
 from oodbench.networks.unsupported import refusal
-from oodbench.networks.zero_shot import ZeroShot
+from oodbench.networks.zero_shot import openclip_models
+from oodbench.networks.zero_shot.classifier import ZeroShot
+from oodbench.networks.zero_shot.prompts import Prompts
 
 _CENTRE = (0.5,)
 """Mean and deviation of images in [-1, 1], the convention of all JEM code."""

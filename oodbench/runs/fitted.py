@@ -32,7 +32,7 @@ from oodbench.base.files import (
     writing,
 )
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.state import State, restore, state_of
+from oodbench.scoring.fitting.state import State, restore, state_of
 
 logger = logging.getLogger(__name__)
 

@@ -27,10 +27,10 @@ from oodbench.results.schema import fits
 from oodbench.results.thresholds import FIT
 from oodbench.runs.reopened import fit_of, network_of
 from oodbench.scoring.batches import Batches, cut
+from oodbench.scoring.fitting.nearest import nearest
+from oodbench.scoring.fitting.rows import Rows
+from oodbench.scoring.fitting.statistics import unit
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.nearest import nearest
-from oodbench.scoring.rows import Rows
-from oodbench.scoring.statistics import unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ from oodbench.runs.execution import Execution
 from oodbench.runs.plan import Plan
 from oodbench.scoring import provenance
 from oodbench.scoring.detector import Detector
+from oodbench.scoring.fitting.state import size_of
 from oodbench.scoring.scored import Cost, Scored
-from oodbench.scoring.state import size_of
 
 Digests = NDArray[np.uint64]
 

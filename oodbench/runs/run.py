@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,18 +21,18 @@ from oodbench.base.progress import Progress, Watch
 from oodbench.base.settings import Settings
 from oodbench.data.dataset import Dataset
 from oodbench.data.image_set import native_shape
-from oodbench.data.spec import distinct, open_dataset, split_specs, swept
+from oodbench.data.spec import open_dataset
 from oodbench.networks.hardware import pick_device
 from oodbench.networks.load import Model, as_network
 from oodbench.networks.network import Network
 from oodbench.networks.precision import Precision
-from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs.execution import Execution, Overwrite
-from oodbench.runs.fitted import Fitted
 from oodbench.runs.folder import writable_parent
 from oodbench.runs.from_benchmark import checked, options_of
 from oodbench.runs.result import RunResult
+from oodbench.runs.sets import pair
+from oodbench.runs.stale import remove_stale
 from oodbench.runs.task import Task
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.spec import Tuned, expanded
@@ -52,27 +52,6 @@ DETECTORS = (
     "pixel_knn",
     "pixel_stats",
 )
-MADE = (
-    "photos",
-    "noise:gaussian",
-    "inverted:{0}",
-    "interp:{0}",
-    "rotated:{0}",
-    "noise:uniform",
-)
-"""Out-sets for any in-distribution set that need no download."""
-
-
-def default_out(inside: str) -> list[str]:
-    """Returns the OOD sets of a run that names none.
-
-    Args:
-        inside: What opens the in-distribution set; empty if no name does, which leaves
-            out the sets that are made from it.
-    """
-    near = ["digits:8-9"] if inside == INSIDE else []
-    made = [name for name in MADE if inside or "{0}" not in name]
-    return near + [name.format(inside) for name in made]
 
 
 def run(
@@ -167,7 +146,7 @@ def run(
         Progress(quiet=quiet or not processes.is_first) as progress,
     ):
         opened = partial(open_dataset, skip_unreadable=skip_unreadable)
-        inset, others, missing = _pair(opened, inside, out, skip_missing)
+        inset, others, missing = pair(opened, inside, out, skip_missing)
         task = Task(
             inside=inset,
             out=[other.relative_to(inset) for other in others],
@@ -206,34 +185,6 @@ def run(
     return result
 
 
-def named_sets(
-    given: str | Dataset | Iterable[str | Dataset],
-) -> list[str | Dataset]:
-    """Returns each set that a text or a list names; nothing is opened."""
-    if isinstance(given, str):
-        return [*split_specs([given])]
-    return [
-        each
-        for one in listed(given)
-        for each in (swept(one) if isinstance(one, str) else [one])
-    ]
-
-
-def _pair(
-    opened: Callable[[str | Dataset], Dataset],
-    inside: str | Dataset,
-    out: str | Dataset | Iterable[str | Dataset] | None,
-    skip_missing: bool,
-) -> tuple[Dataset, list[Dataset], dict[str, str]]:
-    """Returns the in-distribution set, the OOD sets, and why others do not open."""
-    names = named_sets(out) if out is not None else default_out(opened(inside).spec)
-    found, missing = _opened(opened, [inside, *names])
-    if missing and (str(inside) in missing or not skip_missing):
-        raise InputError(" ".join(missing.values()))
-    inset, *others = distinct(found)
-    return inset, others, missing
-
-
 def _log(task: Task) -> None:
     """Notes in the log what the run is about."""
     logger.info(
@@ -243,20 +194,6 @@ def _log(task: Task) -> None:
         ", ".join(other.name for other in task.out),
         ", ".join(map(str, task.detectors)),
     )
-
-
-def _opened(
-    opened: Callable[[str | Dataset], Dataset], names: Iterable[str | Dataset]
-) -> tuple[list[Dataset], dict[str, str]]:
-    """Returns the sets that open, and why others do not, by their texts."""
-    found: list[Dataset] = []
-    missing: dict[str, str] = {}
-    for name in names:
-        try:
-            found.append(opened(name))
-        except InputError as error:
-            missing[str(name)] = str(error)
-    return found, missing
 
 
 def _detectors(
@@ -301,21 +238,3 @@ def _undo(settings: Settings, cause: str, result: RunResult) -> None:
     """Puts settings of the process back that other code has changed."""
     for change in settings.restore():
         result.warnings.append(f"{cause} {change}; the run has put it back.")
-
-
-def remove_stale(store: Store, result: RunResult) -> None:
-    """Removes the cells that a run has made stale; never a cell of the run itself."""
-    models = set()
-    for stale in stale_cells(store.sets()):
-        key = stale.record["detector"]["key"]
-        is_own = stale.file in result.sets and key in result.methods
-        if stale.latest in result.sets and not is_own:
-            stale.cell.remove()
-            stale.file.remove_if_empty()
-            result.removed += 1
-            models.add(stale.file.path.parents[1])
-    for model in models:
-        files = [file for file in store.sets() if file.path.parents[1] == model]
-        records = [cell.read() for file in files for cell in file.cells()]
-        keys = {record["detector"]["key"] for record in records if record}
-        Fitted(model / "fitted").sweep(keys)

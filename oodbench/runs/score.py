@@ -23,8 +23,8 @@ from oodbench.runs.execution import Execution
 from oodbench.runs.fitted import Fitted
 from oodbench.runs.plan import Plan, Setup
 from oodbench.scoring.engine import Engine
+from oodbench.scoring.fitting.state import move
 from oodbench.scoring.scored import Cost, Scored, merge, without_bad_scores
-from oodbench.scoring.state import move
 
 
 @dataclass

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from oodbench.scoring.batch import Need
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.known import Known
+from oodbench.scoring.fitting.known import Known
 from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.shaping import Shaping
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 from torch import Tensor
 
 from oodbench.scoring.batch import Need, Objective, Summary
-from oodbench.scoring.known import Known
+from oodbench.scoring.fitting.known import Known
 from oodbench.scoring.outputs import Outputs
 
 

@@ -25,11 +25,11 @@ from oodbench.scoring.batch import Batch, Need
 from oodbench.scoring.batches import Batches, cut
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.gather import Gathered, gatherer
-from oodbench.scoring.known import Known
+from oodbench.scoring.fitting.gather import Gathered, gatherer
+from oodbench.scoring.fitting.known import Known
+from oodbench.scoring.fitting.state import move
 from oodbench.scoring.scored import Pending, Scored, fetched, without_bad_scores
 from oodbench.scoring.scorer import Scorer
-from oodbench.scoring.state import move
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import torch
 
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import writing
+from oodbench.networks.libraries.onnx_module import CARD, OnnxModule, library
 from oodbench.networks.network import Network
-from oodbench.networks.onnx_module import CARD, OnnxModule, library
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.program import Program, program
 

@@ -23,7 +23,7 @@ from oodbench.scoring.batch import (
     Rerun,
     Summary,
 )
-from oodbench.scoring.rows import own_copy
+from oodbench.scoring.fitting.rows import own_copy
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from oodbench.scoring.batch import Batch, Need
 from oodbench.scoring.batches import Batches, frees_nothing
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
+from oodbench.scoring.fitting.gather import all_needs, all_objectives
 from oodbench.scoring.forward import run_network
-from oodbench.scoring.gather import all_needs, all_objectives
 from oodbench.scoring.outputs import Outputs
 from oodbench.scoring.predictions import predict
 from oodbench.scoring.scored import Pending, Spent

@@ -15,7 +15,7 @@ from torch.nn.utils import skip_init
 from oodbench.data.dataset import Shape, Split
 from oodbench.networks.ensemble import ensemble
 from oodbench.networks.network import Network
-from oodbench.networks.zero_shot import ZeroShot
+from oodbench.networks.zero_shot.classifier import ZeroShot
 
 FEATURES, CLASSES = 16, 5
 GREY = 128

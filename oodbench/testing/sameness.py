@@ -7,8 +7,8 @@ import copy
 import numpy as np
 import torch
 
+from oodbench.scoring.fitting.state import restore, state_of
 from oodbench.scoring.spec import open_detector
-from oodbench.scoring.state import restore, state_of
 from oodbench.testing import problem
 from oodbench.testing.fault import FaultError, check
 from oodbench.testing.trial import Kind, Trial, compare, fresh, usual_scores

@@ -7,7 +7,7 @@ import torch
 
 from oodbench import InputError, Network, run
 from oodbench.base.names import listed, named_file
-from oodbench.runs.run import default_out
+from oodbench.runs.sets import default_out
 
 
 def test_a_string_is_a_comma_list_and_an_object_a_list_of_one(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from made_outputs import batch_of, fitted, scores_of
 
-from oodbench.scoring import rows
+from oodbench.scoring.fitting import rows
 from oodbench.scoring.spec import open_detector
 
 SPECS = ["knn:k=5", "nnguide:k=5", "relation", "cf_ood"]

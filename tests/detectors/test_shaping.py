@@ -10,8 +10,8 @@ from made_outputs import batch_of, fitted, scores_of
 from oodbench import Detector, InputError, Known, Need, Outputs
 from oodbench.scoring.batch import Batch
 from oodbench.scoring.chain import Chain
+from oodbench.scoring.fitting.statistics import feature_mean
 from oodbench.scoring.spec import open_detector
-from oodbench.scoring.statistics import feature_mean
 
 
 def shaped(spec, features, known=None, weight=((1.0, 0, 0, 0), (0, 1.0, 0, 0))):

@@ -28,7 +28,7 @@ from oodbench.jem.samples.record import of_sampler, of_states
 from oodbench.jem.samples.run import sample
 from oodbench.networks.architectures.jem_wrn import JEMWideResNet
 from oodbench.scoring.batches import Batches
-from oodbench.scoring.nearest import nearest
+from oodbench.scoring.fitting.nearest import nearest
 
 SHORT = SGLD(steps=6, step_size=0.1)
 SHAPE = Shape(1, 2, 2)

@@ -142,7 +142,7 @@ def test_the_size_of_images_is_fixed(clip):
 
 @pytest.mark.slow
 def test_openais_weights_need_another_activation(clip):
-    from oodbench.networks.openclip_models import build
+    from oodbench.networks.zero_shot.openclip_models import build
 
     assert "ViT-B-32-quickgelu for OpenAI's" in build("ViT-B-32").assumed[0]
     with pytest.raises(InputError, match="does not fit RN50 of OpenCLIP"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oodbench import InputError
-from oodbench.networks.prompts import Prompts, spoken
+from oodbench.networks.zero_shot.prompts import Prompts, spoken
 
 
 def test_classes_come_from_a_file_a_list_or_a_set(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from oodbench import Network, Shape, ZeroShot, load_network
-from oodbench.networks.zero_shot import mined
+from oodbench.networks.zero_shot.classifier import mined
 
 TEXTS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
 

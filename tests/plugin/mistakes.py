@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oodbench import Detector, Need, Result, Shaping
-from oodbench.scoring.statistics import class_means, feature_mean
+from oodbench.scoring.fitting.statistics import class_means, feature_mean
 
 
 @dataclass

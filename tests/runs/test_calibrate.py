@@ -11,7 +11,7 @@ from oodbench.data.spec import open_dataset
 from oodbench.metrics.temperature import fit_temperature
 from oodbench.output.plots import reliability
 from oodbench.results.recalibrated import to_json
-from oodbench.runs.calibrate import calibrate, recalibrate
+from oodbench.runs.tuning.calibrate import calibrate, recalibrate
 from oodbench.scoring.logits import labelled_logits
 
 SHAPE = Shape(1, 2, 2)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from oodbench import Network, run
-from oodbench.scoring import nearest
+from oodbench.scoring.fitting import nearest
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from oodbench.results.store import Store
 from oodbench.runs import chunks
 from oodbench.runs.chunks import spans_of
 from oodbench.runs.result import RunResult
-from oodbench.runs.run import remove_stale
+from oodbench.runs.stale import remove_stale
 from oodbench.scoring.scored import Scored, from_bytes, to_bytes
 
 SCORED = Scored(

@@ -22,10 +22,10 @@ from oodbench.base import registry
 from oodbench.scoring.batch import Batch
 from oodbench.scoring.containment import Trust
 from oodbench.scoring.engine import Engine
-from oodbench.scoring.gather import Gathered, gatherer
+from oodbench.scoring.fitting.gather import Gathered, gatherer
+from oodbench.scoring.fitting.state import move
 from oodbench.scoring.scorer import Scorer
 from oodbench.scoring.spec import open_detector
-from oodbench.scoring.state import move
 from oodbench.scoring.stopwatch import Stopwatch
 
 N, K, D = 5, 6, 8

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.scoring import nearest as module
-from oodbench.scoring.nearest import nearest
+from oodbench.scoring.fitting import nearest as module
+from oodbench.scoring.fitting.nearest import nearest
 
 
 def naive(images, others, k):

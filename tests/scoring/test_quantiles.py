@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench.scoring import quantiles as module
-from oodbench.scoring.quantiles import column_quantiles, quantiles
+from oodbench.scoring.fitting import quantiles as module
+from oodbench.scoring.fitting.quantiles import column_quantiles, quantiles
 
 SHARES = [0, 0.001, 0.1, 1 / 3, 0.5, 0.65, 0.9, 0.999, 1]
 

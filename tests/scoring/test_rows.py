@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from oodbench.scoring import rows as module
-from oodbench.scoring.rows import Rows, own_copy
+from oodbench.scoring.fitting import rows as module
+from oodbench.scoring.fitting.rows import Rows, own_copy
 
 
 @pytest.fixture(params=["memory", "file"])

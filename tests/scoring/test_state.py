@@ -12,8 +12,8 @@ from torch import Tensor
 from oodbench import Detector, Need
 from oodbench.base import registry
 from oodbench.scoring.engine import Engine
+from oodbench.scoring.fitting.state import State, restore, state_of
 from oodbench.scoring.spec import open_detector
-from oodbench.scoring.state import State, restore, state_of
 
 FITTED = [
     name

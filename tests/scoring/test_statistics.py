@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from oodbench import Detector, Known, Need
-from oodbench.scoring import statistics
 from oodbench.scoring.batch import Batch
+from oodbench.scoring.fitting import statistics
 
 DETECTOR = SimpleNamespace(
     needs=Need.FEATURES | Need.LABELS, objectives=(), control=False

@@ -64,7 +64,7 @@ def calibrate(folder: Path, **options: Any) -> None:
     from oodbench.base.files import write_atomically
     from oodbench.output.plots import reliability
     from oodbench.results.recalibrated import to_json
-    from oodbench.runs.calibrate import calibrate as calibrate_
+    from oodbench.runs.tuning.calibrate import calibrate as calibrate_
 
     found = calibrate_(**options)
     _print(found)

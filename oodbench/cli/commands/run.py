@@ -81,12 +81,13 @@ def run(
     oodbench run --benchmark oe-mnist --model net.pt --arch nets.py:net
     """
     from oodbench.runs import run as runs
+    from oodbench.runs.sets import default_out
 
     chosen = benchmark_options.chosen(context, benchmark, replaced)
     if print_config:
         others: dict[str, Any] = {"inside": None, "out": None}
         if chosen is None:
-            others = {"out": runs.default_out(options["inside"])}
+            others = {"out": default_out(options["inside"])}
         click.echo(written(context, {"detectors": runs.DETECTORS, **others}), nl=False)
         return
     options |= {"out": out or None, "detectors": detectors or runs.DETECTORS}

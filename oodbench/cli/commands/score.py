@@ -12,7 +12,7 @@ from oodbench.base.progress import Progress
 from oodbench.cli.options import checkpoint_options, device_option
 
 if TYPE_CHECKING:
-    from oodbench.runs.accept import Verdict
+    from oodbench.runs.deployment.accept import Verdict
 
 SOME_FILES_FAILED = 1
 
@@ -52,8 +52,8 @@ def score(images: tuple[Path, ...], file: Path, as_json: bool, **options: Any) -
     oodbench threshold --model jem-digits --detector energy --to energy.json
     oodbench score photo.png more/ --threshold energy.json --json
     """
-    from oodbench.runs import accept
-    from oodbench.runs.deployed import Scorer
+    from oodbench.runs.deployment import accept
+    from oodbench.runs.deployment.deployed import Scorer
 
     paths = accept.files_of(images)
     failed = False

@@ -72,7 +72,7 @@ def threshold(results: Path, file: Path | None, as_json: bool, **options: Any) -
     oodbench threshold --model jem-digits --detector msp --risk 0.05 --to msp.json
     oodbench score photo.png --threshold energy.json
     """
-    from oodbench.runs.threshold import threshold as threshold_
+    from oodbench.runs.deployment.threshold import threshold as threshold_
 
     found = threshold_(results, to=file, **options)
     if as_json:

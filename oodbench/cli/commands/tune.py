@@ -14,7 +14,7 @@ from oodbench.cli.scoring_options import scoring_options
 
 if TYPE_CHECKING:
     from oodbench.benchmarks.benchmark import Benchmark
-    from oodbench.runs.tune import TuneResult
+    from oodbench.runs.tuning.tune import TuneResult
 
 SOME_CELLS_FAILED = 1
 
@@ -77,7 +77,7 @@ def tune(
     oodbench tune --benchmark openood-cifar10 --model net.pt \\
         --detectors "knn:k=1|5|50" --protocol ood-validation
     """
-    from oodbench.runs import tune as tunes
+    from oodbench.runs.tuning import tune as tunes
 
     chosen = benchmark_options.chosen(context, benchmark, replaced)
     if chosen is not None:

@@ -15,7 +15,7 @@ from oodbench.data.fit_split import fit_split
 from oodbench.data.image_set import ImageSet, open_images
 from oodbench.data.spec import open_dataset
 from oodbench.scoring.batches import cut
-from oodbench.scoring.nearest import nearest
+from oodbench.scoring.fitting.nearest import nearest
 
 BATCH = 1024
 """Training images per comparison."""

@@ -31,10 +31,10 @@ from oodbench.scoring.containment import Trust
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.exported import export
+from oodbench.scoring.fitting.state import move
 from oodbench.scoring.scored import Pending, fetched, without_bad_scores
 from oodbench.scoring.scorer import Scorer as BatchScorer
 from oodbench.scoring.spec import Entry, open_detector
-from oodbench.scoring.state import move
 
 
 class Scorer:

@@ -17,7 +17,7 @@ from oodbench.data.dataset import Shape
 from oodbench.data.given import pixels_of
 from oodbench.data.image_files import UnreadableImageError, images_below
 from oodbench.networks.load import Model
-from oodbench.runs.deployed import Scorer
+from oodbench.runs.deployment.deployed import Scorer
 from oodbench.scoring.batches import cut
 
 

@@ -24,8 +24,9 @@ from oodbench.results.groups import Group
 from oodbench.results.rows import Measured
 from oodbench.runs.execution import Overwrite
 from oodbench.runs.result import RunResult
-from oodbench.runs.run import default_out, named_sets, run
-from oodbench.runs.validation import check_unseen, validation
+from oodbench.runs.run import run
+from oodbench.runs.sets import default_out, named_sets
+from oodbench.runs.tuning.validation import check_unseen, validation
 from oodbench.scoring.spec import Tuned, expanded, open_detector
 
 FOLDER = "tuning"

@@ -9,8 +9,8 @@ from typing import Any
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
+from oodbench.networks.libraries.onnx_module import FEATURES, OnnxModule
 from oodbench.networks.network import Network
-from oodbench.networks.onnx_module import FEATURES, OnnxModule
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from oodbench.scoring.known import Known
+from oodbench.scoring.fitting.known import Known
 
 BLOCK = 8192
 """Images that are held in float64 at once."""

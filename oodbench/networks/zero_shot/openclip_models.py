@@ -18,8 +18,8 @@ from oodbench.base.registry import unknown
 from oodbench.data.dataset import Shape
 from oodbench.networks.fingerprint import hash_module
 from oodbench.networks.hardware import pick_device
-from oodbench.networks.prompts import ADJECTIVE, NOUN, Prompts, spoken
-from oodbench.networks.zero_shot import ZeroShot, mined
+from oodbench.networks.zero_shot.classifier import ZeroShot, mined
+from oodbench.networks.zero_shot.prompts import ADJECTIVE, NOUN, Prompts, spoken
 
 logger = logging.getLogger(__name__)
 

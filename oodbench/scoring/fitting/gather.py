@@ -17,9 +17,9 @@ from oodbench.networks.network import Network
 from oodbench.scoring.batch import Batch, Made, Need, Objective
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
+from oodbench.scoring.fitting.rows import Rows
 from oodbench.scoring.forward import run_network
 from oodbench.scoring.outputs import summarise
-from oodbench.scoring.rows import Rows
 
 K = TypeVar("K", bound=Hashable)
 

@@ -1,0 +1,1 @@
+"""Networks that other libraries make or store: timm, Hugging Face, ONNX."""

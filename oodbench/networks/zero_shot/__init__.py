@@ -1,0 +1,1 @@
+"""Classifiers by texts: the module, the texts, and the library that embeds them."""

@@ -1,0 +1,1 @@
+"""Parameters of detectors, and temperatures of networks, chosen on a split."""

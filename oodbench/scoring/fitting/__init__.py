@@ -1,0 +1,1 @@
+"""What detectors are fitted on, what they share of it, and what they learn."""
