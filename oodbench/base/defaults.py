@@ -1,4 +1,4 @@
-"""The models, set and folder that functions and commands use by default."""
+"""The models, set and folders that functions and commands use by default."""
 
 import os
 from pathlib import Path
@@ -6,3 +6,5 @@ from pathlib import Path
 MODELS = ("jem-digits", "ce-digits")
 INSIDE = "digits:0-7"
 RESULTS = Path(os.environ.get("OODBENCH_RESULTS") or "results/runs")
+DIAGNOSES, SAMPLES = (RESULTS.parent / name for name in ("diagnoses", "samples"))
+"""Next to the results, where a report finds what is in them."""

@@ -33,6 +33,26 @@ def is_number(value: object) -> bool:
     return abs(value) < 1e300
 
 
+def is_float(value: object) -> bool:
+    """Returns whether a value is a floating-point number, infinity and NaN included."""
+    return isinstance(value, float)
+
+
+def is_float_or_none(value: object) -> bool:
+    """Returns whether a value is a floating-point number, or None."""
+    return value is None or is_float(value)
+
+
+def is_series(value: object) -> bool:
+    """Returns whether a value is a list of finite numbers, not an empty one."""
+    return isinstance(value, list) and bool(value) and all(map(is_number, value))
+
+
+def is_interval(value: object) -> bool:
+    """Returns whether a value is a list of two finite numbers."""
+    return isinstance(value, list) and is_series(value) and len(value) == 2
+
+
 def is_flag_or_none(value: object) -> bool:
     """Returns whether a value is true, false or None."""
     return value is None or is_flag(value)
@@ -90,6 +110,48 @@ COMPARED: Form = {
     "detector": {"label": is_text, "key": is_text, "name": is_text, "source": is_text},
 }
 """The form of a cell that is compared with an earlier or later one."""
+
+
+_MODEL: Form = {
+    "model": {"name": is_text, "key": is_text},
+    "run": {"finished": is_text},
+}
+_DISTANCES: Form = {"distances": {"median": is_number}}
+_REAL: Form = {
+    "set": {"name": is_text, "split": is_text},
+    "log_px": {"median": is_number},
+}
+
+DIAGNOSIS: Form = {
+    **_MODEL,
+    "model": {"name": is_text, "key": is_text, "classes": is_count},
+    "real": _REAL,
+    "chains": {
+        "count": is_count,
+        "states": is_count,
+        "r_hat": is_float,
+        "effective_samples": is_float,
+        "r_hat_pixels": is_float_or_none,
+        "effective_samples_pixels": is_float_or_none,
+        "real_below_noise": is_number,
+        "steps": is_series,
+        "log_px_from_data": is_series,
+        "log_px_from_noise": is_series,
+    },
+    "samples": {
+        "classes": is_count,
+        "effective_classes": is_number,
+        "beside": {
+            **_DISTANCES,
+            "held_out": lambda value: value is None or fits(value, _DISTANCES),
+        },
+    },
+    "log_z": lambda value: value is None or fits(value, {"interval": is_interval}),
+}
+"""The form of what `oodbench diagnose` writes."""
+
+SAMPLED: Form = {**_MODEL, "chains": {"count": is_count, "start": is_text}}
+"""The form of what `oodbench sample` writes about its samples."""
 
 
 def fits(record: Any, form: Form) -> bool:

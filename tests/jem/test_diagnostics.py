@@ -15,6 +15,7 @@ from oodbench.jem.diagnostics.chains import PIXELS, trace
 from oodbench.jem.diagnostics.convergence import effective_samples, r_hat
 from oodbench.jem.energy import log_density
 from oodbench.jem.sampler import SGLD, ChainNoise
+from oodbench.results.schema import DIAGNOSIS, fits
 from oodbench.scoring.batches import Batches
 
 # --- convergence
@@ -256,6 +257,7 @@ def test_a_diagnosis_says_what_was_measured(tiny, tmp_path):
     )
     record = json.loads(path.read_text())
     assert record == json.loads(json.dumps(found.record))
+    assert fits(record, DIAGNOSIS)  # what a report asks of it
     chains, log_z = record["chains"], record["log_z"]
     assert chains["states"] == 6 * 6
     assert chains["steps"][0] == 0
@@ -287,6 +289,23 @@ def test_a_diagnosis_says_what_was_measured(tiny, tmp_path):
     )
     assert again.record["log_z"] is None
     assert again.record["chains"]["r_hat"] == pytest.approx(chains["r_hat"], rel=1e-4)
+
+
+def test_each_network_has_its_own_file_in_a_folder(tiny, tmp_path):
+    def diagnosed():
+        return oodbench.diagnose(
+            tiny, tmp_path, inside=some(), chains=2, steps=8, temperatures=0
+        )
+
+    first = diagnosed()
+    torch.nn.init.normal_(tiny.head.weight)
+    second = diagnosed()
+    assert {first.file, second.file} == set(tmp_path.iterdir())
+    for found in (first, second):
+        key = found.record["model"]["key"]
+        assert json.loads(found.file.read_text())["model"]["key"] == key
+        assert found.file.name == f"tiny-{key[:8]}.json"
+    assert first.file != second.file
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import io
+import json
+import math
 import re
 import sys
 from html.parser import HTMLParser
@@ -16,6 +18,7 @@ from oodbench import cli
 from oodbench.base.files import folder_name, key_of
 from oodbench.base.text import printable, short_name
 from oodbench.data.dataset import digests_of
+from oodbench.output.plots.mixing import mixing
 from oodbench.output.report import page
 from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.images import data_uri, png, small
@@ -303,6 +306,136 @@ def test_hostile_names_are_text_in_a_page(tmp_path, name):
     assert_harmless(written.html)
     shown = Page(written.html).text
     assert " ".join(short_name(name).split()) in shown
+
+
+# --- diagnoses and samples next to the results
+
+
+def diagnosis(results, **changes):
+    """A record of `oodbench diagnose` of the network that was scored."""
+    return {
+        "model": results.model | changes,
+        "run": RUN,
+        "real": {
+            "set": {"name": "in", "split": "test"},
+            "log_px": {"median": -1.25},
+        },
+        "chains": {
+            "count": 32, "states": 16000, "r_hat": 5.4567, "effective_samples": 33.2,
+            "r_hat_pixels": math.inf, "effective_samples_pixels": 32.4,
+            "real_below_noise": 0.6, "steps": [0, 1, 1000],
+            "log_px_from_data": [-1.5, -1.125, 0.5],
+            "log_px_from_noise": [-4.5, -3.5, -0.75],
+        },
+        "samples": {
+            "classes": 1, "effective_classes": 1.0,
+            "beside": {
+                "distances": {"median": 1.5},
+                "held_out": {"distances": {"median": 2.5}},
+            },
+        },
+        "log_z": {"interval": [-4.75, -4.5]},
+    }  # fmt: skip
+
+
+def reported(results):
+    """The report of a folder of results, and the sentences beside it."""
+    told = []
+    file = page.report(results.folder / "runs", images="none", tell=told.append)
+    return file.read_text(), told
+
+
+def put(results, record, name="one"):
+    path = results.folder / "diagnoses" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(record))
+    return path
+
+
+def test_a_diagnosis_of_the_scored_network_is_shown(results):
+    put(results, diagnosis(results))
+    text, told = reported(results)
+    assert_harmless(text)
+    assert not told
+    shown = Page(text).text
+    for line in (
+        "Chains and log Z of net",
+        "R-hat of log p(x) 5.457 at most 1.01",
+        "R-hat of the worst pixel inf at most 1.01",
+        "effective samples of log p(x) 33 of 16,000 states hundreds",
+        "log p(x) of images −1.25",
+        "log p(x) after 1,000 steps from images 0.5 −1.25",
+        "log p(x) after 1,000 steps from noise −0.75 −1.25",
+        "images below the chains from noise 60 % 50 %",
+        "log Z −4.75 to −4.5",
+        "normalised log p(x) of images 3.25 to 3.5 nats above 0",
+        "classes of samples 1 of 2 all",
+        "distance to the nearest training image 1.5 2.5",
+    ):
+        assert line in shown
+    assert "…" not in shown
+
+
+def test_of_several_diagnoses_of_a_network_the_last_is_shown(results):
+    for name, when, value in (("a", "2026-03", 7.0), ("b", "2026-02", 8.0)):
+        record = diagnosis(results) | {"run": {"finished": when}}
+        record["chains"]["r_hat"] = value
+        put(results, record, name)
+    shown = Page(reported(results)[0]).text
+    assert "R-hat of log p(x) 7.000" in shown
+    assert "8.000" not in shown
+
+
+def test_a_diagnosis_of_another_network_is_one_sentence(results):
+    path = put(results, diagnosis(results, key="0" * 64))
+    put(results, diagnosis(results, key="1" * 64, name="other"), "other")
+    text, told = reported(results)
+    shown = Page(text).text
+    key = results.model["key"][:8]
+    assert f"{path} is left out: it is of another network of this name" in shown
+    assert f"(key 00000000, and {key} was scored)" in shown
+    assert "R-hat" not in shown
+    assert not told
+
+
+def test_a_damaged_diagnosis_is_left_out_and_told(results):
+    record = diagnosis(results)
+    del record["chains"]["r_hat"]
+    path = put(results, record)
+    text, told = reported(results)
+    assert told == [f"{path} is left out: it is damaged, or not of this version."]
+    assert "Chains and log Z" not in text
+
+
+def test_samples_of_the_scored_network_stand_beside_their_neighbours(results):
+    folder = results.folder / "samples" / "net"
+    folder.mkdir(parents=True)
+    record = {"model": results.model, "run": RUN}
+    record["chains"] = {"count": 64, "start": "noise"}
+    (folder / "samples.json").write_text(json.dumps(record))
+    assert not Page(reported(results)[0]).images  # drawn without a training set
+    content = png(Image.new("L", (3, 2)))
+    (folder / "nearest.png").write_bytes(content)
+    text, _ = reported(results)
+    assert_harmless(text)
+    found = Page(text)
+    assert found.images == [data_uri(content)]
+    assert "each with its nearest training image: 64 chains from noise." in found.text
+    record["model"] = results.model | {"key": "0" * 64}
+    (folder / "samples.json").write_text(json.dumps(record))
+    found = Page(reported(results)[0])
+    assert not found.images
+    assert "it is of another network of this name" in found.text
+
+
+def test_the_figure_of_chains_has_the_values_of_the_record(results):
+    (axes,) = mixing(diagnosis(results)).axes
+    lines = {line.get_gid(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines == {
+        "from noise": [[0, -4.5], [1, -3.5], [1000, -0.75]],
+        "from images": [[0, -1.5], [1, -1.125], [1000, 0.5]],
+        "images": [[0, -1.25], [1, -1.25], [1000, -1.25]],
+    }
 
 
 def test_figures_on_one_page_share_no_ids():

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from oodbench.base.defaults import INSIDE
+from oodbench.base.defaults import DIAGNOSES, INSIDE
 from oodbench.base.progress import Progress
 from oodbench.base.text import printable
 from oodbench.cli.options import checkpoint_options, device_option
@@ -58,10 +58,11 @@ from oodbench.cli.sampler_options import sampler_options
 @device_option
 @click.option(
     "--to",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("results/diagnosis.json"),
+    type=click.Path(path_type=Path),
+    default=DIAGNOSES,
     show_default=True,
-    help="File for all numbers.",
+    help="Folder in which each network has a file for all numbers, where `oodbench "
+    "report` finds it; or a file that ends in .json.",
 )
 def diagnose(checkpoint: Mapping[str, Any], **options: Any) -> None:
     """Measures the mixing, log Z and coverage of a JEM's p(x).
@@ -78,4 +79,4 @@ def diagnose(checkpoint: Mapping[str, Any], **options: Any) -> None:
         found = diagnose_(**options, **checkpoint, watch=progress)
     for line in str(found).splitlines():
         click.echo(printable(line))
-    click.echo(f"Written to {options['to']}.", err=True)
+    click.echo(f"Written to {found.file}.", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from oodbench.base.defaults import SAMPLES
 from oodbench.base.progress import Progress
 from oodbench.base.text import printable
 from oodbench.cli.options import checkpoint_options, device_option
@@ -75,7 +76,7 @@ from oodbench.cli.sampler_options import sampler_options
 @click.option(
     "--to",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results/samples"),
+    default=SAMPLES,
     show_default=True,
 )
 def sample(checkpoint: Mapping[str, Any], **options: Any) -> None:

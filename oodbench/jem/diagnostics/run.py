@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodbench.base.defaults import INSIDE
+from oodbench.base.defaults import DIAGNOSES, INSIDE
 from oodbench.base.errors import InputError
-from oodbench.base.files import Record, json_bytes, write_atomically
+from oodbench.base.files import Record, folder_name, json_bytes, write_atomically
 from oodbench.base.progress import Watch, unwatched
 from oodbench.data.adapt import adapt, to_bytes
 from oodbench.data.dataset import Dataset
@@ -45,6 +45,8 @@ class Diagnosis:
     """What was measured; `str` is the summary."""
 
     record: Record
+    file: Path | None
+    """Where all numbers are written; None for nowhere."""
 
     def __repr__(self) -> str:
         return f"<Diagnosis: {self.record['model']['name']}>"
@@ -55,7 +57,7 @@ class Diagnosis:
 
 def diagnose(
     model: str | Path | Network,
-    to: str | Path | None = "results/diagnosis.json",
+    to: str | Path | None = DIAGNOSES,
     *,
     inside: str | Dataset = INSIDE,
     chains: int = 32,
@@ -78,7 +80,8 @@ def diagnose(
 
     Args:
         model: A bundled name, the path of a file, or a network.
-        to: File for all numbers, `*.json`; None writes nothing.
+        to: Folder in which each network has a file for all numbers, or a file `*.json`;
+            None writes nothing.
         inside: The training set, of whose test images log p(x) is measured.
         chains: How many; an even number. As many measure log Z.
         steps: Steps of each chain, at least 8.
@@ -135,9 +138,16 @@ def diagnose(
         }
     seconds = time.monotonic() - began
     record["run"] = provenance.of_run(network, batches.size, seconds)
-    if to is not None:
-        write_atomically(Path(to), json_bytes(record))
-    return Diagnosis(record)
+    file = None if to is None else _file(Path(to), record["model"])
+    if file is not None:
+        write_atomically(file, json_bytes(record))
+    return Diagnosis(record, file)
+
+
+def _file(to: Path, model: Record) -> Path:
+    if to.suffix == ".json":
+        return to
+    return to / f"{folder_name(model['name'], model['key'])}.json"
 
 
 def _check(chains: int, steps: int, batch_size: int | None, seed: int) -> None:

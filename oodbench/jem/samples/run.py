@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oodbench.base import registry
+from oodbench.base.defaults import SAMPLES
 from oodbench.base.errors import InputError
 from oodbench.base.files import Record, json_bytes, npz_bytes, write_atomically
 from oodbench.base.progress import Watch, unwatched
@@ -96,7 +97,7 @@ class Sampling:
 
 def sample(
     model: str | Path | Network,
-    to: str | Path | None = "results/samples",
+    to: str | Path | None = SAMPLES,
     *,
     count: int = 64,
     classes: str | Sequence[int] = (),

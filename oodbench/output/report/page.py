@@ -15,7 +15,7 @@ from oodbench.output.formats import html
 from oodbench.output.formats.html import escape
 from oodbench.output.layout import Column, by_inside, layouts
 from oodbench.output.plots.draw import figure_of_ranks, figures
-from oodbench.output.report import provenance
+from oodbench.output.report import density, provenance
 from oodbench.output.report.browse import Browser, views
 from oodbench.output.report.figures import inline_svg
 from oodbench.output.report.gallery import Gallery
@@ -23,6 +23,8 @@ from oodbench.output.report.near import Finders, FindersOf
 from oodbench.output.report.scrolling import scrolling
 from oodbench.output.report.template import Chapter, filled
 from oodbench.output.tables import SHIFTED
+from oodbench.results import densities
+from oodbench.results.densities import Densities
 from oodbench.results.fitness import lack
 from oodbench.results.groups import every_record
 from oodbench.results.opened import Source, folder_of, open_results
@@ -49,8 +51,8 @@ class Report(NamedTuple):
     html: str
     left_out: dict[str, str]
     """Sets without a gallery, each with the reason."""
-    alone: list[str]
-    """Sentences about models without neighbours."""
+    notes: list[str]
+    """Sentences about what else is not shown."""
 
 
 def report(
@@ -72,8 +74,8 @@ def report(
             behind every number.
         neighbours: An `oodbench.Neighbours`, for the training images that are nearest
             to each of these images; None for none.
-        tell: Called with a sentence for each set whose images are left out, and each
-            model whose neighbours are.
+        tell: Called with a sentence for each set whose images are left out, and for
+            what else is.
 
     Returns:
         The file; of a folder its `index.html`.
@@ -89,7 +91,10 @@ def report(
     folder = place if images == "all" and place.suffix != ".html" else None
     file = place / "index.html" if folder else place
     measured = open_results(results).measured
-    written = write(measured, images=images, folder=folder, neighbours=neighbours)
+    known = densities.read(folder_of(results).parent)
+    written = write(
+        measured, images=images, folder=folder, neighbours=neighbours, known=known
+    )
     content = written.html.encode()
     if images == "all" and len(content) > LARGEST:
         raise InputError(
@@ -99,7 +104,7 @@ def report(
     write_atomically(file, content)
     for name, reason in written.left_out.items():
         tell(f"No images of {name}: {reason}")
-    for sentence in written.alone:
+    for sentence in written.notes:
         tell(sentence)
     return file
 
@@ -110,6 +115,7 @@ def write(
     images: Shown = "worst",
     folder: Path | None = None,
     neighbours: FindersOf | None = None,
+    known: Densities = densities.NOTHING,
 ) -> Report:
     """Returns a page about some models and sets.
 
@@ -119,6 +125,7 @@ def write(
         folder: With all images, the folder of the page, where a page for each set is
             written; None for everything in one page.
         neighbours: Opens what finds the neighbours of a model's images.
+        known: What is stored of the p(x) of models.
     """
     shows: dict[Shown, Gallery | Browser | None] = {
         "none": None,
@@ -127,12 +134,13 @@ def write(
     }
     pictures, finders = shows[images], Finders(neighbours)
     chapters = [
-        _chapter(f"s{number}", members, pictures, finders)
+        _chapter(f"s{number}", members, pictures, finders, known)
         for number, members in enumerate(by_inside(measured))
     ]
     scripts = ["browse.js"] if images == "all" and folder is None else []
     page = filled("oodbench report", _summary(measured), chapters, scripts)
-    return Report(page, pictures.left_out if pictures else {}, list(finders.failed))
+    left_out = pictures.left_out if pictures else {}
+    return Report(page, left_out, [*finders.failed, *known.notes])
 
 
 def _chapter(
@@ -140,6 +148,7 @@ def _chapter(
     measured: Sequence[Measured],
     pictures: Gallery | Browser | None,
     finders: Finders,
+    known: Densities,
 ) -> Chapter:
     sections = {"Accuracy and calibration": _accuracy(measured)}
     found = {
@@ -163,6 +172,8 @@ def _chapter(
     for number, one in enumerate(measured):
         model = short_name(one.group.model)
         sections[f"Figures of {model}"] = _figures(one, f"{anchor}-f{number}")
+        if written := density.write(known, one.group, f"{anchor}-d{number}"):
+            sections[f"Chains and log Z of {model}"] = written
         if pictures is not None:
             find, reason = finders.open(one.group)
             sections[f"Images of {model}"] = reason + (
