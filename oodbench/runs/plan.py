@@ -126,14 +126,18 @@ def plan(setup: Setup, images: ImageSet, execution: Execution) -> Plan:
         for label, key in setup.keys.items()
         if execution.overwrite == "always" or not file.cell(label, key).has_scores()
     )
-    is_complete = not missing and _is_current(file, setup.about(images))
+    is_complete = not missing and _is_current(file, setup, images)
     missing, is_complete = execution.processes.agree((missing, is_complete))
     return Plan(setup, images, file, missing, is_complete)
 
 
-def _is_current(file: SetFile, about: Record) -> bool:
-    """Returns whether a set is stored with what tables read from its record now."""
-    record = file.read() if file.is_whole() else None
-    return record is not None and all(
-        record["set"].get(key) == about[key] for key in ("role", "grade", "clusters")
+def _is_current(file: SetFile, setup: Setup, images: ImageSet) -> bool:
+    """Returns whether a set is stored with what tables read of it now."""
+    found = file.load() if file.is_whole() else None
+    if found is None:
+        return False
+    stored, about = found.record["set"], setup.about(images)
+    # Losses are stored where the labels are the network's classes.
+    return ("nll" in found.arrays) == setup.has_classes(images) and all(
+        stored.get(key) == about[key] for key in ("role", "grade", "clusters")
     )

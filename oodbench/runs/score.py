@@ -199,5 +199,7 @@ def _images(spans: Iterable[Span]) -> int:
 
 
 def _partial_folder(plan: Plan, labels: list[str], spans: list[Span]) -> Path:
-    key = key_of(sorted(plan.setup.keys[label] for label in labels), spans)
+    has_classes = plan.setup.has_classes(plan.images)  # else there are no losses
+    keys = sorted(plan.setup.keys[label] for label in labels)
+    key = key_of(keys, spans, has_classes)
     return plan.file.path.with_suffix("") / f"{PARTIAL}{key[:8]}"

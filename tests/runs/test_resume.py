@@ -16,6 +16,7 @@ import pytest
 
 from oodbench import Detector, Network, run
 from oodbench.base.processes import Processes
+from oodbench.results.opened import open_results
 from oodbench.results.stale import stale_cells
 from oodbench.results.store import Store
 from oodbench.runs import chunks
@@ -46,10 +47,10 @@ def go(tiny, sets, monkeypatch):
 
     def go(folder, network=tiny, **options):
         options.setdefault("detectors", ["msp", "energy", "jem_grad_norm"])
+        options.setdefault("out", [sets[1]])
         return run(
-            [network], sets[0], [sets[1]], batch_size=10, device="cpu",
-            results=folder, **options,
-        )  # fmt: skip
+            [network], sets[0], batch_size=10, device="cpu", results=folder, **options
+        )
 
     return go
 
@@ -101,6 +102,30 @@ def test_a_run_stopped_at_any_batch_goes_on_to_the_same_bytes(
         monkeypatch.setattr(Network, "__call__", forward)
         go(folder)
         assert contents(folder) == whole
+
+
+@pytest.mark.parametrize("roles", [("far", "covariate"), ("covariate", "far")])
+def test_chunks_of_another_role_are_not_those_of_a_run(
+    go, sets, tmp_path, monkeypatch, roles
+):
+    """Only of covariate-shifted images are losses stored, for their accuracy."""
+    out = sets[1]
+    forward, calls = Network.__call__, iter(range(24))  # of 15 for the first set
+
+    def stopping(self, pixels, **how):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return forward(self, pixels, **how)
+
+    monkeypatch.setattr(Network, "__call__", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "runs", out=[f"{roles[0]}=x={out}"])
+    assert list((tmp_path / "runs").rglob(".partial-*/*.npz"))
+    monkeypatch.setattr(Network, "__call__", forward)
+    found = go(tmp_path / "runs", out=[f"{roles[1]}=x={out}"])
+    assert not found.failed
+    (measured,) = open_results(tmp_path / "runs").measured
+    assert set(measured.shifted) == ({"x"} if roles[1] == "covariate" else set())
 
 
 @dataclass

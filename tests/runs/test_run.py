@@ -159,6 +159,24 @@ def test_a_role_that_is_stated_later_replaces_the_stored_one(run, sets, tmp_path
         assert set(found.rows()["role"]) == {role}
 
 
+@pytest.mark.parametrize("known_first", [True, False])
+def test_accuracy_is_shown_while_classes_are_known_to_be_the_same(
+    run, tmp_path, known_first
+):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (2, 30, 4, 4, 1), dtype=np.uint8)
+    labels, names = np.arange(30) % 6, tuple("abcdef")
+    inside = Split(pixels[0], labels, class_names=names)
+    for own in [(), tuple("uvwxyz")][:: 1 if known_first else -1]:
+        other = Split(pixels[1], labels, class_names=own)
+        shift = Dataset("shift", lambda *_, split=other: split, "covariate")
+        known = Dataset("known", lambda *_: inside, "far")
+        found = run(known, [shift], detectors=["msp"])
+        (measured,) = open_results(tmp_path / "runs").measured
+        assert set(measured.shifted) == (set() if own else {"shift"})
+        assert bool(found.warnings) == bool(own)
+
+
 def test_made_sets_take_the_shape_of_the_network(run, sets):
     out = [f"{name}:{sets['in']}" for name in ("interp", "rotated", "inverted")]
     finished = run(out=[*out, "noise:uniform", "noise:gaussian"], detectors=["msp"])
