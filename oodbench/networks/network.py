@@ -79,8 +79,11 @@ class Network:
     _reads: nn.Module | None = field(init=False, default=None)
     """The layer whose input is the features."""
     _written: frozenset[Attribute] = field(init=False)
-    _moments: tuple[Tensor, Tensor] | None = field(init=False, repr=False, default=None)
-    """Mean and deviation on the device of the last images."""
+    _moments: tuple[object, Tensor, Tensor] | None = field(
+        init=False, repr=False, default=None
+    )
+    """Mean and deviation on the device of the last images, and what they were made of;
+    both may be set anew."""
 
     def __post_init__(self) -> None:
         self.shape = _shape(self.shape)
@@ -222,12 +225,14 @@ class Network:
         self.source = {**self.source, key: text}
 
     def _run(self, pixels: Tensor) -> object:
-        if self._moments is None or self._moments[0].device != pixels.device:
+        made_of = (pixels.device, self.mean, self.std)
+        if self._moments is None or self._moments[0] != made_of:
             self._moments = (
+                made_of,
                 _per_channel(self.mean, pixels),
                 _per_channel(self.std, pixels),
             )
-        mean, std = self._moments
+        _, mean, std = self._moments
         device, precision = pixels.device, self.precision
         with products(device, precision), autocast(device, precision):
             return self.module((pixels - mean).div_(std))

@@ -96,6 +96,14 @@ def test_output_that_is_no_logits_is_refused(module, got):
         Network(module, (1, 4, 4))
 
 
+def test_normalisation_that_is_set_later_is_used(tiny):
+    pixels = torch.rand(2, 1, 4, 4)
+    other = Network(tiny.module, tiny.shape, "tiny", (0.1,), (0.5,))
+    tiny.mean, tiny.std = other.mean, other.std
+    torch.testing.assert_close(tiny(pixels).logits, other(pixels).logits)
+    assert tiny.fingerprint() == other.fingerprint()
+
+
 def test_normalisation_of_wrong_length_is_refused(tiny):
     with pytest.raises(InputError, match="2 values for 1 channels"):
         Network(tiny.module, (1, 4, 4), "tiny", (0.5, 0.5))
