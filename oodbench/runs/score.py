@@ -174,6 +174,7 @@ class Scorer:
         images, noise = plan.images, self.setup.input_noise
         engine = self._engine(labels, images)
         engine.noise = InputNoise.of(images, noise) if noise else None
+        noisy = noise and (noise, images.dataset.name)  # which decides the noise
         own = self.execution.watch(plan.name, _images(spans))
         return engine.score_spans(
             images.split,
@@ -181,7 +182,7 @@ class Scorer:
             has_labels=self.setup.has_classes(images),
             tell=both(own, self.execution.whole),
             digested=images.digests is None,
-            key=(images.key, noise),
+            key=(images.key, noisy),
         )
 
     def _engine(self, labels: Iterable[str], images: ImageSet) -> Engine:

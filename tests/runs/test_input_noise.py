@@ -49,6 +49,25 @@ def test_sets_of_other_names_have_other_noise():
     assert not torch.equal(noisy([(0, 50)], name="other"), noisy([(0, 50)]))
 
 
+def test_equal_images_of_another_name_in_one_run_have_noise_of_their_own(
+    tiny, images, tmp_path
+):
+    inside = Dataset("in", lambda *_: Split(images.images), "far")
+    pixels = np.random.default_rng(1).integers(90, 256, (9, 4, 4, 1), dtype=np.uint8)
+
+    def scored(*names):
+        out = [Dataset(name, lambda *_: Split(pixels), "far") for name in names]
+        folder = tmp_path / "-".join(names)
+        run(
+            tiny, inside, out, detectors="msp", device="cpu", results=folder,
+            input_noise=0.5, quiet=True,
+        )  # fmt: skip
+        (cell,) = folder.glob("*/*/two-*/*.npy")
+        return np.load(cell)
+
+    assert np.array_equal(scored("one", "two"), scored("two"))
+
+
 @pytest.fixture
 def go(tiny, images, tmp_path):
     rng = np.random.default_rng(1)
