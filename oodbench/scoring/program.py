@@ -20,7 +20,8 @@ class Program(NamedTuple):
 
     exported: ExportedProgram
     names: tuple[str, ...]
-    """Of the outputs: `logits`, then `scores` and `accepted`, or else `features`."""
+    """Of the outputs: `logits`, then `scores` and `accepted`, or else `features`; last
+    `log_px` where log p(x) has a head of its own."""
     pixels: Tensor
     """Some that it was tried on."""
     expected: tuple[Tensor, ...]
@@ -40,11 +41,16 @@ class _Scored(nn.Module):
         self._threshold = threshold
         scored = ("scores",) if threshold is None else ("scores", "accepted")
         plain = ("features",) if network.has_features else ()
-        self.names = ("logits", *(plain if detector is None else scored))
+        density = ("log_px",) if network.has_density_head else ()
+        self.names = ("logits", *(plain if detector is None else scored), *density)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         result = self._network(pixels)
-        found = {"logits": result.logits, "features": result.features}
+        found = {
+            "logits": result.logits,
+            "features": result.features,
+            "log_px": result.log_px,
+        }
         if self._detector is not None:
             batch = Batch(pixels, logits=result.logits, log_px=result.log_px)
             scores = self._detector.score(Outputs(batch, self._detector)).double()
@@ -70,7 +76,8 @@ def program(
 
     Normalisation is inside, and the number of images is free. That its scores are those
     of the detector, but for rounding, is checked on random pixels. Without a detector
-    it gives logits and, where the network has them, features.
+    it gives logits and, where the network has them, features. A head of its own for
+    log p(x) is one more output.
 
     Args:
         network: On the device of the program.

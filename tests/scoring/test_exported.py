@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from oodbench import InputError, Scorer, Split, load_network, run, threshold
+from oodbench import InputError, Network, Scorer, Split, load_network, run, threshold
 from oodbench.networks.load import as_network
+from oodbench.networks.result import Joint
 from oodbench.scoring.engine import Engine
 from oodbench.scoring.exported import export
 from oodbench.scoring.spec import open_detector
@@ -47,6 +48,30 @@ def test_scores_under_onnxruntime_are_those_of_the_run(tiny, images, tmp_path, n
     assert one == pytest.approx(found[:1], rel=1e-6)
     again = scores(load_network(file), name, images)
     assert again == pytest.approx(found, rel=1e-4, abs=1e-4)
+
+
+class OwnDensity(torch.nn.Module):
+    """log p(x) has a head of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.classes, self.density = torch.nn.Linear(16, 3), torch.nn.Linear(16, 1)
+
+    def forward(self, pixels):
+        flat = pixels.flatten(1)
+        return Joint(self.classes(flat), self.density(flat)[:, 0])
+
+
+@pytest.mark.parametrize("detector", [None, "energy"])
+def test_a_head_of_its_own_for_log_px_is_in_the_file(tmp_path, detector):
+    network = Network(OwnDensity(), (1, 4, 4))
+    chosen = None if detector is None else open_detector(detector).detector
+    names = export(network, tmp_path / "net.onnx", chosen)
+    assert names == ("logits", "features" if chosen is None else "scores", "log_px")
+    again, pixels = load_network(tmp_path / "net.onnx"), torch.rand(5, 1, 4, 4)
+    assert again.has_density_head
+    torch.testing.assert_close(again(pixels).log_px, network(pixels).log_px)
+    torch.testing.assert_close(again(pixels).logits, network(pixels).logits)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 
 from oodbench.base.errors import InputError
 from oodbench.data.dataset import Shape
-from oodbench.networks.libraries.onnx_module import FEATURES, OnnxModule
+from oodbench.networks.libraries.onnx_module import FEATURES, LOG_PX, OnnxModule
 from oodbench.networks.network import Network
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def facts(path: Path) -> dict[str, Any]:
     """
     module = OnnxModule(path)
     first = next(iter(module.outputs))
-    read = {first: "logits"} | ({FEATURES: "features"} if module.has_features else {})
+    read = {FEATURES: "features", LOG_PX: "log p(x)", first: "logits"}
     options = "" if module.card else "--mean R,G,B --std R,G,B "
     call = f"oodbench run --model {shlex.quote(str(path))}"
     return {

@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError, reason
+from oodbench.networks.result import Joint
 
 FEATURES = "features"
 """The name of the output that is the features."""
+LOG_PX = "log_px"
+"""The name of the output that is log p(x), where that has a head of its own."""
 CARD = "oodbench"
 """The entry of a file's metadata in which oodbench describes a network."""
 
@@ -23,7 +26,8 @@ class OnnxModule(nn.Module):
     """Images `[N, C, H, W]` to the first output of an ONNX file, the logits `[N, K]`.
 
     An output named `features`, `[N, D]` or a map `[N, D, H, W]`, passes through the
-    layer `features`. The graph runs on the CPU and gives no gradients.
+    layer `features`. An output named `log_px`, `[N]`, is log p(x). The graph runs on
+    the CPU and gives no gradients.
 
     Args:
         path: The file; files beside it that hold its weights are read, too.
@@ -62,17 +66,17 @@ class OnnxModule(nn.Module):
         """Of the input; texts and None stand for free sizes."""
         self.outputs = {one.name: one.shape for one in self._session.get_outputs()}
         first, *others = self.outputs
-        self._read = [first, *({FEATURES} & {*others})]
+        self._read = [first, *(one for one in (FEATURES, LOG_PX) if one in others)]
         if self.has_features:
             self.features = nn.Identity()
 
     @property
     def has_features(self) -> bool:
         """Whether an output behind the first one is called `features`."""
-        return len(self._read) > 1
+        return FEATURES in self._read[1:]
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Returns logits `[N, K]`.
+    def forward(self, pixels: Tensor) -> Tensor | Joint:
+        """Returns logits `[N, K]`, with log p(x) where that is an output.
 
         Raises:
             InputError: Gradients, or bf16, are wanted.
@@ -87,13 +91,15 @@ class OnnxModule(nn.Module):
             self._session.run(self._read, {self._input: images[start : start + step]})
             for start in range(0, len(images), step)
         ]
-        logits, *features = (
+        logits, *others = (
             torch.cat([torch.from_numpy(each) for each in outputs])
             for outputs in zip(*parts, strict=True)
         )
-        for one in features:
+        found = dict(zip(self._read[1:], others, strict=True))
+        if (one := found.get(FEATURES)) is not None:
             self.features(one.mean((2, 3)) if one.ndim == 4 else one)
-        return logits
+        log_px = found.get(LOG_PX)
+        return logits if log_px is None else Joint(logits, log_px.reshape(-1))
 
 
 def library(name: str) -> Any:

@@ -149,8 +149,9 @@ class Scorer:
         """Writes network, score and threshold as ONNX or a program of `torch.export`.
 
         `torch.export.load(to).module()` maps pixels `[N, *shape]` in [0, 1], float32,
-        to logits `[N, K]`, scores `[N]` and whether each image is accepted, `[N]`. So
-        does an ONNX file. They need torch or onnxruntime, and no code of oodbench.
+        to logits `[N, K]`, scores `[N]` and whether each image is accepted, `[N]`; last
+        comes log p(x), `[N]`, where it has a head of its own. So does an ONNX file.
+        They need torch or onnxruntime, and no code of oodbench.
         Under onnxruntime scores differ by rounding, at most by 1e-4 or 1e-4 of a score
         on some random pixels, or else there is no file.
 
