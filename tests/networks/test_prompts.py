@@ -51,7 +51,7 @@ def test_the_record_has_all_but_the_list_of_words(tmp_path):
     [
         ({}, "has the classes that you name"),
         ({"classes": "a,b", "clases": "c"}, "did you mean 'classes'"),
-        ({"classes": "a,a"}, "one name twice"),
+        ({"classes": "a,a"}, "'a' twice"),
         ({"classes": "a,,b"}, "an empty name"),
         ({"classes": "nothing"}, "no data set 'nothing'"),
         ({"classes": "noise:uniform"}, "no names of its classes"),
@@ -65,6 +65,12 @@ def test_the_record_has_all_but_the_list_of_words(tmp_path):
 def test_what_means_nothing_is_one_sentence(arguments, message):
     with pytest.raises(InputError, match=message):
         Prompts.read(arguments)
+
+
+def test_names_that_are_alike_up_to_a_comma_are_refused(tmp_path):
+    (tmp_path / "names.txt").write_text("maillot\ndog\nmaillot, tank suit\n")
+    with pytest.raises(InputError, match="'maillot' twice; what follows a comma"):
+        Prompts.read({"classes": f"{tmp_path}/names.txt"})
 
 
 def test_numbers_of_wordnet_are_no_names(tmp_path):

@@ -100,8 +100,13 @@ def _classes(text: str) -> tuple[str, ...]:
                 f"{text} has no names of its classes that a text could have; give a "
                 "file with one per line, --arg classes=FILE."
             )
-    if not all(map(spoken, names)) or len({*names}) < len(names):
-        raise InputError(f"--arg classes={text} has an empty name, or one name twice.")
+    read = [*map(spoken, names)]
+    wrong = next((one for one in read if not one or read.count(one) > 1), None)
+    if wrong is not None:
+        raise InputError(
+            f"--arg classes={text} has an empty name, or {wrong!r} twice; what follows "
+            "a comma in a name is left out."
+        )
     return names
 
 
