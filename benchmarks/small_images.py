@@ -31,18 +31,18 @@ What was fixed before any test image was scored:
   and corrected by Holm over all JEM recipes and both opponents.
 
 Beside that: accuracy under PGD (L∞, 40 steps, eps in pixels of [0, 1]) on 200 test
-images, and chains and samples of seed 0. An ensemble is attacked as a whole, by the mean
-of its members' probabilities.
+images, and chains and samples of seed 0. An ensemble is attacked as a whole, by the
+mean of its members' probabilities.
 
 What was added after these tables had been seen has the settings and detectors of the
 first kinds; nothing was chosen anew:
 
-- Equal epochs. `eb-jdat-long` is `eb-jdat` with as many epochs as `jem`. `dat-robust` is
-  `dat` as its paper trains it, from the weights of a robust classifier: half of the
-  epochs are of `robust`, which is `dat` without log p(x), and half of `dat`. `jem++` and
-  `sada-jem` are within 5 % of these epochs. Differences are from `plain`.
-- AutoAttack, the standard version, on every second of the 200 images and seed 0. Where
-  it is far below PGD, PGD is misled by the network's gradients.
+- Equal epochs. `eb-jdat-long` is `eb-jdat` with as many epochs as `jem`. `dat-robust`
+  is `dat` as its paper trains it, from the weights of a robust classifier: half of the
+  epochs are of `robust`, which is `dat` without log p(x), and half of `dat`. `jem++`
+  and `sada-jem` are within 5 % of these epochs. Differences are from `plain`.
+- AutoAttack, the standard version, on every second of the 200 images and seed 0; it
+  needs `oodbench[autoattack]`. Where it is far below PGD, the gradients mislead PGD.
 - `jem` with a penalty on log p(x)² of weight 0.001 or 0.01 (`--energy-l2`), against its
   divergence. Differences are from `jem`.
 """
