@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from digits_seeds import spread
+from small_images_attacks import EPS
+from small_images_kinds import CALMED, EQUAL, JEMS, KINDS, LATER, LONGER
 from tabulate import tabulate
 
 import oodbench
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from small_images import Experiment
 
 COMMAND = "> results/small_images.md\n\n"
+OPPONENTS = ("plain-long", "ensemble")
 Chosen = Mapping[str, str]
 """The detector of each kind."""
 
@@ -51,17 +54,21 @@ def page(about: str, experiment: "Experiment") -> str:
         experiment: With all steps done.
     """
     val, test = Scores(experiment, "val"), Scores(experiment, "test")
-    chosen = {kind: choose(val, kind) for kind in experiment.kinds}
+    chosen = {kind: choose(val, kind) for kind in KINDS}
+    all_chosen = chosen | {kind: chosen[base] for kind, base in LATER.items()}
     parts = {
-        "Training": training(experiment),
+        "Training": training(experiment, KINDS),
         "Settings, chosen by validation": settings(experiment),
-        "Accuracy, calibration and robustness": fitness(experiment),
+        "Accuracy, calibration and robustness": fitness(experiment, KINDS),
         "OOD detection by the chosen detectors": ood(test, val, chosen),
-        "The question": question(test, chosen, experiment.jems),
+        "The question": question(test, chosen, JEMS, OPPONENTS),
+        "At equal epochs": later(experiment, test, all_chosen, EQUAL),
+        "AutoAttack beside PGD": auto_attack(experiment),
+        "What stops divergence": later(experiment, test, all_chosen, ("jem", *CALMED)),
         "Chains of seed 0": chains(experiment),
-        "Near-OOD AUROC of every detector": every(test, experiment.kinds, "near"),
+        "Near-OOD AUROC of every detector": every(test, KINDS, "near"),
         "Far-OOD AUROC of every detector, mean of three sets": every(
-            test, experiment.kinds, "far"
+            test, KINDS, "far"
         ),
     }
     head = (
@@ -87,22 +94,24 @@ def cost(weights: Path) -> dict:
     return json.loads(weights.with_suffix(".cost.json").read_text())
 
 
-def training(experiment: "Experiment") -> str:
+def training(experiment: "Experiment", kinds: Sequence[str]) -> str:
     """Returns what each kind cost."""
     rows = []
-    for kind in experiment.kinds:
+    for kind in kinds:
+        stages = experiment.stages(kind)
         costs = [
-            cost(experiment.weights(kind, one))
+            cost(experiment.weights(stage, one))
+            for stage in stages
             for seed in experiment.seeds
-            for one in experiment.members(kind, seed)
+            for one in experiment.members(stage, seed)
         ]
-        runs = len(experiment.seeds)
+        minutes = sum(one["seconds"] for one in costs) / len(experiment.seeds) / 60
         rows.append(
             [
                 kind,
-                f"{costs[0]['epochs']:.1f}",
-                f"{sum(one['operations'] for one in costs) / runs:.3g}",
-                f"{sum(one['seconds'] for one in costs) / runs / 60:.1f}",
+                " + ".join(f"{experiment.epochs_of(stage):.1f}" for stage in stages),
+                f"{experiment.operations(kind):.3g}",
+                f"{minutes:.1f}",
                 f"{sum(one['went_back'] > 0 for one in costs)} of {len(costs)}",
             ]
         )
@@ -121,10 +130,10 @@ def settings(experiment: "Experiment") -> str:
     return markdown(rows, ["kind", "setting", "accuracy", "AUROC of energy"])
 
 
-def fitness(experiment: "Experiment") -> str:
+def fitness(experiment: "Experiment", kinds: Sequence[str]) -> str:
     """Returns accuracy, calibration and accuracy under attack."""
     rows = []
-    for kind in experiment.kinds:
+    for kind in kinds:
         found = [
             json.loads((experiment.folder / "extras" / f"{kind}-{s}.json").read_text())
             for s in experiment.seeds
@@ -133,12 +142,11 @@ def fitness(experiment: "Experiment") -> str:
         for name, unit in (("accuracy", 100), ("nll", 1), ("ece", 100)):
             row.append(spread([one["before"][name] for one in found], unit))
         row.append(spread([one["after"]["ece"] for one in found], 100))
-        for eps in experiment.eps:
-            robust = [one.get("robust", {}).get(f"{eps:g}") for one in found]
-            row.append("–" if None in robust else spread(robust, 100))
+        for eps in EPS:
+            row.append(spread([one["robust"][f"{eps:g}"] for one in found], 100))
         rows.append(row)
     head = ["kind", "accuracy", "NLL", "ECE", "ECE, scaled"]
-    return markdown(rows, [*head, *(f"PGD {eps:g}" for eps in experiment.eps)])
+    return markdown(rows, [*head, *(f"PGD {eps:g}" for eps in EPS)])
 
 
 def ood(test: Scores, val: Scores, chosen: Chosen) -> str:
@@ -159,9 +167,11 @@ def ood(test: Scores, val: Scores, chosen: Chosen) -> str:
     return markdown(rows, ["kind", "detector", "validation", "near", "far", "noise"])
 
 
-def question(test: Scores, chosen: Chosen, jems: Sequence[str]) -> str:
+def question(
+    test: Scores, chosen: Chosen, jems: Sequence[str], opponents: Sequence[str]
+) -> str:
     """Returns the differences of JEMs from their opponents, corrected together."""
-    pairs = [(jem, other) for jem in jems for other in ("plain-long", "ensemble")]
+    pairs = [(jem, other) for jem in jems for other in opponents]
     found = [
         seed_difference(*(test.of(kind, chosen[kind], "near") for kind in pair))
         for pair in pairs
@@ -176,7 +186,7 @@ def question(test: Scores, chosen: Chosen, jems: Sequence[str]) -> str:
         ]
         for (jem, other), one, p in zip(pairs, found, corrected, strict=True)
     ]
-    head = ["JEM", "against", "difference of near-OOD AUROC", "p, Holm"]
+    head = ["kind", "against", "difference of near-OOD AUROC", "p, Holm"]
     wins = [
         jem
         for jem in jems
@@ -186,14 +196,46 @@ def question(test: Scores, chosen: Chosen, jems: Sequence[str]) -> str:
             if kind == jem
         )
     ]
-    verdict = f"**Better than both: {', '.join(wins) or 'none'}.**"
+    verdict = f"**Better than {' and '.join(opponents)}: {', '.join(wins) or 'none'}.**"
     return f"{markdown(rows, head)}\n\n{verdict}"
+
+
+def later(
+    experiment: "Experiment", test: Scores, chosen: Chosen, kinds: Sequence[str]
+) -> str:
+    """Returns all that is measured of some kinds, and differences from the first."""
+    rows = []
+    for kind in kinds:
+        for name in dict.fromkeys([chosen[kind], "energy"]):
+            values = [test.of(kind, name, role) for role in ("near", "far")]
+            rows.append([kind, name, *(spread(each, 100) for each in values)])
+    first, *others = kinds
+    return "\n\n".join(
+        [
+            training(experiment, kinds),
+            fitness(experiment, kinds),
+            markdown(rows, ["kind", "detector", "near", "far"]),
+            question(test, chosen, others, [first]),
+        ]
+    )
+
+
+def auto_attack(experiment: "Experiment") -> str:
+    """Returns the accuracies of seed 0 under PGD and AutoAttack on the same images."""
+    rows = []
+    for kind in (*KINDS, *LONGER):
+        path = experiment.folder / "extras" / f"{kind}-auto.json"
+        found = json.loads(path.read_text())
+        gap = found["PGD"] - found["AutoAttack"]
+        rows.append([kind, *(f"{100 * each:.1f}" for each in (*found.values(), gap))])
+    head = ["kind", "no attack", "PGD", "AutoAttack", "PGD − AutoAttack"]
+    return markdown(rows, head)
 
 
 def chains(experiment: "Experiment") -> str:
     """Returns whether the chains of each recipe mix, and its bracket of log Z."""
     rows = []
-    for kind in experiment.jems:
+    for kind in JEMS:
         path = experiment.weights(kind, 0).with_name("chains.json")
         found = json.loads(path.read_text())
         mixing = found["chains"]

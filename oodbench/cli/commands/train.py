@@ -53,6 +53,11 @@ from oodbench.networks import architectures
     help="Argument of the network, as hidden=256,256 or depth=28.",
 )
 @size_option
+@click.option(
+    "--start-from",
+    type=click.Path(path_type=Path),
+    help="File of weights to begin at, such as a classifier's; of the same network.",
+)
 @recipe_options
 @click.option(
     "--minutes",

@@ -32,7 +32,10 @@ SAVE_SECONDS = 60.0
 """Least time between two checkpoints on disk."""
 SHOWN = 64
 """Number of chains in a picture."""
-DECIDES = ("architecture", "shape", "mean", "std", "trained_on", "recipe")
+DECIDES = (
+    *("architecture", "shape", "mean", "std"),
+    *("trained_on", "started_from", "recipe"),
+)
 """Entries of a card in which two runs that share a checkpoint must agree."""
 
 

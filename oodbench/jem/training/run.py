@@ -23,6 +23,7 @@ from oodbench.base.processes import Processes, join
 from oodbench.base.progress import Watch, silent, unwatched
 from oodbench.data.dataset import Dataset
 from oodbench.jem.training.export import Trained
+from oodbench.jem.training.first_weights import first_weights
 from oodbench.jem.training.folder import TrainingFolder, locked
 from oodbench.jem.training.guard import DivergedError
 from oodbench.jem.training.images import CENTRE, Labelled, Material, gather
@@ -49,6 +50,7 @@ def train(
     arch_args: Mapping[str, str] = MappingProxyType({}),
     test: str | Dataset | None = None,
     size: tuple[int, int] | None = None,
+    start_from: str | Path | None = None,
     export: str | Path | None = None,
     overwrite: bool = False,
     minutes: float | None = None,
@@ -78,6 +80,8 @@ def train(
         arch_args: Its arguments as text, such as `{"hidden": "256,256"}`.
         test: Another set to measure accuracy on.
         size: Height and width of the network's images; None for those of the set.
+        start_from: File of weights to begin at instead of random ones, made by an
+            earlier training of the same network, such as a classifier's.
         export: File for the weights, `*.safetensors`; by default in `to`.
         overwrite: Whether to start again if the folder has a checkpoint.
         minutes: Stop at the first checkpoint after this time.
@@ -104,6 +108,7 @@ def train(
     material = gather(inside, test=test, size=size, held_out=settings.held_out)
     built = build(arch, arch_args, material.shape, material.classes, settings.seed)
     card = _card(built.card, material, settings)
+    card["started_from"] = first_weights(built, start_from, made)
     card |= {"command": command, "note": note, "compiled": compile}
     card |= {"processes": processes.count}
     with ExitStack() as stack:
