@@ -11,10 +11,24 @@ from torch import nn
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
+NATIVE = ("amx_bf16", "avx512_bf16", "bf16")
+"""The capabilities by which CPUs, of x86 and of ARM, multiply bf16."""
+
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Returns the context that a module runs in: bf16 autocast, or none."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def fastest(device: torch.device) -> Literal["fp32", "bf16"]:
+    """Returns bf16 for a device that multiplies it natively, else fp32."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # Old releases of torch do not say what the processor has.
+        able = getattr(torch.cpu, "get_capabilities", dict[str, Any])()
+        native = device.type == "cpu" and any(map(able.get, NATIVE))
+    return "bf16" if native else "fp32"
 
 
 @contextmanager
