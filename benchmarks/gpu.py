@@ -66,7 +66,7 @@ def parts(options: Namespace) -> list[Part]:
         size = ["--depth", "10", "--width", "1", "--batch", "2", "--rounds", "1"]
     reason = "" if options.reference else "--reference names no checkout of its code"
     for name, fast in (("fp32", []), ("fast", ["--fast"])):
-        step = ["jem_step.py", str(options.reference), *size, *fast]
+        step = ["jem_step.py", "jem-paper", str(options.reference), *size, *fast]
         title = f"A JEM iteration against the paper's code, {name}"
         found.append(Part(f"jem-step-{name}", title, step, reason))
     return [*found, *experiment(options)]

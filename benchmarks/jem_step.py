@@ -1,87 +1,72 @@
-"""Times one iteration of JEM training and of the paper's code, in one run.
+"""Times a training iteration of each recipe, and of its authors' code, in one run.
 
     git clone https://github.com/wgrathwohl/JEM reference
-    python benchmarks/jem_step.py reference --depth 16 --width 2
-    python benchmarks/jem_step.py reference --depth 28 --width 10 --fast   # on a GPU
+    python benchmarks/jem_step.py jem-paper reference --depth 16 --width 2
+    python benchmarks/jem_step.py jem++                      # oodbench alone
+    python benchmarks/jem_step.py jem-paper reference --depth 28 --width 10 --fast
 
-An iteration is 20 SGLD steps from the replay buffer, the losses −log p(x) and
-−log p(y|x) on batches of 64, their gradient, and Adam's update, on random images of
-3x32x32. Rounds alternate; medians are shown. `--fast` gives oodbench bf16 and compiled
-chains, which the paper's code does not have. The paper's code needs tqdm.
+An iteration is that of the recipe, in batches of 64, on random images of 3x32x32: SGLD
+steps from the replay buffer, the losses, their gradient, the optimiser's update and the
+averages of the weights, without augmentation and noise on images. `author_steps.py`
+names the repositories. Rounds alternate; medians are shown, on a CPU in seconds of the
+processor. `--fast` gives oodbench bf16 and compiled chains, for a GPU.
 """
 
-import sys
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
+from pathlib import Path
 
 import torch
-from rounds import medians, wall_seconds
+from author_steps import CLASSES, STEPS, Iterate, Problem, author_steps
+from rounds import cpu_seconds, medians, wall_seconds
 from tabulate import tabulate
-from torch.nn import functional as F
 
 from oodbench.jem.training.presets import PRESETS
 from oodbench.jem.training.trainer import Trainer
-from oodbench.networks.architectures.jem_wrn import JEMWideResNet
 
-IMAGES, CLASSES = 2048, 10
-
-
-def reference(options, device, images, labels):
-    """Returns one iteration of the loop in the paper's code."""
-    sys.path.insert(0, options.reference)
-    theirs = import_module("train_wrn_ebm")
-    settings = Namespace(
-        depth=options.depth, width=options.width, norm=None, dropout_rate=0.0,
-        n_classes=CLASSES, uncond=False, buffer_size=10_000, load_path=None,
-        reinit_freq=0.05, batch_size=options.batch, n_steps=20, sgld_lr=1.0,
-        sgld_std=1e-2,
-    )  # fmt: skip
-    sample_q = theirs.get_sample_q(settings, device)
-    network, buffer = theirs.get_model_and_buffer(settings, device, sample_q)
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
-    places = iter(lambda: torch.randint(IMAGES, (options.batch,)), None)
-
-    def iterate():
-        data, labelled = images[next(places)].to(device), next(places)
-        known, truth = images[labelled].to(device), labels[labelled].to(device)
-        samples = sample_q(network, buffer)
-        loss = -(network(data).mean() - network(samples).mean())
-        loss = loss + F.cross_entropy(network.classify(known), truth)
-        if loss.abs().item() > 1e8:
-            raise RuntimeError("diverged")
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-
-    return iterate
+IMAGES = 2048
 
 
-def ours(options, device, images, labels):
+def ours(problem: Problem, options: Namespace) -> Iterate:
     """Returns one iteration of oodbench."""
-    recipe = replace(
-        PRESETS["jem-paper"],
-        batch_size=options.batch,
-        augment="none",  # the paper's loaders augment in other processes
-        input_noise=0.0,
-        precision="bf16" if options.fast else "fp32",
-    )
-    module = JEMWideResNet(depth=options.depth, width=options.width, classes=CLASSES)
+    fast = {"precision": "bf16"} if options.fast else {}
     trainer = Trainer(
-        module.to(device),
-        images.to(device),
-        labels.to(device),
-        recipe,
+        problem.network(),
+        problem.images,
+        problem.labels,
+        replace(problem.recipe, **fast),
         compiled=options.fast,
     )
     return trainer.step
 
 
-def main():
+def posed(options: Namespace, device: torch.device) -> Problem:
+    """Returns random images, and the recipe to train on them by."""
+    preset = PRESETS[options.recipe]
+    recipe = replace(
+        preset,
+        batch_size=options.batch,
+        augment="none",  # the authors' loaders augment in other processes
+        input_noise=0.0,
+    )
+    return Problem(
+        recipe,
+        options.depth,
+        options.width,
+        "batch" if preset.start == "gaussians" else "none",
+        (torch.rand(IMAGES, 3, 32, 32) * 2 - 1).to(device),
+        (torch.arange(IMAGES) % CLASSES).to(device),
+    )
+
+
+def main() -> None:
     """Prints the table."""
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("reference", help="a checkout of the paper's code")
+    parser.add_argument("recipe", choices=PRESETS)
+    parser.add_argument(
+        "checkout", type=Path, nargs="?", help="the folder of its authors' code"
+    )
     parser.add_argument("--depth", type=int, default=16)
     parser.add_argument("--width", type=int, default=2)
     parser.add_argument("--batch", type=int, default=64)
@@ -89,29 +74,36 @@ def main():
     parser.add_argument("--threads", type=int)
     parser.add_argument("--fast", action="store_true")
     options = parser.parse_args()
+    if options.checkout and options.recipe not in STEPS:
+        parser.error(f"there is no authors' code for {options.recipe}")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
-    images = torch.rand(IMAGES, 3, 32, 32) * 2 - 1
-    labels = torch.randint(CLASSES, (IMAGES,))
-    sides = {
-        "the paper's code": reference(options, device, images, labels),
-        "oodbench": ours(options, device, images, labels),
-    }
+    problem = posed(options, device)
+    sides: dict[str, Iterate] = {}
+    if options.checkout:
+        sides |= author_steps(options.recipe, options.checkout, problem)
+    sides["oodbench"] = ours(problem, options)
     for iterate in sides.values():  # caches, compilers, first allocations
         for _ in range(3 if device.type == "cuda" else 1):
-            wall_seconds(iterate, device)
-    times = medians(sides, options.rounds, partial(wall_seconds, device=device))
-    base = times["the paper's code"]
-    rows = [[name, f"{m:.3f}", f"{base / m:.2f}"] for name, m in times.items()]
-    what = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+            iterate()
+    on_gpu = device.type == "cuda"
+    seconds = partial(wall_seconds, device=device) if on_gpu else cpu_seconds
+    times = medians(sides, options.rounds, seconds)
+    base = next(iter(times.values()))
+    rows = [
+        [name, f"{m:.3f}", f"{1 / m:.3g}", f"{base / m:.2f}"]
+        for name, m in times.items()
+    ]
+    what = torch.cuda.get_device_name() if on_gpu else "CPU"
     print(
-        f"WRN-{options.depth}-{options.width}, batch {options.batch}, {what}, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}, medians of "
-        f"{options.rounds} rounds\n"
+        f"{options.recipe}, WRN-{options.depth}-{options.width}, batch "
+        f"{options.batch}, {what}, {torch.get_num_threads()} threads, torch "
+        f"{torch.__version__}, medians of {options.rounds} rounds\n"
     )
-    print(tabulate(rows, ["", "s per iteration", "times as fast"], "pipe"))
+    head = ["", "s an iteration", "iterations a second", "times as fast"]
+    print(tabulate(rows, head, "pipe", disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -11,10 +11,29 @@ from torch import nn
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
+NATIVE = ("amx_bf16", "avx512_bf16", "bf16")
+"""The capabilities by which CPUs, of x86 and of ARM, multiply bf16."""
 
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+
+def autocast(
+    device: torch.device, precision: Precision
+) -> AbstractContextManager[object]:
     """Returns the context that a module runs in: bf16 autocast, or none."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    wanted = precision == "bf16"
+    if not wanted and not torch.is_autocast_enabled(device.type):
+        return nullcontext()  # entering it takes longer than a small layer
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def fastest(device: torch.device) -> Literal["fp32", "bf16"]:
+    """Returns bf16 for a device that multiplies it natively, else fp32."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # Old releases of torch do not say what the processor has.
+        able = getattr(torch.cpu, "get_capabilities", dict[str, Any])()
+        native = device.type == "cpu" and any(map(able.get, NATIVE))
+    return "bf16" if native else "fp32"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import torch
 
 from oodbench import Dataset, InputError, Shape, Split, load_network
 from oodbench.jem.training import folder as folders
+from oodbench.jem.training import trainer as trainers
 from oodbench.jem.training.images import gather
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.run import train
@@ -162,6 +163,25 @@ LONG = Recipe(epochs=400, buffer_size=70, sgld_steps=3, snapshot_every=10)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("found", ["fp32", "bf16"])
+def test_auto_is_what_the_processor_has_and_stays_that_on_another(
+    tmp_path, monkeypatch, found
+):
+    def on(precision):
+        monkeypatch.setattr(trainers, "fastest", lambda device: precision)
+
+    on(found)
+    given, automatic = (replace(SHORT, precision=one) for one in (found, "auto"))
+    direct = run(None, given)
+    with pytest.raises(Stop):
+        run(tmp_path, automatic, watch=interrupted(at=20))
+    on("bf16" if found == "fp32" else "fp32")
+    resumed = run(tmp_path, automatic)
+    assert torch.equal(weights(resumed), weights(direct))
+    assert resumed.card["recipe"]["precision"] == found
+    assert read_log(tmp_path)[0] == {"iteration": 0, "precision": found}
+
+
 def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path / "run")])
     checkpoint = tmp_path / "run" / "checkpoint.pt"

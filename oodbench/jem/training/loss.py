@@ -119,12 +119,14 @@ def loss_of(recipe: Recipe, seen: Seen, labels: Tensor, chains: Ends | None) -> 
     if seen.samples_xy is not None:
         both = seen.labelled, seen.samples_xy
         xy = Contrast(*(of_class(log_p_xy(one), labels) for one in both))
-    total = (
-        recipe.weight_y_given_x * cross_entropy
-        + recipe.weight_x * (x.two_classes if recipe.contrast == "classes" else -x.gap)
-        - recipe.weight_xy * xy.gap
-        + recipe.energy_l2 * (x.size + xy.size)
-    )
+    total = recipe.weight_y_given_x * cross_entropy
+    if recipe.weight_x:
+        apart = x.two_classes if recipe.contrast == "classes" else -x.gap
+        total = total + recipe.weight_x * apart
+    if recipe.weight_xy:
+        total = total - recipe.weight_xy * xy.gap
+    if recipe.energy_l2:
+        total = total + recipe.energy_l2 * (x.size + xy.size)
     if seen.adversarial is not None:
         robust = -of_class(log_p_y_given_x(seen.adversarial), labels).mean()
         neighbours = Contrast(x.data, seen.adversarial.log_px)
@@ -143,6 +145,7 @@ def loss_of(recipe: Recipe, seen: Seen, labels: Tensor, chains: Ends | None) -> 
     )
 
 
+@torch.no_grad()
 def _classes(samples: Joint | None, nothing: Tensor) -> Tensor:
     if samples is None:
         return nothing.mean()

@@ -26,7 +26,7 @@ Contrast = Literal["means", "classes"]
 Decay = Literal["none", "cosine", "step"]
 Norm = Literal["l2", "linf"]
 Optimiser = Literal["adam", "sgd"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16"]
 Start = Literal["noise", "gaussians"]
 
 
@@ -110,7 +110,9 @@ class Recipe:
         float, "Decay of the moving average of the weights; 0 does not average."
     ] = 0.99
     precision: Annotated[
-        Precision, "Precision of the network; SGLD states and losses are fp32."
+        Precision,
+        "Precision of the network; SGLD states and losses are fp32. auto: bf16 where "
+        "the processor multiplies it natively, else fp32.",
     ] = "fp32"
 
     sgld_steps: Annotated[int, "Steps of each chain per iteration."] = 20

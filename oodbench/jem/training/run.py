@@ -134,6 +134,7 @@ def train(
                 for stage, images in material.measured.items()
             }
         card["faults"] = trainer.guard.faults
+        card["recipe"] |= {"precision": trainer.precision}
         trained = Trained(trainer.trained, card, target)
         if target is not None and processes.is_first:
             trained.write(target)
@@ -234,6 +235,7 @@ def _resumed(
         trainer.resume(states)
     elif trainer.processes.is_first:
         folder.clear()
+        folder.log(iteration=0, precision=trainer.precision)
     return folder
 
 

@@ -26,7 +26,7 @@ from oodbench.jem.training.optimiser import lay_out_alike, moving_average, optim
 from oodbench.jem.training.recipe import Recipe
 from oodbench.jem.training.sharpness import at_worst
 from oodbench.jem.training.starts import ClassGaussians, Start, Uniform
-from oodbench.networks.precision import autocast
+from oodbench.networks.precision import Precision, autocast, fastest
 from oodbench.networks.result import Joint
 
 
@@ -88,6 +88,11 @@ class Trainer:
         self.iteration = 0
         self.seconds = 0.0
         self.guard = Guard(recipe)
+        self.precision: Precision
+        if recipe.precision == "auto":
+            self.precision = processes.agree(fastest(images.device))
+        else:
+            self.precision = recipe.precision
         self.optimiser = optimiser_of(module, recipe)
         self.average = moving_average(module, recipe)
         # All processes shuffle in the same order; noise and chains differ.
@@ -116,9 +121,7 @@ class Trainer:
             self.generator,
             self.classes if recipe.by_class else 1,
         )
-        self.chains = Chains(
-            module, buffer, recipe.sampler(), recipe.precision, compiled
-        )
+        self.chains = Chains(module, buffer, recipe.sampler(), self.precision, compiled)
 
     @property
     def iterations(self) -> int:
@@ -213,6 +216,7 @@ class Trainer:
             "unlabelled": self.unlabelled.state(),
             "generators": self.processes.gather(self.generator.get_state()),
             "global": self.processes.gather(self._global),
+            "precision": self.precision,
             "iteration": self.iteration,
             "seconds": self.seconds,
             "rate_factor": self.guard.rate_factor,
@@ -236,6 +240,7 @@ class Trainer:
         self.guard.rate_factor = states[-1]["rate_factor"]
         self.guard.faults = list(states[-1]["faults"])
         try:
+            self.precision = self.chains.precision = states[-1]["precision"]
             self._load(states[-1])
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
@@ -347,7 +352,7 @@ class Trainer:
         return images, self.labels[places]
 
     def _outputs(self, images: Tensor) -> Joint:
-        with autocast(images.device, self.recipe.precision):
+        with autocast(images.device, self.precision):
             return Joint.of(self.module(images))
 
 
