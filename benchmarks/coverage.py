@@ -14,15 +14,13 @@ from tabulate import tabulate
 
 from oodbench.metrics.intervals import (
     FEW_IMAGES,
-    INDEPENDENT,
     alike_interval,
-    deviations,
     few_decide,
     logit_step,
     placements,
     placements_interval,
-    spread_of,
 )
+from oodbench.metrics.spreads import INDEPENDENT, deviations, spread_of
 from oodbench.metrics.table import METRICS, Sample
 
 NORMAL = NormalDist()

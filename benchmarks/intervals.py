@@ -13,7 +13,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from tabulate import tabulate
 
 from oodbench.metrics import bootstrap, ranking
-from oodbench.metrics.intervals import Clusters
+from oodbench.metrics.spreads import Clusters
 from oodbench.metrics.table import METRICS, Sample
 
 SIZES = 10_000, 26_000

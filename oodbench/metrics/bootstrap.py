@@ -15,20 +15,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oodbench.metrics.intervals import (
-    INDEPENDENT,
-    Clusters,
-    Interval,
-    alike_interval,
-    cluster_numbers,
-    tail_of,
-)
+from oodbench.metrics.intervals import Interval, alike_interval, tail_of
 from oodbench.metrics.ranking import (
     Convention,
     FloatArray,
     finite,
     fpr_at_tpr,
 )
+from oodbench.metrics.spreads import INDEPENDENT, Clusters, cluster_numbers
 
 RESAMPLES = 1000
 SEED = 0

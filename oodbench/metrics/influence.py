@@ -15,18 +15,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench.metrics.intervals import (
+from oodbench.metrics.intervals import Interval, logit_step, tail_of
+from oodbench.metrics.ranking import Counts, FloatArray, Places
+from oodbench.metrics.spreads import (
     INDEPENDENT,
     Clusters,
-    Interval,
     Placements,
     Units,
     deviations,
-    logit_step,
     spread_of,
-    tail_of,
 )
-from oodbench.metrics.ranking import Counts, FloatArray, Places
 
 
 class Influence(NamedTuple):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from oodbench.base.errors import InputError
+from oodbench.metrics.counted import areas
 from oodbench.metrics.ranking import (
     Counts,
     FloatArray,
@@ -18,11 +18,17 @@ from oodbench.metrics.ranking import (
     counts_of,
     places_of,
 )
+from oodbench.metrics.spreads import (
+    INDEPENDENT,
+    Clusters,
+    Placements,
+    Spread,
+    Units,
+    cluster_numbers,
+    deviations,
+    spread_of,
+)
 
-ROUNDING = 1e-12
-"""Relative differences below this are rounding errors; one image changes far more."""
-Numbers = float | FloatArray
-"""One number, or `[P]`."""
 FEW_IMAGES = 40
 """An AUROC that fewer images decide depends on images that the sample may lack."""
 
@@ -32,77 +38,6 @@ class Interval(NamedTuple):
 
     low: float
     high: float
-
-
-class Placements(NamedTuple):
-    """What each image adds to the AUROC, which is the mean of either row."""
-
-    inside: FloatArray
-    """`[N]`: the share of OOD images below each ID image; ties count half."""
-    outside: FloatArray
-    """`[M]`: the share of ID images above each OOD image; ties count half."""
-
-
-class Clusters(NamedTuple):
-    """Which images of either class share an origin and are drawn together."""
-
-    inside: ArrayLike | None = None
-    """`[N]`, equal for images of one origin; None where every image has its own."""
-    outside: ArrayLike | None = None
-    """`[M]`."""
-
-
-INDEPENDENT = Clusters()
-
-
-@dataclass(frozen=True)
-class Units:
-    """How far images, or clusters, of one class deviate from the mean, in P rows.
-
-    A deviation is by how much a unit moves the mean, times their number. All of a row
-    are 0 where they are equal but for rounding.
-    """
-
-    count: int
-    """How many units a row has."""
-    lowest: FloatArray
-    """`[P]`, the lowest deviation, and the highest."""
-    highest: FloatArray
-    sums: FloatArray
-    """`[4, P]`, the sums of the deviations and of their squares, cubes and fourths."""
-
-    @property
-    def largest(self) -> FloatArray:
-        """`[P]`, the largest deviation in either direction."""
-        return np.maximum(-self.lowest, self.highest)
-
-    def mirrored(self) -> Units:
-        """Returns the same with the sign of each deviation turned."""
-        signs = np.array([[-1], [1], [-1], [1]])
-        return Units(self.count, -self.highest, -self.lowest, signs * self.sums)
-
-
-class Spread(NamedTuple):
-    """How far a mean of placements, or P means, vary from sample to sample."""
-
-    variance: Numbers
-    """At least 0; infinity where a class has a single image or cluster."""
-    units: int
-    """Images, or clusters, of the class that has fewer."""
-    freedom: Numbers
-    """Degrees of freedom of the variance; infinity where the variance is 0."""
-
-    def quantile(self, tail: float) -> Numbers:
-        """Returns how many standard errors leave `tail` in (0, 1/2) above them."""
-        from scipy.special import stdtrit
-
-        return -stdtrit(self.freedom, tail)
-
-    def p_value(self, value: Numbers) -> Numbers:
-        """Returns the chance that a mean of 0 comes out as far off as `value`."""
-        from scipy.special import stdtr
-
-        return 2 * stdtr(self.freedom, -np.abs(value) / np.sqrt(self.variance))
 
 
 def delong_interval(
@@ -150,8 +85,7 @@ def placements_interval(
 ) -> Interval:
     """Returns `delong_interval` from the placements of both classes."""
     tail = tail_of(level)
-    # Rounded once, so that the order of the images does not change a bit.
-    area = math.fsum(means.inside.tolist()) / means.inside.size
+    area = float(areas(means))
     units = deviations(means, clusters)
     count = min(unit.count for unit in units)
     if count < 2:
@@ -218,101 +152,12 @@ def placements_at(places: Places, counts: Counts) -> Placements:
     )
 
 
-def spreads_of_differences(
-    differences: Placements, clusters: Clusters = INDEPENDENT
-) -> tuple[Spread, Spread]:
-    """Returns how far the means of differences of placements vary, down and up.
-
-    Each class gets one more image or cluster that the sample may have missed; it
-    differs as much as the most different one in the sample, downwards in the first
-    spread and upwards in the second. Where all units are equal, or a class has one
-    unit, none is added.
-
-    Args:
-        differences: `[P, N]` and `[P, M]`, placements of P detectors less those of
-            others, in [-1, 1]. A row's result does not depend on the other rows.
-        clusters: Images that share an origin.
-    """
-    values = differences.inside.mean(axis=-1)
-    units = deviations(differences, clusters)
-    count = min(unit.count for unit in units)
-    if count < 2:
-        return spreads_of(units), spreads_of(units)
-    largest = [
-        np.maximum(np.abs(unit.lowest + values), np.abs(unit.highest + values))
-        for unit in units
-    ]
-    differ = np.any([unit.largest for unit in units], axis=0)
-
-    def towards(sign: int) -> Spread:
-        found = spreads_of(units, [sign * most - values for most in largest])
-        variance = np.where(differ, found.variance, 0)
-        return Spread(variance, count, np.where(differ, found.freedom, math.inf))
-
-    return towards(-1), towards(1)
-
-
-def deviations(means: Placements, clusters: Clusters) -> list[Units]:
-    """Returns the units of both classes, from placements `[N]`, or `[P, N]` of rows."""
-    return [
-        _units(np.atleast_2d(values), labels, name)
-        for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
-    ]
-
-
-def spread_of(units: Sequence[Units], missed: Sequence[float] | None = None) -> Spread:
-    """Returns the spread of a mean from its deviations in each class.
-
-    Args:
-        units: Of each class, one row.
-        missed: For each class the deviation of one more unit, which the sample missed.
-    """
-    # Numbers take a tenth of the time of arrays of one number.
-    single = [replace(unit, sums=unit.sums[:, 0]) for unit in units]
-    found = spreads_of(single, missed)
-    return Spread(float(found.variance), found.units, float(found.freedom))
-
-
-def spreads_of(
-    units: Sequence[Units], missed: Sequence[Numbers] | None = None
-) -> Spread:
-    """Returns the spreads of P means from their deviations in each class.
-
-    The variance is the sum of the variances of the two classes (DeLong, DeLong and
-    Clarke-Pearson, Biometrics, 1988). Images that share an origin count together
-    (Obuchowski, Biometrics, 1997).
-
-    Args:
-        units: Of each class, P rows.
-        missed: For each class `[P]`, the deviations of one more unit.
-    """
-    more = [None] * len(units) if missed is None else missed
-    counts = [unit.count + (missed is not None) for unit in units]
-    if min(counts) < 2:
-        endless = np.full_like(units[0].sums[0], math.inf)
-        return Spread(endless, min(counts), endless)
-    return _spread(counts, list(map(_moments, units, more)))
-
-
 def logit_step(value: float, found: Spread, sign: int, tail: float) -> float:
     """Returns the low (−1) or high (1) end of an interval of a value in (0, 1)."""
     # The logit has the slope 1 / (v (1 - v)); a step along it stretches the odds.
     error = float(np.sqrt(found.variance)) / (value * (1 - value))
     logit = math.log(value / (1 - value)) + sign * float(found.quantile(tail)) * error
     return (1 + math.tanh(logit / 2)) / 2
-
-
-def cluster_numbers(
-    labels: ArrayLike, images: int, name: str
-) -> tuple[NDArray[np.intp], int]:
-    """Returns the clusters `[N]` numbered from 0, and how many there are."""
-    if np.shape(labels) != (images,):
-        raise InputError(
-            f"The clusters of the {name} images have the shape "
-            f"{list(np.shape(labels))}; give one number for each of {images} images."
-        )
-    kinds, numbers = np.unique(labels, return_inverse=True)
-    return numbers, kinds.size
 
 
 def tail_of(level: float) -> float:
@@ -338,53 +183,6 @@ def _missed_image(units: Units, area: float) -> float:
     """Returns the deviation of the placement of an image that a sample missed."""
     largest_shortfall = min(max(1 - area - float(units.lowest[0]), 0.0), 1.0)
     return 1 - math.sqrt(largest_shortfall) - area
-
-
-def _moments(units: Units, missed: Numbers | None) -> tuple[Any, Any]:
-    """Returns the second and fourth central moments of each row, with a missed unit."""
-    if missed is None:
-        return units.sums[1] / units.count, units.sums[3] / units.count
-    square = missed * missed
-    added = np.array([missed, square, square * missed, square * square])
-    mean, two, three, four = (units.sums + added) / (units.count + 1)
-    fourth = four - 4 * mean * three + 6 * mean**2 * two - 3 * mean**4
-    return two - mean**2, fourth
-
-
-def _spread(counts: Sequence[int], moments: Sequence[tuple[Any, Any]]) -> Spread:
-    """Returns a spread from the units of each class and their moments."""
-    variance, doubt = 0.0, 0.0
-    for count, (second, fourth) in zip(counts, moments, strict=True):
-        part = second / (count - 1)
-        normal = 2 * part**2 / (count - 1)
-        # The fourth moment is too low in small samples, so it may only add doubt.
-        of_part = (fourth - second**2 * (count - 3) / (count - 1)) / count**3
-        variance, doubt = variance + part, doubt + np.maximum(normal, of_part)
-    # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
-    # equally uncertain and comes from normal values.
-    freedom = 2 * variance**2 / np.where(doubt > 0, doubt, 1)
-    return Spread(variance, min(counts), np.where(doubt > 0, freedom, math.inf))
-
-
-def _units(values: FloatArray, labels: ArrayLike | None, name: str) -> Units:
-    """Returns the units of P rows `[P, N]` of one class."""
-    # Sorted, so that the order of the images does not change a bit of the sums.
-    found = np.sort(values, axis=-1)
-    means = found.mean(axis=-1, keepdims=True)
-    if labels is None:
-        found, largest = found - means, 1.0
-    else:
-        images = values.shape[-1]
-        numbers, count = cluster_numbers(labels, images, name)
-        sums = [np.bincount(numbers, row) for row in values - means]
-        found = np.sort(sums, axis=-1) * count / images
-        largest = float(np.bincount(numbers).max()) * count / images
-    lowest, highest = found[:, 0], found[:, -1]
-    found[np.maximum(-lowest, highest) <= ROUNDING * largest] = 0
-    squares = found**2
-    powers = found, squares, squares * found, squares**2
-    added = np.stack([power.sum(axis=-1) for power in powers])
-    return Units(found.shape[-1], lowest, highest, added)
 
 
 def _participation(weights: FloatArray, labels: ArrayLike | None, name: str) -> float:

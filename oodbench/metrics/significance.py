@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
-from oodbench.metrics.intervals import (
+from oodbench.metrics.counted import areas, units_of_differences
+from oodbench.metrics.intervals import tail_of
+from oodbench.metrics.ranking import FloatArray, finite
+from oodbench.metrics.spreads import (
     INDEPENDENT,
     ROUNDING,
     Clusters,
     Placements,
     Spread,
-    spreads_of_differences,
-    tail_of,
+    Units,
+    spreads_of,
 )
-from oodbench.metrics.ranking import FloatArray, finite
 
-AT_ONCE = 1 << 15
-"""Images times pairs of detectors that are compared at once; they fit into a cache."""
 SIGNIFICANCE = 0.05
 """A difference is significant if its corrected p-value is below this."""
 
@@ -125,14 +125,13 @@ def delong_differences(
         clusters: Images that share an origin.
         level: As in `delong_difference`.
     """
-    found = []
-    step = max(1, AT_ONCE // sum(rows.shape[1] for rows in placed))
-    for start in range(0, len(pairs), step):
-        first, second = np.transpose(pairs[start : start + step])
-        apart = Placements(*(rows[first] - rows[second] for rows in placed))
-        below, above = spreads_of_differences(apart, clusters)
-        found += _differences(apart.inside.mean(axis=-1), below, above, level)
-    return found
+    if not pairs:
+        return []
+    first, second = np.transpose(pairs)
+    area = areas(placed)
+    values = area[first] - area[second]
+    units = units_of_differences(placed, pairs, clusters)
+    return _differences(values, *_spreads(values, units), level)
 
 
 def seed_difference(
@@ -251,6 +250,31 @@ def between_seeds(
         lambda pairs: [seed_difference(values[a], values[b]) for a, b in pairs],
         named,
     )
+
+
+def _spreads(values: FloatArray, units: Sequence[Units]) -> tuple[Spread, Spread]:
+    """Returns how far differences of AUROCs `[P]` vary, down and up.
+
+    Each class gets one more image or cluster that the sample may have missed; it
+    differs as much as the most different one in the sample, downwards in the first
+    spread and upwards in the second. Where all units are equal, or a class has one
+    unit, none is added.
+    """
+    count = min(unit.count for unit in units)
+    if count < 2:
+        return spreads_of(units), spreads_of(units)
+    largest = [
+        np.maximum(np.abs(unit.lowest + values), np.abs(unit.highest + values))
+        for unit in units
+    ]
+    differ = np.any([unit.largest for unit in units], axis=0)
+
+    def towards(sign: int) -> Spread:
+        found = spreads_of(units, [sign * most - values for most in largest])
+        variance = np.where(differ, found.variance, 0)
+        return Spread(variance, count, np.where(differ, found.freedom, math.inf))
+
+    return towards(-1), towards(1)
 
 
 def _differences(

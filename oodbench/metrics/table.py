@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
 from oodbench.metrics import bootstrap, influence, intervals, ranking, selective
-from oodbench.metrics.intervals import INDEPENDENT, Clusters, Interval, Placements
+from oodbench.metrics.intervals import Interval
 from oodbench.metrics.ranking import Counts, FloatArray, Places
+from oodbench.metrics.spreads import INDEPENDENT, Clusters, Placements
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oodbench.metrics.intervals import Clusters
+from oodbench.metrics.spreads import Clusters
 
 FEWEST_CLUSTERS = 10
 """With fewer their variance is too uncertain; images then count as independent."""

@@ -13,6 +13,8 @@ from oodbench.base.files import key_of
 from oodbench.base.sources import package_key
 from oodbench.base.tuning import TuningProtocol, protocol_of
 from oodbench.metrics import intervals, ranking, significance
+from oodbench.metrics.counted import areas
+from oodbench.metrics.spreads import INDEPENDENT, Clusters, Placements
 from oodbench.metrics.table import METRICS, Sample
 from oodbench.results import clusters as origins
 from oodbench.results.fitness import Fitness, fitness
@@ -82,7 +84,7 @@ class Scores:
     """`[N]`; empty where the cell failed."""
     outside: NDArray[np.float64]
     """`[M]`."""
-    clusters: intervals.Clusters = intervals.INDEPENDENT
+    clusters: Clusters = INDEPENDENT
     """Of the classes that have enough of them."""
     correct: NDArray[np.bool_] | None = None
     """`[N]`, whether the prediction of each ID image is right; None without labels."""
@@ -190,11 +192,10 @@ def contrasts(
         return []
     number = {label: index for index, label in enumerate(scored)}
     each = [one.sample.placements for one in scored.values()]
-    placed = intervals.Placements(*map(np.stack, zip(*each, strict=True)))
-    means = placed.inside.mean(axis=1).tolist()
+    placed = Placements(*map(np.stack, zip(*each, strict=True)))
     clusters = next(iter(scored.values())).clusters
     return significance.contrasts(
-        dict(zip(scored, means, strict=True)),
+        dict(zip(scored, areas(placed).tolist(), strict=True)),
         lambda pairs: significance.delong_differences(
             placed, [(number[one], number[other]) for one, other in pairs], clusters
         ),
@@ -220,7 +221,7 @@ def _pairs(group: Group) -> Iterator[list[Scores]]:
     """
     known, correct = group.inside.arrays, group.correct
     for one in group.outside:
-        clusters = intervals.Clusters(known.get("clusters"), one.arrays.get("clusters"))
+        clusters = Clusters(known.get("clusters"), one.arrays.get("clusters"))
         yield [
             replace(
                 _pair(group, one, inside, one.cells[label], clusters),
@@ -236,7 +237,7 @@ def _pair(
     one: StoredSet,
     inside: Cell,
     outside: Cell,
-    clusters: intervals.Clusters,
+    clusters: Clusters,
 ) -> Scores:
     known, about = group.inside.record["set"], one.record["set"]
     grade = about["grade"] if fits(about, GRADE) else {}

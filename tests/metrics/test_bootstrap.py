@@ -8,8 +8,8 @@ from scipy import stats
 
 from oodbench import InputError
 from oodbench.metrics.bootstrap import fpr_interval, resampled_fprs
-from oodbench.metrics.intervals import INDEPENDENT, Clusters
 from oodbench.metrics.ranking import fpr_at_tpr
+from oodbench.metrics.spreads import INDEPENDENT, Clusters
 
 levels = st.lists(st.integers(0, 9), min_size=2, max_size=30)
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oodbench.metrics.influence import lowest_precision
-from oodbench.metrics.intervals import Clusters
 from oodbench.metrics.ranking import aupr_in
+from oodbench.metrics.spreads import Clusters
 from oodbench.metrics.table import METRICS, Sample
 
 NAMES = ("aupr_in", "aupr_out", "aurc", "augrc")

@@ -7,16 +7,9 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from oodbench import InputError
-from oodbench.metrics.intervals import (
-    INDEPENDENT,
-    Clusters,
-    delong_interval,
-    deviations,
-    few_decide,
-    placements,
-    spread_of,
-)
+from oodbench.metrics.intervals import delong_interval, few_decide, placements
 from oodbench.metrics.ranking import auroc
+from oodbench.metrics.spreads import INDEPENDENT, Clusters, deviations, spread_of
 
 levels = st.lists(st.integers(0, 9), min_size=2, max_size=30)
 

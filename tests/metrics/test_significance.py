@@ -6,13 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oodbench import InputError
-from oodbench.metrics.intervals import (
-    INDEPENDENT,
-    Clusters,
-    deviations,
-    placements,
-    spread_of,
-)
+from oodbench.metrics.intervals import placements
 from oodbench.metrics.significance import (
     Difference,
     contrasts,
@@ -21,6 +15,7 @@ from oodbench.metrics.significance import (
     over_seeds,
     seed_difference,
 )
+from oodbench.metrics.spreads import INDEPENDENT, Clusters, deviations, spread_of
 
 p_values = st.lists(st.floats(0, 1), max_size=8)
 

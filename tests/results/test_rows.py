@@ -9,8 +9,9 @@ import pytest
 from oodbench import rows
 from oodbench.base.files import folder_name
 from oodbench.metrics import ranking
-from oodbench.metrics.intervals import Clusters, delong_interval
+from oodbench.metrics.intervals import delong_interval
 from oodbench.metrics.selective import augrc, aurc
+from oodbench.metrics.spreads import Clusters
 from oodbench.results.fitness import lack
 from oodbench.results.groups import find
 from oodbench.results.opened import of_sets

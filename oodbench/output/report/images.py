@@ -50,13 +50,13 @@ def reopen(one: StoredSet) -> Split:
     Raises:
         InputError: The set cannot be opened any more, or has other images.
     """
+    if "digests" not in one.arrays:
+        raise InputError("what its images were is not stored")
     # These bring torch with them.
     from oodbench.data.checked_split import load_split
     from oodbench.data.dataset import Shape
     from oodbench.data.recorded import dataset_of
 
-    if "digests" not in one.arrays:
-        raise InputError("what its images were is not stored")
     stored, digests = one.record["set"], one.arrays["digests"]
     shape = Shape(*one.record["model"]["shape"])
     split = load_split(dataset_of(stored), stored["split"], shape)
