@@ -42,7 +42,7 @@ import oodbench
 from oodbench.jem.training.presets import PRESETS
 from oodbench.jem.training.recipe import Recipe
 from oodbench.metrics.significance import holm, seed_difference
-from oodbench.runs.calibrate import calibrate
+from oodbench.runs.tuning.calibrate import calibrate
 
 SEEDS = range(5)
 PRECISIONS = ("bf16", "fp32")
