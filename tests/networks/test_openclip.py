@@ -1,5 +1,6 @@
 """Zero-shot classifiers of OpenCLIP give the library's own numbers."""
 
+import copy
 import json
 import logging
 import sys
@@ -80,6 +81,17 @@ def test_logits_are_those_of_the_library(clip):
     assert network.class_names == tuple(NAMES)
     assert network.source["scale"] == f"{clip.module.logit_scale.exp():g}"
     assert json.loads(network.source["texts"])["templates"] == ["a photo of a {}"]
+
+
+def test_the_key_depends_on_how_texts_are_read(clip, tmp_path):
+    """Without the full stop, which another tokenizer leaves out, texts differ."""
+    changed = copy.deepcopy(CONFIG)
+    changed["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"clean": "canonicalize"}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(changed))
+    archs = [f"openclip:local-dir:{path}" for path in (clip.file.parent, tmp_path)]
+    one, other = (clip.load(arch, template="a {}.") for arch in archs)
+    assert not torch.allclose(one.texts, other.texts)
+    assert one.fingerprint() != other.fingerprint()
 
 
 def test_several_templates_are_averaged(clip, tmp_path):

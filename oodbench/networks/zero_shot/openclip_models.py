@@ -94,7 +94,10 @@ def zero_shot(module: nn.Module, name: str, prompts: Prompts) -> ZeroShot:
         )
         if words
     ]
-    made_of = key_of(hash_module(module, frozenset()), asdict(prompts))
+    # The texts as the model reads them: a configuration may choose another tokenizer.
+    read = [prompts.templates[0].format(spoken(each)) for each in prompts.classes]
+    tokens = _library().get_tokenizer(name)(read).tolist()
+    made_of = key_of(hash_module(module, frozenset()), asdict(prompts), tokens)
     return ZeroShot(
         module.visual,  # type: ignore[arg-type]
         classes,
