@@ -6,5 +6,6 @@ from pathlib import Path
 MODELS = ("jem-digits", "ce-digits")
 INSIDE = "digits:0-7"
 RESULTS = Path(os.environ.get("OODBENCH_RESULTS") or "results/runs")
-DIAGNOSES, SAMPLES = (RESULTS.parent / name for name in ("diagnoses", "samples"))
-"""Next to the results, where a report finds what is in them."""
+DIAGNOSES = RESULTS.parent / "diagnoses"
+SAMPLES = RESULTS.parent / "samples"
+"""Both lie next to the results, where a report finds what is in them."""
