@@ -42,7 +42,7 @@ def read(folder: Path) -> Densities:
         folder: The one that the folder of results lies in.
     """
     samples, notes = folder / SAMPLES.name, list[str]()
-    found = sorted([*samples.glob("samples.json"), *samples.glob("*/samples.json")])
+    found = sorted(samples.glob("*/samples.json"))
     return Densities(
         _read(sorted((folder / DIAGNOSES.name).glob("*.json")), DIAGNOSIS, notes),
         _read(found, SAMPLED, notes),

@@ -322,6 +322,15 @@ def test_the_same_command_gives_the_same_bytes(oodbench, tmp_path):
     assert content() == first
 
 
+def test_networks_do_not_replace_the_samples_of_each_other(oodbench, tmp_path):
+    for model in ("jem-digits", "ce-digits"):
+        code, _, errors = oodbench("sample", "--model", model, "--steps", "1")
+        assert code == 0, errors
+    folders = sorted((tmp_path / "results" / "samples").iterdir())
+    assert [each.name.partition("-digits-")[0] for each in folders] == ["ce", "jem"]
+    assert all((each / "samples.json").is_file() for each in folders)
+
+
 def test_a_picture_of_earlier_samples_does_not_stay(oodbench, tmp_path):
     oodbench(*COMMAND)
     oodbench("sample", "--model", "jem-digits", "--steps", "1", "--to", "drawn")

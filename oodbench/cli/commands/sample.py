@@ -77,7 +77,7 @@ from oodbench.cli.sampler_options import sampler_options
     "--to",
     type=click.Path(path_type=Path, file_okay=False),
     default=SAMPLES,
-    show_default=True,
+    help="Folder to write to.  [default: one of the network's own in results/samples]",
 )
 def sample(checkpoint: Mapping[str, Any], **options: Any) -> None:
     """Draws samples from a model's p(x) or p(x|y) by SGLD.
@@ -94,4 +94,4 @@ def sample(checkpoint: Mapping[str, Any], **options: Any) -> None:
         found = sample_(**options, **checkpoint, watch=progress)
     for line in str(found).splitlines():
         click.echo(printable(line))
-    click.echo(f"Written to {options['to']}.", err=True)
+    click.echo(f"Written to {found.folder}.", err=True)

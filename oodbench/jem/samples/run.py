@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,13 @@ from torch import Tensor
 from oodbench.base import registry
 from oodbench.base.defaults import SAMPLES
 from oodbench.base.errors import InputError
-from oodbench.base.files import Record, json_bytes, npz_bytes, write_atomically
+from oodbench.base.files import (
+    Record,
+    folder_name,
+    json_bytes,
+    npz_bytes,
+    write_atomically,
+)
 from oodbench.base.progress import Watch, unwatched
 from oodbench.base.text import short_name
 from oodbench.data.adapt import to_bytes
@@ -55,6 +61,8 @@ class Sampling:
     nearest: Nearest | None
     """Their nearest training images, if a training set was given."""
     record: Record
+    folder: Path | None = None
+    """Where they are written; None for nowhere."""
 
     def __repr__(self) -> str:
         return f"<Sampling: {sample_record.summary(self.record)[0]}>"
@@ -121,7 +129,8 @@ def sample(
 
     Args:
         model: A bundled name, the path of a file, or a network.
-        to: Folder for pictures, samples and record; None writes nothing.
+        to: Folder for pictures, samples and record; None writes nothing. In
+            `results/samples` each network has a folder of its own.
         count: The number of samples.
         classes: Chains sample p(x|y) of these in turn, as in `"0-3+7"` or `[0, 1]`;
             none for p(x).
@@ -183,9 +192,18 @@ def sample(
     )
     seconds = time.monotonic() - began
     found.record["run"] = provenance.of_run(network, batches.size, seconds)
-    if to is not None:
-        found.write(Path(to))
-    return found
+    if to is None:
+        return found
+    folder = _folder(Path(to), network)
+    found.write(folder)
+    return replace(found, folder=folder)
+
+
+def _folder(to: Path, network: Network) -> Path:
+    """Returns where to write, so that no network replaces the samples of another."""
+    if to != SAMPLES:
+        return to
+    return to / folder_name(network.name, network.fingerprint())
 
 
 def _check_numbers(count: int, batch_size: int, seed: int) -> None:
