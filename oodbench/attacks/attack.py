@@ -67,7 +67,7 @@ def attack(
         images: Attack only this many images of each set, drawn by the seed.
         seed: Seed of all random numbers.
         batch_size: Images in the network at once; None for a size that mostly fits.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
         save: Also write adversarial images, rounded to 8 bits; needs `to`.
         to: The folder to write to. Results are written after each model, and models
             whose results are already there are not attacked again. None writes nothing.

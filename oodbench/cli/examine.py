@@ -104,8 +104,6 @@ def _devices() -> Iterator[Finding]:
             devices[f"cuda:{index}"] = (
                 f"{card.name}, {memory}, CUDA {torch.version.cuda}"
             )
-        if torch.backends.mps.is_available():
-            devices["mps"] = platform.machine()
     for warning in caught:
         yield Finding(
             "devices",

@@ -19,7 +19,7 @@ from oodbench.networks.normalisation import NORMALISATIONS
 
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
     help="auto takes a GPU where there is one.",

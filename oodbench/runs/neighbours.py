@@ -55,7 +55,7 @@ class Neighbours:
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     """Keywords of `load_network` for them."""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """auto, cpu or cuda."""
     watch: Watch = unwatched
     """Receives the progress."""
 

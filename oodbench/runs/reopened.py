@@ -23,7 +23,7 @@ def network_of(
         record: Of that network.
         model: What should be the same network.
         checkpoint: Keywords of `load_network` for a file.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
 
     Raises:
         InputError: It cannot be loaded, or is another one.

@@ -109,7 +109,7 @@ def run(
             It is halved when memory runs out.
         workers: Processes that read images ahead; None for some where many files
             are decoded.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
         results: The folder to store in.
         overwrite: missing: compute absent cells. stale: also remove outdated ones.
             always: recompute everything.

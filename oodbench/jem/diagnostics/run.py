@@ -94,7 +94,7 @@ def diagnose(
         temperatures: Steps of annealed importance sampling; 0 leaves log Z out.
         seed: At least 0.
         batch_size: Chains at once; changes numbers by rounding only.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
         watch: Receives the progress.
         **checkpoint: What describes a file, as in `load_network`.
 

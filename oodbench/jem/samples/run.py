@@ -148,7 +148,7 @@ def sample(
         fid_weights: A file of the Inception network; None downloads it.
         seed: At least 0.
         batch_size: Chains at once; changes samples by rounding only.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
         watch: Receives the progress.
         **checkpoint: What describes a file, as in `load_network`.
 

@@ -85,7 +85,7 @@ def train(
         export: File for the weights, `*.safetensors`; by default in `to`.
         overwrite: Whether to start again if the folder has a checkpoint.
         minutes: Stop at the first checkpoint after this time.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
         compile: Whether torch.compile makes the gradient of log p(x).
         tensorboard: Whether to write for TensorBoard, too.
         note: Text for the card.

@@ -53,7 +53,7 @@ def score(
             bundled one of that name.
         checkpoint: Keywords of `load_network` for a file.
         batch_size: Images per pass of the network.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
         quiet: Whether to print no progress on stderr.
 
     Raises:

@@ -87,7 +87,7 @@ class Scorer:
                 the bundled one of that name.
             checkpoint: Keywords of `load_network` for a file.
             batch_size: Images per pass of the network, at most.
-            device: auto, cpu, cuda or mps.
+            device: auto, cpu or cuda.
             watch: Receives the progress of fitting.
 
         Raises:

@@ -52,7 +52,7 @@ def calibrate(
         checkpoint: Keywords of `load_network` for files.
         batch_size: Images per pass of the network; None for a size that mostly fits.
         workers: Processes that read images ahead.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu or cuda.
         quiet: Whether to print no progress on stderr.
 
     Raises:
