@@ -69,15 +69,21 @@ def _counted(whole: NDArray[np.int64], one: int, pairs: Pairs) -> Units:
         (n**3 * s4 - 4 * n**2 * s1 * s3 + 6 * n * s1**2 * s2 - 3 * s1**4)
         / (n**3 * one**4),
     ]
-    rows = whole.astype(np.int32)
-    ends = [((apart := rows[a] - rows[b]).min(), apart.max()) for a, b in pairs]
-    lowest, highest = (n * np.transpose(ends).astype(object) - s1) / (n * one)
-    return Units(
-        n,
-        lowest.astype(np.float64),
-        highest.astype(np.float64),
-        np.array(about_mean, dtype=np.float64),
-    )
+    ends = np.array(_ends(whole.astype(np.int32), pairs), dtype=object)
+    lowest, highest = ((n * ends - s1) / (n * one)).astype(np.float64)
+    return Units(n, lowest, highest, np.array(about_mean, dtype=np.float64))
+
+
+def _ends(whole: NDArray[np.int32], pairs: Pairs) -> list[NDArray[np.int32]]:
+    """Returns the lowest and the highest difference, each `[P]`."""
+    lowest, highest = [], []
+    step = max(1, AT_ONCE // whole.shape[1])
+    for start in range(0, len(pairs), step):
+        first, second = np.transpose(pairs[start : start + step])
+        apart = whole[first] - whole[second]
+        lowest.append(apart.min(axis=1))
+        highest.append(apart.max(axis=1))
+    return [np.concatenate(lowest), np.concatenate(highest)]
 
 
 def _powers(whole: NDArray[np.int64], bits: int, pairs: Pairs) -> list[Integers]:

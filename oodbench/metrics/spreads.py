@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,7 +137,9 @@ def spread_of(units: Sequence[Units], missed: Sequence[float] | None = None) -> 
         missed: For each class the deviation of one more unit, which the sample missed.
     """
     # Numbers take a tenth of the time of arrays of one number.
-    single = [replace(unit, sums=unit.sums[:, 0]) for unit in units]
+    single = [
+        Units(unit.count, unit.lowest, unit.highest, unit.sums[:, 0]) for unit in units
+    ]
     found = spreads_of(single, missed)
     return Spread(float(found.variance), found.units, float(found.freedom))
 
