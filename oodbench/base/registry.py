@@ -46,13 +46,10 @@ class Plugin(NamedTuple):
     """One plug-in, not yet imported."""
 
     entry: EntryPoint
+    package: str
+    """The name of the installed package that it belongs to."""
     module: str = ""
     """The module that defines it where the entry point names a package, else empty."""
-
-    @property
-    def package(self) -> str:
-        """The name of the installed package that it belongs to."""
-        return self.entry.dist.name if self.entry.dist else self.entry.value
 
     def load(self, kind: Kind) -> Any:
         """Imports the plug-in and returns its class or function."""
@@ -75,17 +72,18 @@ def _plugins(kind: Kind) -> dict[str, list[Plugin]]:
 
 def _offered(entry: EntryPoint) -> Iterator[tuple[str, Plugin]]:
     """Yields the plug-ins of an entry point: one, or one per module of a package."""
+    package = entry.dist.name if entry.dist else entry.value
     places: Iterable[str] | None = None
     if ":" not in entry.value:
         with suppress(Exception, SystemExit):  # of parent packages, which are imported
             spec = find_spec(entry.value)
             places = spec.submodule_search_locations if spec else None
     if places is None:
-        yield entry.name, Plugin(entry)  # loading it gives the reason
+        yield entry.name, Plugin(entry, package)  # loading it gives the reason
         return
     for _, name, _ in pkgutil.iter_modules(places):
         if not name.startswith("_"):
-            yield name, Plugin(entry, f"{entry.value}.{name}")
+            yield name, Plugin(entry, package, f"{entry.value}.{name}")
 
 
 def _only_detector(module: ModuleType) -> type:

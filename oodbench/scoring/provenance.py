@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
@@ -30,7 +31,7 @@ def method_key(entry: Entry, fits: Mapping[str, str], network: Network) -> str:
     return key_of(
         "+".join(kind.__qualname__ for kind in entry.kinds),
         entry.parameters,
-        source_of(entry),
+        source_of(entry.kinds),
         fits[stage] if stage else None,
         *([layers] if layers else []),
         *([entry.tuned] if entry.tuned else []),
@@ -49,9 +50,13 @@ def layers_of(entry: Entry, network: Network) -> Record:
     return layers
 
 
-def source_of(entry: Entry) -> str:
-    """Returns a hash of the sources that decide what a detector computes."""
-    return "+".join(sources_key(kind) for kind in entry.kinds)
+@cache
+def source_of(kinds: tuple[type, ...]) -> str:
+    """Returns a hash of the sources that decide what a detector computes.
+
+    It is taken once, since later changes of a file do not change a class in memory.
+    """
+    return "+".join(map(sources_key, kinds))
 
 
 def of_model(network: Network, fingerprint: str) -> Record:
@@ -79,7 +84,7 @@ def of_detector(
         "key": key,
         "name": entry.name,
         "parameters": entry.parameters,
-        "source": source_of(entry),
+        "source": source_of(entry.kinds),
         "layers": layers_of(entry, network),
         "control": entry.detector.control,
         "tuned": entry.tuned,
