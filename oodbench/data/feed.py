@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,15 +55,18 @@ def feed(
         noise: Is added to the pixels, which then may leave [0, 1].
     """
     in_bytes = device.type != "cpu" and noise is None
+    items = _Batches(images, spans, shape, digested, noise, in_bytes)
     loader: DataLoader[Fed | InputError] = DataLoader(
-        _Batches(images, spans, shape, digested, noise, in_bytes),
+        items,
         batch_size=None,
         collate_fn=_unchanged,  # the usual one makes tensors of arrays
         num_workers=min(workers, len(spans)),
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from the global random numbers
     )
-    batches = _read(loader)
+    # In this process the loader would only add to the time of small batches.
+    is_plain = not workers and device.type == "cpu"
+    batches = _read(map(items.__getitem__, range(len(spans))) if is_plain else loader)
     for fed in _ahead(batches, device) if device.type == "cuda" else batches:
         yield Fed(unit_pixels(fed.pixels.to(device)), fed.digests)
 
@@ -90,7 +93,7 @@ def _arrived(fed: Fed, copied: torch.cuda.Event) -> Fed:
     return fed
 
 
-def _read(loader: DataLoader[Fed | InputError]) -> Iterator[Fed]:
+def _read(loader: Iterable[Fed | InputError]) -> Iterator[Fed]:
     try:
         for fed in loader:
             if isinstance(fed, InputError):

@@ -44,7 +44,7 @@ class Outputs:
         """The declared inputs that have been read."""
 
     def __len__(self) -> int:
-        return len(self._batch.inputs)
+        return self._batch.inputs.shape[0]
 
     @property
     def logits(self) -> Tensor:

@@ -114,19 +114,18 @@ class Scorer:
         detector, device = self._detectors[label], batch.inputs.device
         watch = Stopwatch(device)
         view = Outputs(batch, detector)
+        images = len(view)
         with self._contained.watch(type(detector).__name__, label):
             scores = detector.score(view)
         view.check_untouched()
         if not isinstance(scores, Tensor):
             raise TypeError(f"score returned {type(scores).__name__}, not a tensor [N]")
-        if scores.shape != (len(view),):
+        if scores.shape != (images,):
             raise ValueError(
-                f"score returned shape {list(scores.shape)} for {len(view)} images, "
+                f"score returned shape {list(scores.shape)} for {images} images, "
                 "not [N]"
             )
-        found = torch.empty(len(view), dtype=torch.float64, device=device).copy_(scores)
+        found = torch.empty(images, dtype=torch.float64, device=device).copy_(scores)
         watch.stop()
         backward = len(detector.objectives) + view.passes.backward
-        return found, Spent(
-            watch, len(view) * view.passes.forward, len(view) * backward
-        )
+        return found, Spent(watch, images * view.passes.forward, images * backward)
