@@ -177,7 +177,6 @@ class Experiment:
             "seconds": time.process_time() - began,
             "accuracy": trained.card["accuracy"]["test"],
             "went_back": len(trained.card["faults"]),
-            "epochs": recipe.epochs,
         }
         path.with_suffix(".cost.json").write_text(json.dumps(record))
 
