@@ -18,9 +18,11 @@ from oodbench import cli
 from oodbench.base.files import folder_name, key_of
 from oodbench.base.text import printable, short_name
 from oodbench.data.dataset import digests_of
+from oodbench.output.plots import draw
 from oodbench.output.plots.mixing import mixing
+from oodbench.output.plots.plot import plot
 from oodbench.output.report import page
-from oodbench.output.report.figures import inline_svg
+from oodbench.output.report.figures import inline_svg, svg_of
 from oodbench.output.report.images import data_uri, png, small
 from oodbench.results.opened import of_sets
 from oodbench.results.store import Store
@@ -443,7 +445,7 @@ def test_figures_on_one_page_share_no_ids():
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], marker="o")
     axes.fill([0, 1, 1], [0, 0, 1], hatch="/")
-    both = [inline_svg(figure, prefix, "a < b") for prefix in ("one", "two")]
+    both = [inline_svg(svg_of(figure), prefix, "a < b") for prefix in ("one", "two")]
     ids = [set(Page(one).ids) for one in both]
     assert ids[0]
     assert not ids[0] & ids[1]
@@ -452,6 +454,30 @@ def test_figures_on_one_page_share_no_ids():
         assert set(used) == own
         assert text.startswith('<svg aria-label="a &lt; b"')
         assert not re.search(r"xmlns|<style|<metadata|<\?xml|<!", text)
+
+
+def test_a_report_of_drawn_pictures_is_the_same_and_draws_nothing(results, monkeypatch):
+    drawn = reported(results)
+    plot(results.folder / "runs")
+    monkeypatch.setattr(draw, "figures", None)
+    assert reported(results) == drawn
+
+
+def test_a_report_draws_what_has_changed_since(results):
+    drawn = reported(results)
+    plot(results.folder / "runs")
+    for path in (results.folder / "plots").glob("roc*.svg"):
+        path.write_text(path.read_text().replace("ROC", "COR"))
+    assert reported(results) == drawn
+
+
+def test_a_picture_runs_no_code_in_a_page():
+    svg = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="a()">
+    <a href="javascript:b()"><text onclick="c()">d</text></a><script>e()</script></svg>
+    """
+    text = inline_svg(svg, "one", "a figure")
+    assert "<text>d</text>" in text
+    assert not re.search(r"on\w+=|script|\(\)", text)
 
 
 def test_float_and_large_images_become_small_pictures():

@@ -32,11 +32,17 @@ class Drawn:
         self._known = _read(folder / FILE)
         self._new: dict[str, Pictures] = {}
 
+    def kept(self, key: str) -> list[Path] | None:
+        """Returns the pictures of a key; None unless all are there unchanged."""
+        known = self._known.get(key)
+        if known is None or not all(map(self._is_unchanged, known, known.values())):
+            return None
+        return [self._folder / name for name in known]
+
     def pictures(self, key: str, draw: Callable[[], list[Path]]) -> list[Path]:
         """Returns the pictures of a key; draws them unless all are there unchanged."""
-        known = self._known.get(key)
-        if known is not None and all(map(self._is_unchanged, known, known.values())):
-            return [self._folder / name for name in known]
+        if (kept := self.kept(key)) is not None:
+            return kept
         pictures = draw()
         self._new[key] = {each.name: _digest(each) for each in pictures}
         return pictures

@@ -6,8 +6,7 @@ from oodbench.base.files import Record
 from oodbench.base.text import printable, short_name
 from oodbench.output.formats.html import escape, listing
 from oodbench.output.numbers import minus, percent
-from oodbench.output.plots.mixing import mixing
-from oodbench.output.report.figures import inline_svg
+from oodbench.output.report.figures import inline_svg, svg_of
 from oodbench.output.report.images import data_uri
 from oodbench.output.report.scrolling import scrolling
 from oodbench.results.densities import Densities, Stored, of_group
@@ -47,9 +46,11 @@ def write(found: Densities, group: Group, anchor: str) -> str:
 
 
 def _diagnosis(record: Record, anchor: str) -> str:
+    from oodbench.output.plots.mixing import mixing  # imports matplotlib
+
     name = short_name(record["model"]["name"])
     label = f"Chains of {name}"
-    svg = inline_svg(mixing(record), f"{anchor}-mixing", label)
+    svg = inline_svg(svg_of(mixing(record)), f"{anchor}-mixing", label)
     lines = [
         *_mixing(record["chains"]),
         *_energies(record["chains"], record["real"]),

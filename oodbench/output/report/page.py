@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,10 +14,9 @@ from oodbench.output.classification import layout_fitness
 from oodbench.output.formats import html
 from oodbench.output.formats.html import escape
 from oodbench.output.layout import Column, by_inside, layouts
-from oodbench.output.plots.draw import figure_of_ranks, figures
 from oodbench.output.report import density, provenance
 from oodbench.output.report.browse import Browser, views
-from oodbench.output.report.figures import inline_svg
+from oodbench.output.report.figures import Figures, inline_svg
 from oodbench.output.report.gallery import Gallery
 from oodbench.output.report.near import Finders, FindersOf
 from oodbench.output.report.scrolling import scrolling
@@ -91,9 +90,14 @@ def report(
     folder = place if images == "all" and place.suffix != ".html" else None
     file = place / "index.html" if folder else place
     measured = open_results(results).measured
-    known = densities.read(folder_of(results).parent)
+    beside = folder_of(results).parent
     written = write(
-        measured, images=images, folder=folder, neighbours=neighbours, known=known
+        measured,
+        images=images,
+        folder=folder,
+        neighbours=neighbours,
+        known=densities.read(beside),
+        plots=beside / "plots",
     )
     content = written.html.encode()
     if images == "all" and len(content) > LARGEST:
@@ -116,6 +120,7 @@ def write(
     folder: Path | None = None,
     neighbours: FindersOf | None = None,
     known: Densities = densities.NOTHING,
+    plots: Path | None = None,
 ) -> Report:
     """Returns a page about some models and sets.
 
@@ -126,15 +131,16 @@ def write(
             written; None for everything in one page.
         neighbours: Opens what finds the neighbours of a model's images.
         known: What is stored of the p(x) of models.
+        plots: The folder of pictures; those that are up to date are not drawn again.
     """
     shows: dict[Shown, Gallery | Browser | None] = {
         "none": None,
         "worst": Gallery(),
         "all": Browser(folder),
     }
-    pictures, finders = shows[images], Finders(neighbours)
+    pictures, finders, drawn = shows[images], Finders(neighbours), Figures(plots)
     chapters = [
-        _chapter(f"s{number}", members, pictures, finders, known)
+        _chapter(f"s{number}", members, pictures, finders, known, drawn)
         for number, members in enumerate(by_inside(measured))
     ]
     scripts = ["browse.js"] if images == "all" and folder is None else []
@@ -149,6 +155,7 @@ def _chapter(
     pictures: Gallery | Browser | None,
     finders: Finders,
     known: Densities,
+    drawn: Figures,
 ) -> Chapter:
     sections = {"Accuracy and calibration": _accuracy(measured)}
     found = {
@@ -166,12 +173,14 @@ def _chapter(
     tables = layouts(measured, list(METRICS), intervals=True)
     for name, table in zip(METRICS.values(), tables, strict=False):  # none: all failed
         sections[name] = scrolling(html.table(table, link), name)
-    if (ranks := figure_of_ranks(measured)) is not None:
+    if (ranks := drawn.of_ranks(measured)) is not None:
         svg = inline_svg(ranks, f"{anchor}-ranks", "Ranks of detectors")
         sections["Ranks"] = scrolling(svg, "Ranks of detectors", "figure")
     for number, one in enumerate(measured):
         model = short_name(one.group.model)
-        sections[f"Figures of {model}"] = _figures(one, f"{anchor}-f{number}")
+        sections[f"Figures of {model}"] = _figures(
+            drawn.of_model(one), short_name(one.group.model), f"{anchor}-f{number}"
+        )
         if written := density.write(known, one.group, f"{anchor}-d{number}"):
             sections[f"Chains and log Z of {model}"] = written
         if pictures is not None:
@@ -200,12 +209,11 @@ def _accuracy(measured: Sequence[Measured]) -> str:
     return written
 
 
-def _figures(measured: Measured, anchor: str) -> str:
-    drawn = figures(measured)
+def _figures(drawn: Mapping[str, bytes], model: str, anchor: str) -> str:
     written = []
     for kind, name in FIGURES.items():
         if kind in drawn:
-            label = f"{name} of {short_name(measured.group.model)}"
+            label = f"{name} of {model}"
             svg = inline_svg(drawn[kind], f"{anchor}-{kind}", label)
             written.append(f"<h4>{name}</h4>\n{scrolling(svg, label, 'figure')}")
     return "".join(written)
