@@ -18,11 +18,7 @@ from pathlib import Path
 from processes import measure
 from tabulate import tabulate
 
-OUT = (
-    "far=npz:textures32.npz",
-    "far=npz:gtsrb_test32.npz",
-    "npz:tinyimagenet_val32.npz",
-)
+OUT = ("textures32", "gtsrb_test32", "tinyimagenet_val32")
 FIRST = 10
 """Functions to show."""
 
@@ -31,7 +27,7 @@ def command(weights, data, results, *more):
     """Returns the options of Python that run the default detectors."""
     sets = ",".join(f"far=npz:{data}/{name}.npz" for name in OUT)
     return [
-        *("-m", "oodbench", "run", "--quiet", "--no-plots", "--results", results),
+        *("-m", "oodbench", "run", "-q", "--no-plots", "--results", results),
         *("--model", weights, "--in", f"npz:{data}/cifar10_test.npz", "--out", sets),
         *("--fit", f"npz:{data}/cifar10_train.npz", *more),
     ]
