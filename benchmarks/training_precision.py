@@ -47,6 +47,7 @@ from oodbench.runs.tuning.calibrate import calibrate
 SEEDS = range(5)
 PRECISIONS = ("bf16", "fp32")
 DETECTORS = ("energy", "jem_grad_norm")
+COMMAND = "python benchmarks/training_precision.py DATA OUT"
 MARGIN = 1.0
 """Points of accuracy."""
 LEVEL = 0.05
@@ -193,9 +194,9 @@ def main() -> None:
     for world in worlds(data):
         print(world.name, file=sys.stderr, flush=True)
         found[world.name] = measure(world, options.out / world.name)
-    about = __doc__.partition("training_precision.md\n\n")[2]
+    about = __doc__.partition("bf16 itself.\n\n")[2]
     print(
-        f"# Training in bf16\n\n{about}\nWritten by the command above (torch "
+        f"# Training in bf16\n\n`{COMMAND}`\n\n{about}\nWritten by this command (torch "
         f"{torch.__version__}, {torch.cpu.get_capabilities()['cpu_name']}). Mean ± "
         f"sample deviation over seeds 0 to {SEEDS[-1]}, in % but for NLL, seconds and "
         f"times that training went back.\n\n{page(found)}"
