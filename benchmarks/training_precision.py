@@ -34,7 +34,8 @@ from pathlib import Path
 
 import torch
 from digits_seeds import spread
-from small_images import CHOICES, COMMON, EPOCHS, NETWORK, STEPS
+from small_images import EPOCHS, NETWORK
+from small_images_kinds import CHOICES, RECIPES
 from small_images_sets import prepare
 from tabulate import tabulate
 
@@ -74,7 +75,7 @@ def worlds(data: Path) -> list[World]:
     def spec(name: str) -> str:
         return f"npz:{data / name}.npz"
 
-    jem = replace(PRESETS["jem"], **COMMON, epochs=EPOCHS, sgld_steps=STEPS["jem"])
+    jem = replace(RECIPES["jem"], epochs=EPOCHS)
     far = [f"far={spec(name)}" for name in ("digits_all", "letters", "textures")]
     return [
         World(
