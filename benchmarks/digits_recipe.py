@@ -29,8 +29,8 @@ from oodbench.scoring.spec import open_detector
 KNOWN, LEFT_OUT = "digits:0-5", "digits:6-7"
 SEEDS = (0, 1, 2)
 DETECTORS = ("log_px", "jem_grad_norm", "msp")
-BASE = Recipe(epochs=100, decay="cosine", energy_l2=1e-3, ema=0.0)
-PLAIN = Recipe(epochs=80, ema=0.0)
+PLAIN = Recipe(epochs=80, ema=0.0, precision="fp32")
+BASE = replace(PLAIN, epochs=100, decay="cosine", energy_l2=1e-3)
 CANDIDATES = {
     "SiLU, cosine, L2 1e-3, 100": ("silu", BASE),
     "SiLU, cosine, L2 1e-3, 50": ("silu", replace(BASE, epochs=50)),

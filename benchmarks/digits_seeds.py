@@ -64,7 +64,7 @@ def make(folder: Path, kind: str, seed: int) -> Network:
     name = f"{kind}-{seed}"
     path = folder / name / f"{name}.safetensors"
     if not path.exists():
-        recipe = replace(PRESETS[kind], seed=seed)
+        recipe = replace(PRESETS[kind], seed=seed, precision="fp32")
         train(INSIDE, folder / name, recipe=recipe)
     return load_network(path)
 

@@ -30,12 +30,12 @@ IMAGES = 2048
 
 def ours(problem: Problem, options: Namespace) -> Iterate:
     """Returns one iteration of oodbench."""
-    fast = {"precision": "bf16"} if options.fast else {}
+    precision = "bf16" if options.fast else "fp32"
     trainer = Trainer(
         problem.network(),
         problem.images,
         problem.labels,
-        replace(problem.recipe, **fast),
+        replace(problem.recipe, precision=precision),
         compiled=options.fast,
     )
     return trainer.step

@@ -34,7 +34,8 @@ from pathlib import Path
 
 import torch
 from digits_seeds import spread
-from small_images import CHOICES, COMMON, EPOCHS, NETWORK, STEPS
+from small_images import EPOCHS, NETWORK
+from small_images_kinds import CHOICES, RECIPES
 from small_images_sets import prepare
 from tabulate import tabulate
 
@@ -47,6 +48,7 @@ from oodbench.runs.tuning.calibrate import calibrate
 SEEDS = range(5)
 PRECISIONS = ("bf16", "fp32")
 DETECTORS = ("energy", "jem_grad_norm")
+COMMAND = "python benchmarks/training_precision.py DATA OUT"
 MARGIN = 1.0
 """Points of accuracy."""
 LEVEL = 0.05
@@ -73,7 +75,7 @@ def worlds(data: Path) -> list[World]:
     def spec(name: str) -> str:
         return f"npz:{data / name}.npz"
 
-    jem = replace(PRESETS["jem"], **COMMON, epochs=EPOCHS, sgld_steps=STEPS["jem"])
+    jem = replace(RECIPES["jem"], epochs=EPOCHS)
     far = [f"far={spec(name)}" for name in ("digits_all", "letters", "textures")]
     return [
         World(
@@ -193,9 +195,9 @@ def main() -> None:
     for world in worlds(data):
         print(world.name, file=sys.stderr, flush=True)
         found[world.name] = measure(world, options.out / world.name)
-    about = __doc__.partition("training_precision.md\n\n")[2]
+    about = __doc__.partition("bf16 itself.\n\n")[2]
     print(
-        f"# Training in bf16\n\n{about}\nWritten by the command above (torch "
+        f"# Training in bf16\n\n`{COMMAND}`\n\n{about}\nWritten by this command (torch "
         f"{torch.__version__}, {torch.cpu.get_capabilities()['cpu_name']}). Mean ± "
         f"sample deviation over seeds 0 to {SEEDS[-1]}, in % but for NLL, seconds and "
         f"times that training went back.\n\n{page(found)}"

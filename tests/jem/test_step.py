@@ -14,6 +14,7 @@ from oodbench.jem.training.trainer import Trainer
 
 CLASSES, BATCH, RATE = 3, 8, 0.05
 PLAIN = Recipe(
+    precision="fp32",
     batch_size=BATCH,
     learning_rate=RATE,
     warmup=0,

@@ -20,6 +20,7 @@ _PAPER = Recipe(
     warmup=1000,
     decay="step",
     ema=0.0,
+    precision="fp32",
     buffer_size=10_000,
     seed=1,
 )
@@ -94,6 +95,7 @@ PRESETS: Mapping[str, Recipe] = {
         learning_rate=1e-3,
         weight_decay=5e-4,
         ema=0.999,
+        precision="fp32",
         sgld_steps=40,
         sgld_step_size=0.2,
         sgld_noise=0.0,

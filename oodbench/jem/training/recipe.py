@@ -113,7 +113,7 @@ class Recipe:
         Precision,
         "Precision of the network; SGLD states and losses are fp32. auto: bf16 where "
         "the processor multiplies it natively, else fp32.",
-    ] = "fp32"
+    ] = "auto"
 
     sgld_steps: Annotated[int, "Steps of each chain per iteration."] = 20
     sgld_step_size: Annotated[float, "Factor of ∇ log p(x), for pixels in [-1, 1]."] = (
