@@ -9,7 +9,7 @@ from oodbench import Known, Need, Outputs
 from oodbench.detectors._bank import BankDetector, taken
 from oodbench.detectors._checks import check_at_least
 from oodbench.detectors._uniform_noise import OnNoise
-from oodbench.scoring.fitting.nearest import nearest
+from oodbench.scoring.fitting.nearest import Bank
 from oodbench.scoring.fitting.statistics import correct_means, over_blocks
 
 
@@ -37,7 +37,7 @@ class GROOD(BankDetector):
     seed: int = 0
     """Of the noise and of the draw."""
     _prototypes: Tensor = field(init=False, repr=False)
-    _bank: Tensor = field(init=False, repr=False)
+    _bank: Bank = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,12 +59,12 @@ class GROOD(BankDetector):
         noise = known.summary(self._noise)[is_noise].double().mean(0)
         self._prototypes = torch.cat([found.means[found.counts > 0], noise[None]])
         bank = taken(known.features, places[right])
-        self._bank = over_blocks(bank, self._gradients)
+        self._bank = Bank.of(over_blocks(bank, self._gradients))
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns minus the squared distance, `[N]`, ≤ 0."""
         gradients = self._gradients(batch.features)
-        return -nearest(gradients, self._bank).distances.square()
+        return -self._bank.nearest(gradients).distances.square()
 
     def _gradients(self, features: Tensor) -> Tensor:
         away = features.double() - self._prototypes[-1]

@@ -7,7 +7,7 @@ from torch import Tensor
 from oodbench import Known, Outputs
 from oodbench.detectors._bank import BankDetector, UnitFeatures, check_k, taken
 from oodbench.scoring.fitting import statistics
-from oodbench.scoring.fitting.nearest import nearest
+from oodbench.scoring.fitting.nearest import Bank
 
 
 @dataclass
@@ -27,7 +27,7 @@ class KNN(BankDetector):
     """Which neighbour; 1 is the nearest. 0: 50, or the farthest in a smaller bank."""
     normalize: bool = True
     """Whether features are scaled to length 1."""
-    _bank: Tensor = field(init=False, repr=False)
+    _bank: Bank = field(init=False, repr=False)
     _k: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -39,18 +39,19 @@ class KNN(BankDetector):
         """Keeps the features of the bank."""
         places = self.draw(known)
         if self.normalize:
-            self._bank = known.shared(UnitFeatures(self.share, self.seed))
+            bank = known.shared(UnitFeatures(self.share, self.seed))
         else:
-            self._bank = taken(known.features, places)
-        self._k = self.k or min(_USUAL_K, len(self._bank))
-        check_k(self._k, self._bank)
+            bank = taken(known.features, places)
+        self._k = self.k or min(_USUAL_K, len(bank))
+        check_k(self._k, bank)
+        self._bank = Bank.of(bank)
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns minus the distance, `[N]`, at most 0."""
         features = batch.features
         if self.normalize:
             features = statistics.unit(features)
-        return -nearest(features, self._bank, self._k).distances
+        return -self._bank.nearest(features, self._k).distances
 
 
 _USUAL_K = 50

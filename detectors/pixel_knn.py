@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
-from oodbench.scoring.fitting.nearest import nearest
+from oodbench.scoring.fitting.nearest import Bank
 
 
 @dataclass
@@ -25,7 +25,7 @@ class PixelKNN(Detector):
 
     k: int = 1
     """Which neighbour, at least 1; 1 is the nearest."""
-    _bank: Tensor = field(init=False, repr=False)
+    _bank: Bank = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -33,11 +33,10 @@ class PixelKNN(Detector):
 
     def fit(self, known: Known) -> None:
         """Keeps the training images."""
-        self._bank = known.inputs.flatten(1)
-        if len(self._bank) < self.k:
-            raise ValueError(f"k is {self.k}, the training images {len(self._bank)}")
+        if len(known.inputs) < self.k:
+            raise ValueError(f"k is {self.k}, the training images {len(known.inputs)}")
+        self._bank = Bank.of(known.inputs.flatten(1))
 
     def score(self, batch: Outputs) -> Tensor:
         """Returns −‖x − its k-th nearest training image‖₂, `[N]`, at most 0."""
-        images = batch.inputs.flatten(1)
-        return -nearest(images, self._bank, self.k).distances
+        return -self._bank.nearest(batch.inputs.flatten(1), self.k).distances

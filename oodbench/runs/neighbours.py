@@ -27,7 +27,7 @@ from oodbench.results.schema import fits
 from oodbench.results.thresholds import FIT
 from oodbench.runs.reopened import fit_of, network_of
 from oodbench.scoring.batches import Batches, cut
-from oodbench.scoring.fitting.nearest import nearest
+from oodbench.scoring.fitting.nearest import Bank
 from oodbench.scoring.fitting.rows import Rows
 from oodbench.scoring.fitting.statistics import unit
 from oodbench.scoring.forward import run_network
@@ -78,8 +78,9 @@ class Neighbours:
             raise InputError(f"{group.model} has no features.")
         training = fit_of(detector, dataset_of(detector["fitted_on"]), network)
         tell = self.watch(f"features of {training.dataset.name}", training.count)
-        bank = _unit_features(network, training.split, tell)
-        return _Finder(network, training, bank, min(self.count, len(bank)), self.watch)
+        bank = Bank.of(_unit_features(network, training.split, tell))
+        count = min(self.count, training.count)
+        return _Finder(network, training, bank, count, self.watch)
 
     def _network(self, group: Group) -> Network:
         record = group.inside.record["model"]
@@ -114,8 +115,8 @@ class _Finder:
 
     network: Network
     training: ImageSet
-    bank: Tensor
-    """`[M, D]`, the features of the training images, of length 1."""
+    bank: Bank
+    """The features of the training images, of length 1."""
     count: int
     """At most M."""
     watch: Watch
@@ -124,7 +125,7 @@ class _Finder:
         """Returns the neighbours of some images."""
         tell = self.watch(f"neighbours by {self.network.name}", len(images.images))
         own = _unit_features(self.network, images, tell)
-        found = [nearest(own, self.bank, k) for k in range(1, self.count + 1)]
+        found = [self.bank.nearest(own, k) for k in range(1, self.count + 1)]
         places = torch.stack([one.places for one in found], 1)
         distances = torch.stack([one.distances for one in found], 1)
         return Near(places.numpy(), distances.numpy())

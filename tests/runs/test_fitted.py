@@ -118,8 +118,9 @@ def test_what_no_score_needs_is_removed_with_stale_cells(go, tmp_path):
     np.savez(tmp_path / "train.npz", images=pixels, labels=np.arange(40) % 6)
     go("a", overwrite="stale")
     now = {path.name for path in tmp_path.rglob("fitted/*/*")}
-    # ViM's origin depends on the head alone.
-    assert [name[-4:] for name in now & kept] == [".npy"]
+    # ViM's origin depends on the head alone, and small banks have an empty basis.
+    same = [path for path in tmp_path.rglob("fitted/*/*") if path.name in kept]
+    assert sorted(np.load(path).size > 0 for path in same) == [False, True]
     assert len(now) == len(kept)
 
 

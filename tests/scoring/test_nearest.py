@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from oodbench.scoring.fitting import nearest as module
-from oodbench.scoring.fitting.nearest import nearest
+from oodbench.scoring.fitting.nearest import Bank, Screen, nearest
 
 
 def naive(images, others, k):
@@ -52,3 +52,55 @@ def test_double_stays_double():
     others = torch.tensor([[0.0], [1.0 + 1e-12]], dtype=torch.float64)
     found = nearest(torch.tensor([[1.0]], dtype=torch.float64), others)
     np.testing.assert_allclose(found.distances, 1e-12, rtol=1e-3)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Makes short rows of small ones: 4 directions, from 8 rows."""
+    for name, value in {"WIDTH": 4, "SAMPLE": 8, "SHORT": 6, "SPARE": 2}.items():
+        monkeypatch.setattr(module, name, value)
+
+
+def rows(count, seed, dtype=torch.float32):
+    """Returns rows of 12 numbers that differ most in three directions."""
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
+    along = torch.randn(count, 3, generator=generator) @ directions
+    return (along + torch.randn(count, 12, generator=generator) / 10).to(dtype)
+
+
+@pytest.mark.parametrize("k", [1, 3, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1, 100])
+def test_short_rows_change_no_neighbour(k, dtype, scale, narrow):
+    others = rows(200, 1, dtype)
+    # Of scale 100: far from all others, where short rows tell little.
+    images = torch.cat([rows(20, 2, dtype) * scale, others[:5]])
+    bank = Bank.of(others)
+    assert bank.short.rows.shape == (200, 5)
+    found = bank.nearest(images, k)
+    distances, places = naive(images, others, k)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-6)
+    np.testing.assert_array_equal(found.places, places)
+
+
+def test_short_rows_keep_the_first_of_equal_ones(narrow):
+    others = torch.cat([rows(40, 1), rows(1, 3).expand(60, -1)])
+    found = Bank.of(others).nearest(others[40:42], 7)
+    assert found.distances.tolist() == [0, 0]
+    assert found.places.tolist() == [46, 46]
+
+
+def test_short_rows_are_never_farther_than_the_rows(narrow):
+    others = rows(100, 1, torch.float64)
+    short = Bank.of(others).short.rows.double()
+    assert (torch.cdist(short, short) <= torch.cdist(others, others) + 1e-5).all()
+
+
+def test_a_bank_of_narrow_or_few_rows_is_searched_whole():
+    for others in (torch.randn(10, 3000), torch.randn(5000, 64)):
+        bank = Bank.of(others)
+        assert torch.equal(bank.short.rows, others)
+        # As it is read from a file.
+        copy = Bank(*(Screen(*map(torch.clone, one)) for one in bank[:2]), *bank[2:])
+        assert copy.nearest(others[7:8]).places.tolist() == [7]
