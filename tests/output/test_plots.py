@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from oodbench.base.files import folder_name
 from oodbench.metrics import ranking
 from oodbench.output.plots import draw, heat_map, histograms, roc, sheet
+from oodbench.output.plots.drawn import drawing_key
 from oodbench.output.plots.plot import plot
 from oodbench.results.opened import of_sets
 from oodbench.results.rows import Row, Scores
@@ -472,6 +473,18 @@ def test_pictures_of_other_scores_are_drawn_again(tmp_path, drawings):
     cell.write(-scores, record)
     assert plot(store.root) == files
     assert [path.read_bytes() for path in files] != before
+
+
+def test_the_order_of_sets_changes_no_bit_of_the_pictures(tmp_path):
+    store = stored(tmp_path / "runs")
+    (one,) = of_sets(store.sets()).measured
+    rows = [replace(one.row, outside="letters") for one in one.scores]
+    more = [replace(each, row=row) for each, row in zip(one.scores, rows, strict=True)]
+    first = replace(one, scores=[*one.scores, *more])
+    second = replace(one, scores=[*more, *one.scores])
+    assert drawing_key("model", [first]) == drawing_key("model", [second])
+    before = [path.read_bytes() for path in draw.draw(first, tmp_path)]
+    assert [path.read_bytes() for path in draw.draw(second, tmp_path)] == before
 
 
 @pytest.mark.parametrize("content", [None, b"another picture"])

@@ -83,7 +83,6 @@ def report(
     oodbench report --images all --neighbours 4 --network jem=jem.pt
     """
     from oodbench.output.report import page
-    from oodbench.runs.neighbours import Neighbours
 
     if not count and (networks or any(checkpoint.values())):
         raise InputError(
@@ -91,14 +90,13 @@ def report(
         )
     notes: list[str] = []
     with Progress() as progress:
+        neighbours = None
+        if count:
+            from oodbench.runs.neighbours import Neighbours  # imports torch
+
+            neighbours = Neighbours(count, networks, checkpoint, device, progress)
         written = page.report(
-            found,
-            file,
-            images=images,
-            neighbours=Neighbours(count, networks, checkpoint, device, progress)
-            if count
-            else None,
-            tell=notes.append,
+            found, file, images=images, neighbours=neighbours, tell=notes.append
         )
     show.print_notes(notes)
     is_folder = images == "all" and written.name == "index.html"

@@ -33,13 +33,19 @@ def figure_of_ranks(measured: Sequence[Measured]) -> Figure | None:
 
 
 def figures(measured: Measured, *, linear: bool = False) -> dict[str, Figure]:
-    """Returns all figures of a model and in-distribution set; none without scores."""
+    """Returns all figures of a model and in-distribution set; none without scores.
+
+    They are the same, bit for bit, in whatever order the sets are.
+    """
     if not measured.scores:
         return {}
+    scores = sorted(
+        measured.scores, key=lambda one: (one.row.outside, one.row.detector)
+    )
     return {
-        "histograms": histograms(measured.scores),
-        "roc": roc_curves(measured.scores, linear=linear),
-        "heatmap": heat_map(measured.rows),
+        "histograms": histograms(scores),
+        "roc": roc_curves(scores, linear=linear),
+        "heatmap": heat_map([one.row for one in scores]),
         **_reliability(measured),
         **_costs(measured),
         **_shift(measured),

@@ -64,19 +64,23 @@ class Drawn:
 
 
 def drawing_key(kind: str, measured: Sequence[Measured], linear: bool = False) -> str:
-    """Returns a hash of everything that decides some pictures of some results."""
+    """Returns a hash of everything that decides some pictures of some results.
+
+    The order of sets is not among it.
+    """
+    cells = [
+        cell.record
+        for one in measured
+        for part in (one.group.inside, *one.group.outside)
+        for cell in part.cells.values()
+    ]
     return key_of(
         package_key(*CODE),
         kind,
         linear,
-        [repr(row) for one in measured for row in one.rows],
-        [*every_record(one.group for one in measured)],
-        [
-            cell.record
-            for one in measured
-            for part in (one.group.inside, *one.group.outside)
-            for cell in part.cells.values()
-        ],
+        sorted(repr(row) for one in measured for row in one.rows),
+        sorted(map(key_of, every_record(one.group for one in measured))),
+        sorted(map(key_of, cells)),
     )
 
 
