@@ -43,7 +43,7 @@ first kinds; nothing was chosen anew:
   and `sada-jem` are within 5 % of these epochs. Differences are from `plain`.
 - AutoAttack, the standard version, on every second of the 200 images and seed 0; it
   needs `oodbench[autoattack]`. Where it is far below PGD, the gradients mislead PGD.
-- `jem` with a penalty on log p(x)² of weight 0.001 or 0.01 (`--energy-l2`), against its
+- `jem` with a penalty on log p(x)² of weight 0.01 (`--energy-l2`), against its
   divergence. Differences are from `jem`.
 """
 

@@ -28,7 +28,7 @@ MEMBERS = 5
 PLAIN = ("plain", "plain-long", "ensemble")
 JEMS = ("jem", "jem++", "sada-jem", "eb-jdat", "dat")
 KINDS = (*PLAIN, *JEMS)
-CALMED = {"jem-l2-0.001": 1e-3, "jem-l2-0.01": 1e-2}
+CALMED = {"jem-l2-0.01": 1e-2}
 """`jem` with a penalty log p(x)², and its weight."""
 LONGER = {"eb-jdat-long": "eb-jdat", "robust": "dat", "dat-robust": "dat"}
 LATER = {**LONGER, **dict.fromkeys(CALMED, "jem")}
