@@ -25,7 +25,7 @@ from oodbench.scoring.batch import Batch, Need
 from oodbench.scoring.batches import Batches, cut
 from oodbench.scoring.containment import Containment
 from oodbench.scoring.detector import Detector
-from oodbench.scoring.fitting.gather import Gathered, gatherer
+from oodbench.scoring.fitting.gather import Gathered, gatherer, keeps_inputs
 from oodbench.scoring.fitting.known import Known
 from oodbench.scoring.fitting.state import move
 from oodbench.scoring.scored import Pending, Scored, fetched, without_bad_scores
@@ -99,10 +99,14 @@ class Engine:
             return dict.fromkeys(fitted, f"fit failed: {why} ({reason(error)})")
         failures = {}
         moved: dict[Tensor, Tensor] = {}
-        for label, detector in fitted.items():
+        # The last one needs no copy of the pixels; banks of them are the largest.
+        ordered = sorted(fitted.items(), key=lambda one: keeps_inputs([one[1]]))
+        for label, detector in ordered:
             began = time.perf_counter()
             try:
                 view = Known(known, detector)
+                if label == ordered[-1][0]:
+                    view.hand_over_inputs()
                 with Containment().watch(type(detector).__name__):
                     detector.fit(view)
                 view.check_untouched()

@@ -37,6 +37,19 @@ def all_needs(detectors: Iterable[Detector]) -> Need:
     return reduce(or_, (detector.needs for detector in detectors), Need.NOTHING)
 
 
+def keeps_inputs(detectors: Iterable[Detector]) -> bool:
+    """Returns whether detectors read the pixels of the whole split in `fit`.
+
+    Those with summaries, or which run the network on pixels, do not.
+    """
+    return any(
+        Need.INPUTS in part.needs
+        for detector in detectors
+        for part in detector.parts
+        if not part.summaries and Need.NETWORK not in part.needs
+    )
+
+
 def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
     """Returns the function that computes for one batch what the detectors need."""
     parts = [part for detector in detectors for part in detector.parts]
@@ -46,7 +59,7 @@ def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
     others = [part for part in parts if not part.summaries]
     reading = [part for part in others if Need.NETWORK not in part.needs]
     kept = set(all_objectives(reading))
-    keeps_inputs = Need.INPUTS in all_needs(reading)
+    keeps_pixels = keeps_inputs(detectors)
     objectives, needs = all_objectives([*summarised, *reading]), all_needs(parts)
     # Controls see pixels alone; for them the network need not run.
     runs_network = not all(detector.control for detector in detectors)
@@ -65,7 +78,7 @@ def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
                     summarise(batch, own, summary)
         return replace(
             batch,
-            inputs=pixels if keeps_inputs else pixels[:, :0],
+            inputs=pixels if keeps_pixels else pixels[:, :0],
             features=batch.features if Need.FEATURES in needs else None,
             gradients={o: one for o, one in batch.gradients.items() if o in kept},
             maps={},

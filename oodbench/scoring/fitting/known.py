@@ -23,6 +23,10 @@ class Known(Outputs):
         super().__init__(batch, detector, passes)
         self._statistics: list[_Computed] = []
 
+    def hand_over_inputs(self) -> None:
+        """Gives the pixels themselves, no copy, to the last detector that is fitted."""
+        self._copies["inputs"] = self._batch.inputs.data
+
     @property
     def labels(self) -> Tensor:
         """`[N]`, int64 class numbers."""

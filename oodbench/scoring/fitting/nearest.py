@@ -17,13 +17,13 @@ SHORT = 256
 """Candidates beyond k by short rows; those that could be as near are compared."""
 MORE = 8
 """By how much the number of candidates grows where they were too few."""
-VALUES = 2**24
+VALUES = 2**21
 """Of images that are compared exactly at once."""
 WIDTH = 256
 """Directions that short rows keep."""
 SAMPLE = 1024
 """Rows that the directions are computed from."""
-AT_ONCE = 4096
+AT_ONCE = 1024
 """Rows that are shortened at once."""
 
 
