@@ -27,7 +27,7 @@ def command(weights, data, results, *more):
     """Returns the options of Python that run the default detectors."""
     sets = ",".join(f"far=npz:{data}/{name}.npz" for name in OUT)
     return [
-        *("-m", "oodbench", "run", "-q", "--no-plots", "--results", results),
+        *("-m", "oodbench", "run", "--no-plots", "--results", results),
         *("--model", weights, "--in", f"npz:{data}/cifar10_test.npz", "--out", sets),
         *("--fit", f"npz:{data}/cifar10_train.npz", *more),
     ]

@@ -20,6 +20,7 @@ from oodbench.base.processes import exits_raise, join
 from oodbench.base.progress import Progress, Watch
 from oodbench.base.settings import Settings
 from oodbench.data.dataset import Dataset
+from oodbench.data.device_cache import Resident
 from oodbench.data.image_set import native_shape
 from oodbench.data.spec import open_dataset
 from oodbench.networks.hardware import pick_device
@@ -164,6 +165,8 @@ def run(
                 workers=workers,
                 overwrite=overwrite,
                 processes=processes,
+                # A single network reads no images again.
+                resident=Resident(None if len(networks) > 1 else 0),
                 is_dry=dry_run,
                 watch=watch or progress,
             ),
