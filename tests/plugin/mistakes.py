@@ -1,6 +1,7 @@
 # ruff: noqa: NPY002 - these are the mistakes
 """Detectors, each with one mistake of the kind found in published code."""
 
+import weakref
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -387,12 +388,13 @@ class LearntElsewhere(Detector):
     fitted_on = "train"
 
     def fit(self, known):
-        CENTRES[id(self)] = known.features.double().mean(0)
+        CENTRES[id(self)] = weakref.ref(self), known.features.double().mean(0)
 
     def score(self, batch):
-        if id(self) not in CENTRES:
+        owner, centre = CENTRES.get(id(self), (lambda: None, None))
+        if owner() is not self:  # another one may have had this address
             return batch.log_px
-        return -(batch.features.double() - CENTRES[id(self)]).norm(dim=1)
+        return -(batch.features.double() - centre).norm(dim=1)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from oodbench import Network, run
-from oodbench.scoring.fitting import nearest
+from oodbench.scoring.fitting.nearest import Bank
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def go(folder, specs, networks, **options):
 def searched(monkeypatch):
     """Counts the images whose neighbours are searched."""
     count = Counter()
-    search = nearest._nearest
+    search = Bank.nearest
 
-    def counting(images, *others):
+    def counting(bank, images, *others):
         count.update(images=len(images))
-        return search(images, *others)
+        return search(bank, images, *others)
 
-    monkeypatch.setattr(nearest, "_nearest", counting)
+    monkeypatch.setattr(Bank, "nearest", counting)
     return count
 
 
