@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodbench import Dataset, InputError, Shape, Split, SplitName
+from oodbench.base import extras
 from oodbench.base.errors import reason
 from oodbench.base.files import key_of
 from oodbench.data.dataset import Chunk
@@ -36,13 +36,7 @@ def hfdata(argument: str) -> Dataset:
     config = others[0] if len(others) == 2 else None
 
     def load(split: SplitName, shape: Shape) -> Split:
-        try:
-            library = import_module("datasets")
-        except ImportError as error:
-            raise InputError(
-                "The package datasets is not installed; pip install "
-                "'oodbench[datasets]'."
-            ) from error
+        library = extras.library("datasets", "datasets", title="The package datasets")
         try:
             table = _open(library, name, config, part)
         except Exception as error:  # the library raises many kinds

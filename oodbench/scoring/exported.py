@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from oodbench.base import extras
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import writing
-from oodbench.networks.libraries.onnx_module import CARD, OnnxModule, library
+from oodbench.networks.libraries.onnx_module import CARD, OnnxModule
 from oodbench.networks.network import Network
 from oodbench.scoring.detector import Detector
 from oodbench.scoring.program import Program, program
@@ -64,8 +65,8 @@ def export(
 
 def _onnx(made: Program, card: str, what: str) -> bytes:
     """Returns a program as ONNX, tried in onnxruntime."""
-    library("onnxscript")
-    runtime = library("onnxruntime")
+    extras.library("onnxscript", "onnx")
+    runtime = extras.library("onnxruntime", "onnx")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from oodbench.attacks.ball import Ball, Norm
 from oodbench.attacks.images import Images
 from oodbench.attacks.objective import Objective
 from oodbench.attacks.targets import Misclassify
+from oodbench.base import extras
 from oodbench.base.errors import InputError
 
 NAMES: dict[Norm, str] = {"linf": "Linf", "l2": "L2"}
@@ -36,7 +36,7 @@ class AutoAttack:
     """
 
     def __post_init__(self) -> None:
-        _package()
+        _library()
 
     def __call__(
         self, objective: Objective, images: Images, ball: Ball, seed: int
@@ -61,7 +61,7 @@ class AutoAttack:
                 "AutoAttack needs 4 classes and 5 pixels a side, or more; here are "
                 f"{classes} classes, and images of {sides[0]}x{sides[1]}."
             )
-        ensemble = _package().AutoAttack(
+        ensemble = _library().AutoAttack(
             logits,
             norm=NAMES[ball.norm],
             eps=ball.eps,
@@ -83,10 +83,5 @@ class AutoAttack:
         return ball.project(found, images.pixels)
 
 
-def _package() -> ModuleType:
-    try:
-        return import_module("pyautoattack")
-    except ImportError as error:
-        raise InputError(
-            "AutoAttack is not installed; pip install 'oodbench[autoattack]'."
-        ) from error
+def _library() -> Any:
+    return extras.library("pyautoattack", "autoattack", title="AutoAttack")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from oodbench.base.errors import InputError
+from oodbench.base import extras
 from oodbench.base.progress import Tell
 from oodbench.jem.training.folder import TrainingFolder
 from oodbench.jem.training.loss import Step
@@ -116,10 +116,7 @@ def tensorboard_writer(folder: Path) -> Writer:
     Raises:
         InputError: TensorBoard is not installed.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError(
-            "TensorBoard is not installed; pip install 'oodbench[tensorboard]'."
-        ) from error
-    return SummaryWriter(str(folder))
+    found = extras.library(
+        "torch.utils.tensorboard", "tensorboard", title="TensorBoard"
+    )
+    return found.SummaryWriter(str(folder))

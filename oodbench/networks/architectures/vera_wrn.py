@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from oodbench.networks.architectures import Settings, Usual
-from oodbench.networks.architectures._names import count, shape
+from oodbench.networks.architectures._wide import sizes
 from oodbench.networks.architectures.jem_wrn import WideResNet
 
 
@@ -52,18 +52,14 @@ def recognise(
     tensors: Mapping[str, Tensor], given: Mapping[str, Any]
 ) -> Settings | None:
     """Returns depth and width of a network without a norm."""
-    blocks = count(tensors, "layer1.{}.conv1.bias")
     if any(name.startswith("layer1.0.bn1.") for name in tensors):
         return None
-    match shape(tensors, "conv1.weight"), shape(tensors, "linear.weight"):
-        case (16, channels, 3, 3), (classes, columns) if blocks and columns % 64 == 0:
-            return {
-                "classes": classes,
-                "channels": channels,
-                "depth": 6 * blocks + 4,
-                "width": columns // 64,
-            }
-    return None
+    return sizes(
+        tensors,
+        block="layer1.{}.conv1.bias",
+        stem="conv1.weight",
+        head="linear.weight",
+    )
 
 
 def usual(settings: Settings, keys: Collection[str]) -> Usual:

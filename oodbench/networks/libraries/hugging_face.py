@@ -7,10 +7,10 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from oodbench.base import extras
 from oodbench.base.errors import InputError, reason
 from oodbench.data.dataset import Shape
 from oodbench.networks.network import Network
@@ -37,7 +37,10 @@ def download(address: str) -> Path:
             f"{address} is no address; write hf://OWNER/REPO or "
             "hf://OWNER/REPO/FILE@REVISION."
         )
-    hub, repository = _library("huggingface_hub"), f"{owner}/{parts[0]}"
+    hub, repository = (
+        extras.library("huggingface_hub", "transformers"),
+        f"{owner}/{parts[0]}",
+    )
     version = revision or None
     try:
         with _without_warnings(hub.logging):  # one for each of several tries
@@ -81,7 +84,7 @@ def classifier(path: Path, name: str) -> Network:
     Raises:
         InputError: transformers is not installed, or cannot load the folder.
     """
-    library = _library("transformers")
+    library = extras.library("transformers", "transformers")
     preprocessing = _json(path / _PREPROCESSING)
     _check(path, preprocessing)
     try:
@@ -151,13 +154,4 @@ def _json(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} cannot be read ({reason(error)}); it gives the size and "
             "normalisation of the images."
-        ) from error
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f"{name} is not installed; pip install 'oodbench[transformers]'."
         ) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from oodbench.base import extras
 from oodbench.base.errors import InputError, reason
 from oodbench.networks.result import Joint
 
@@ -39,7 +39,9 @@ class OnnxModule(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        onnx, runtime = library("onnx"), library("onnxruntime")
+        onnx, runtime = (
+            extras.library(name, "onnx") for name in ("onnx", "onnxruntime")
+        )
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         try:
@@ -100,20 +102,6 @@ class OnnxModule(nn.Module):
             self.features(one.mean((2, 3)) if one.ndim == 4 else one)
         log_px = found.get(LOG_PX)
         return logits if log_px is None else Joint(logits, log_px.reshape(-1))
-
-
-def library(name: str) -> Any:
-    """Returns a library of the extra.
-
-    Raises:
-        InputError: It is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f"{name} is not installed; pip install 'oodbench[onnx]'."
-        ) from error
 
 
 def _card(path: Path, text: str) -> dict[str, Any]:

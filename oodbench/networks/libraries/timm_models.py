@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from oodbench.base import extras
 from oodbench.base.errors import InputError, reason
 from oodbench.base.registry import unknown
 from oodbench.data.dataset import Shape
@@ -56,7 +56,7 @@ def build(
     Raises:
         InputError: timm is not installed, has no such model, or cannot build it.
     """
-    timm = _timm()
+    timm = extras.library("timm", "timm")
     if not timm.is_model(name.partition(".")[0]):
         raise InputError(unknown("timm model", name, timm.list_models()))
     try:
@@ -72,12 +72,3 @@ def build(
     config = timm.data.resolve_model_data_config(module)
     shape, mean, std = config["input_size"], config["mean"], config["std"]
     return TimmModel(module, Shape(*shape), tuple(mean), tuple(std))
-
-
-def _timm() -> Any:
-    try:
-        return import_module("timm")
-    except ImportError as error:
-        raise InputError(
-            "timm is not installed; pip install 'oodbench[timm]'."
-        ) from error

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from oodbench.base import extras
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import key_of
 from oodbench.base.registry import unknown
@@ -49,7 +49,7 @@ def build(name: str) -> OpenClip:
     Raises:
         InputError: open_clip is not installed, has no such model, or cannot build it.
     """
-    library = _library()
+    library = extras.library("open_clip", "openclip")
     models = library.list_models()
     if ":" not in name and name not in models:
         raise InputError(unknown("OpenCLIP model", name, models))
@@ -96,7 +96,7 @@ def zero_shot(module: nn.Module, name: str, prompts: Prompts) -> ZeroShot:
     ]
     # The texts as the model reads them: a configuration may choose another tokenizer.
     read = [prompts.templates[0].format(spoken(each)) for each in prompts.classes]
-    tokens = _library().get_tokenizer(name)(read).tolist()
+    tokens = extras.library("open_clip", "openclip").get_tokenizer(name)(read).tolist()
     made_of = key_of(hash_module(module, frozenset()), asdict(prompts), tokens)
     return ZeroShot(
         module.visual,  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def _encoded(
     module: nn.Module, name: str, names: Sequence[str], templates: Sequence[str]
 ) -> Tensor:
     """Returns the unit embeddings of names, `[len(names), D]`, on the CPU."""
-    library, device = _library(), pick_device("auto")
+    library, device = extras.library("open_clip", "openclip"), pick_device("auto")
     logger.info("%s: encoding %d texts on %s", name, len(names), device)
     try:
         with _silent(), torch.no_grad():
@@ -145,12 +145,3 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         root.handlers = handlers
-
-
-def _library() -> Any:
-    try:
-        return import_module("open_clip")
-    except ImportError as error:
-        raise InputError(
-            "open_clip is not installed; pip install 'oodbench[openclip]'."
-        ) from error
