@@ -56,19 +56,26 @@ def feed(
     """
     in_bytes = device.type != "cpu" and noise is None
     items = _Batches(images, spans, shape, digested, noise, in_bytes)
-    loader: DataLoader[Fed | InputError] = DataLoader(
+    batches = _read(_source(items, min(workers, len(spans)), device))
+    for fed in _ahead(batches, device) if device.type == "cuda" else batches:
+        yield Fed(unit_pixels(fed.pixels.to(device)), fed.digests)
+
+
+def _source(
+    items: _Batches, workers: int, device: torch.device
+) -> Iterable[Fed | InputError]:
+    """Returns all batches, which may be read in processes and in pinned memory."""
+    if not workers and device.type == "cpu":
+        # In this process a loader would only add to the time of small batches.
+        return map(items.__getitem__, range(len(items)))
+    return DataLoader(
         items,
         batch_size=None,
         collate_fn=_unchanged,  # the usual one makes tensors of arrays
-        num_workers=min(workers, len(spans)),
+        num_workers=workers,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),  # else it draws from the global random numbers
     )
-    # In this process the loader would only add to the time of small batches.
-    is_plain = not workers and device.type == "cpu"
-    batches = _read(map(items.__getitem__, range(len(spans))) if is_plain else loader)
-    for fed in _ahead(batches, device) if device.type == "cuda" else batches:
-        yield Fed(unit_pixels(fed.pixels.to(device)), fed.digests)
 
 
 def _ahead(batches: Iterator[Fed], device: torch.device) -> Iterator[Fed]:

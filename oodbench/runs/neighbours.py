@@ -125,10 +125,8 @@ class _Finder:
         """Returns the neighbours of some images."""
         tell = self.watch(f"neighbours by {self.network.name}", len(images.images))
         own = _unit_features(self.network, images, tell)
-        found = [self.bank.nearest(own, k) for k in range(1, self.count + 1)]
-        places = torch.stack([one.places for one in found], 1)
-        distances = torch.stack([one.distances for one in found], 1)
-        return Near(places.numpy(), distances.numpy())
+        found = self.bank.first(own, self.count)
+        return Near(found.places.numpy(), found.distances.numpy())
 
 
 def _unit_features(network: Network, split: Split, tell: Tell) -> Tensor:

@@ -84,6 +84,16 @@ def test_short_rows_change_no_neighbour(k, dtype, scale, narrow):
     np.testing.assert_array_equal(found.places, places)
 
 
+def test_the_first_neighbours_are_the_nearest_the_second_and_so_on(narrow):
+    others = torch.cat([rows(100, 1), rows(1, 3).expand(20, -1)])
+    bank, images = Bank.of(others), torch.cat([rows(20, 2), others[110:112]])
+    found = bank.first(images, 15)
+    for k in range(1, 16):
+        one = bank.nearest(images, k)
+        assert torch.equal(found.distances[:, k - 1], one.distances)
+        assert torch.equal(found.places[:, k - 1], one.places)
+
+
 def test_short_rows_keep_the_first_of_equal_ones(narrow):
     others = torch.cat([rows(40, 1), rows(1, 3).expand(60, -1)])
     found = Bank.of(others).nearest(others[40:42], 7)

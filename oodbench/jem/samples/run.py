@@ -194,16 +194,16 @@ def sample(
     found.record["run"] = provenance.of_run(network, batches.size, seconds)
     if to is None:
         return found
-    folder = _folder(Path(to), network)
+    folder = _folder(Path(to), found.record["model"])
     found.write(folder)
     return replace(found, folder=folder)
 
 
-def _folder(to: Path, network: Network) -> Path:
+def _folder(to: Path, model: Record) -> Path:
     """Returns where to write, so that no network replaces the samples of another."""
     if to != SAMPLES:
         return to
-    return to / folder_name(network.name, network.fingerprint())
+    return to / folder_name(model["name"], model["key"])
 
 
 def _check_numbers(count: int, batch_size: int, seed: int) -> None:

@@ -27,10 +27,15 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         stem: The files' path without its ending.
     """
     written = []
-    for ending, options in OPTIONS.items():
-        buffer = io.BytesIO()
-        with style():
-            figure.savefig(buffer, format=ending, dpi=150, **options)
+    for ending in OPTIONS:
         written.append(stem.with_name(f"{stem.name}.{ending}"))
-        write_atomically(written[-1], buffer.getvalue())
+        write_atomically(written[-1], encoded(figure, ending))
     return written
+
+
+def encoded(figure: Figure, ending: str) -> bytes:
+    """Returns the file of a figure, one of `OPTIONS`."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format=ending, dpi=150, **OPTIONS[ending])
+    return buffer.getvalue()

@@ -5,7 +5,6 @@ Figures that a run has drawn already are read from their files, without matplotl
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -63,13 +62,10 @@ class Figures:
 
 
 def svg_of(figure: Figure) -> bytes:
-    """Returns a figure as an SVG file."""
-    from oodbench.output.plots.sheet import style
+    """Returns a figure as an SVG file, that of a run."""
+    from oodbench.output.plots.save import encoded
 
-    buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return encoded(figure, "svg")
 
 
 def inline_svg(svg: bytes, prefix: str, label: str) -> str:

@@ -179,7 +179,7 @@ def _chapter(
     for number, one in enumerate(measured):
         model = short_name(one.group.model)
         sections[f"Figures of {model}"] = _figures(
-            drawn.of_model(one), short_name(one.group.model), f"{anchor}-f{number}"
+            drawn.of_model(one), model, f"{anchor}-f{number}"
         )
         if written := density.write(known, one.group, f"{anchor}-d{number}"):
             sections[f"Chains and log Z of {model}"] = written

@@ -38,26 +38,29 @@ def all_needs(detectors: Iterable[Detector]) -> Need:
 
 
 def keeps_inputs(detectors: Iterable[Detector]) -> bool:
-    """Returns whether detectors read the pixels of the whole split in `fit`.
+    """Returns whether detectors read the pixels of the whole split in `fit`."""
+    return Need.INPUTS in all_needs(_reading(detectors))
 
-    Those with summaries, or which run the network on pixels, do not.
+
+def _reading(detectors: Iterable[Detector]) -> list[Detector]:
+    """Returns the parts that get pixels and gradients of the whole split in `fit`.
+
+    Both are large. Summaries take their place, and what runs the network on pixels does
+    so in `score` alone.
     """
-    return any(
-        Need.INPUTS in part.needs
+    return [
+        part
         for detector in detectors
         for part in detector.parts
         if not part.summaries and Need.NETWORK not in part.needs
-    )
+    ]
 
 
 def gatherer(network: Network, detectors: Sequence[Detector]) -> Part:
     """Returns the function that computes for one batch what the detectors need."""
     parts = [part for detector in detectors for part in detector.parts]
-    # Pixels and gradients of a split are large. Summaries take their place, and what
-    # runs the network on pixels does so in `score` alone.
     summarised = [part for part in parts if part.summaries]
-    others = [part for part in parts if not part.summaries]
-    reading = [part for part in others if Need.NETWORK not in part.needs]
+    reading = _reading(detectors)
     kept = set(all_objectives(reading))
     keeps_pixels = keeps_inputs(detectors)
     objectives, needs = all_objectives([*summarised, *reading]), all_needs(parts)

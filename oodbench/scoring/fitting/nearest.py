@@ -28,12 +28,12 @@ AT_ONCE = 1024
 
 
 class Neighbours(NamedTuple):
-    """The k-th nearest neighbour of each image."""
+    """The k-th nearest neighbour of each image, or the first k."""
 
     distances: Tensor
-    """`[N]`, float64, Euclidean."""
+    """`[N]` or `[N, k]`, float64, Euclidean."""
     places: Tensor
-    """`[N]`, int64, its index among the others."""
+    """`[N]` or `[N, k]`, int64, the index among the others."""
 
 
 class Screen(NamedTuple):
@@ -85,19 +85,28 @@ class Bank(NamedTuple):
     def nearest(self, images: Tensor, k: int = 1) -> Neighbours:
         """Returns the k-th nearest neighbour of each image; of equal ones the first.
 
+        Args:
+            images: `[N, D]`, on the device of the others.
+            k: Which neighbour, at most M; 1 is the nearest.
+        """
+        return Neighbours(*(found[:, -1] for found in self.first(images, k)))
+
+    def first(self, images: Tensor, k: int) -> Neighbours:
+        """Returns the k nearest neighbours of each image, by distance and then place.
+
         ‖x − o‖² = ‖x‖² + ‖o‖² − 2 x·o gives candidates, and their differences the exact
         distances. The rounding of the products is bounded: where one that is no
         candidate could be as near, there are more candidates.
 
         Args:
             images: `[N, D]`, on the device of the others.
-            k: Which neighbour, at most M; 1 is the nearest.
+            k: At most M.
         """
-        found = [self._nearest(chunk, k) for chunk in images.split(CHUNK)]
+        found = [self._first(chunk, k) for chunk in images.split(CHUNK)]
         distances, places = zip(*found, strict=True)
         return Neighbours(torch.cat(distances), torch.cat(places))
 
-    def _nearest(self, images: Tensor, k: int) -> Neighbours:
+    def _first(self, images: Tensor, k: int) -> Neighbours:
         count = k + SPARE
         first = k + SHORT if self.basis.numel() else count
         found = self._among(images, k, self.short, first)
@@ -127,8 +136,8 @@ class Bank(NamedTuple):
         # By place, so that of equal distances the first comes first.
         by_place = places.sort(1)
         ordered = away.gather(1, by_place.indices).sort(dim=1, stable=True)
-        chosen = by_place.values.gather(1, ordered.indices[:, k - 1 : k])[:, 0]
-        return _Found(ordered.values[:, k - 1], chosen, doubtful)
+        chosen = by_place.values.gather(1, ordered.indices[:, :k])
+        return _Found(ordered.values[:, :k], chosen, doubtful)
 
     def _distances(self, images: Tensor, places: Tensor, chosen: Tensor) -> Tensor:
         """Returns the distances, one after another, of images to chosen candidates."""
