@@ -154,47 +154,61 @@ def _jem_pp(problem: Problem, inner: int) -> Iterate:
     return iterate
 
 
+class SadaJEM:
+    """The code of Yang, Su and Ji, with their sharpness-aware optimiser."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.settings = problem.settings(model="wrn")
+        self.theirs = with_gaussians("train_sadajem", problem, self.settings)
+        self.network, self.buffer = self.theirs.get_model_and_buffer(
+            self.settings, self.settings.device
+        )
+        recipe = problem.recipe
+        self.optimiser = self.theirs.SAM(
+            self.network.parameters(),
+            torch.optim.SGD,
+            rho=recipe.sharpness,
+            adaptive=recipe.sharpness_adaptive,
+            **problem.sgd(),
+        )
+
+    def begin(self, data: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns samples, and the loss of data and samples."""
+        self.theirs.enable_running_stats(self.network)
+        log_p = self.network(data).mean()
+        samples = self.theirs.sample_q(
+            self.network, self.buffer, n_steps=self.settings.n_steps, args=self.settings
+        )
+        loss = -(log_p - self.network(samples).mean())
+        check(loss)
+        return samples, loss
+
+    def first_step(self, loss: Tensor) -> None:
+        """Moves the weights to where the loss is worst nearby."""
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.first_step(zero_grad=True)
+        self.theirs.disable_running_stats(self.network)
+
+    def second_step(self, loss: Tensor) -> None:
+        """Moves the weights back, and down the slope that was found there."""
+        loss.backward()
+        self.optimiser.second_step(zero_grad=True)
+
+
 def sada_jem(problem: Problem) -> Mapping[str, Iterate]:
-    """Returns an iteration of Yang, Su and Ji, with their sharpness-aware optimiser."""
-    settings = problem.settings(model="wrn")
-    theirs = with_gaussians("train_sadajem", problem, settings)
-    network, buffer = theirs.get_model_and_buffer(settings, settings.device)
-    optimiser = sharpness_aware(theirs, network, problem)
+    """Returns an iteration of Yang, Su and Ji."""
+    code = SadaJEM(problem)
+    network = code.network
 
     def iterate() -> None:
         (data, _), (known, truth) = problem.batch(), problem.batch()
-        theirs.enable_running_stats(network)
-        log_p = network(data).mean()
-        samples = theirs.sample_q(
-            network, buffer, n_steps=settings.n_steps, args=settings
-        )
-        loss = -(log_p - network(samples).mean())
-        check(loss)
-        loss = loss + F.cross_entropy(network.classify(known), truth)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.first_step(zero_grad=True)
-        theirs.disable_running_stats(network)
+        samples, loss = code.begin(data)
+        code.first_step(loss + F.cross_entropy(network.classify(known), truth))
         loss = -(network(data).mean() - network(samples).mean())
-        loss = loss + F.cross_entropy(network.classify(known), truth)
-        loss.backward()
-        optimiser.second_step(zero_grad=True)
+        code.second_step(loss + F.cross_entropy(network.classify(known), truth))
 
     return {"the authors' code": iterate}
-
-
-def sharpness_aware(
-    theirs: ModuleType, network: nn.Module, problem: Problem
-) -> torch.optim.Optimizer:
-    """Returns their optimiser with the recipe's settings."""
-    recipe = problem.recipe
-    return theirs.SAM(
-        network.parameters(),
-        torch.optim.SGD,
-        rho=recipe.sharpness,
-        adaptive=recipe.sharpness_adaptive,
-        **problem.sgd(),
-    )
 
 
 def eb_jdat(problem: Problem) -> Mapping[str, Iterate]:
@@ -202,10 +216,8 @@ def eb_jdat(problem: Problem) -> Mapping[str, Iterate]:
 
     Their function for adversarial images takes two images at a time.
     """
-    settings = problem.settings(model="wrn")
-    theirs = with_gaussians("train_sadajem", problem, settings)
-    network, buffer = theirs.get_model_and_buffer(settings, settings.device)
-    optimiser, recipe = sharpness_aware(theirs, network, problem), problem.recipe
+    code, recipe = SadaJEM(problem), problem.recipe
+    network, device = code.network, code.settings.device
 
     def terms(known: Tensor, truth: Tensor, adversarial: Tensor) -> Tensor:
         robust = F.cross_entropy(network.classify(adversarial), truth)
@@ -216,26 +228,14 @@ def eb_jdat(problem: Problem) -> Mapping[str, Iterate]:
 
     def iterate() -> None:
         (data, _), (known, truth) = problem.batch(), problem.batch()
-        theirs.enable_running_stats(network)
-        log_p = network(data).mean()
-        samples = theirs.sample_q(
-            network, buffer, n_steps=settings.n_steps, args=settings
-        )
-        loss = -(log_p - network(samples).mean())
-        check(loss)
-        adversarial = theirs.sampleXadv(
-            network, known, truth, settings.device, recipe.adversary_steps
+        samples, loss = code.begin(data)
+        adversarial = code.theirs.sampleXadv(
+            network, known, truth, device, recipe.adversary_steps
         )
         loss = loss - recipe.weight_neighbours * gap(data, adversarial)
-        loss = loss + terms(known, truth, adversarial)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.first_step(zero_grad=True)
-        theirs.disable_running_stats(network)
+        code.first_step(loss + terms(known, truth, adversarial))
         loss = -gap(data, samples) + terms(known, truth, adversarial)
-        loss = loss - recipe.weight_neighbours * gap(data, adversarial)
-        loss.backward()
-        optimiser.second_step(zero_grad=True)
+        code.second_step(loss - recipe.weight_neighbours * gap(data, adversarial))
 
     return {"the authors' code": iterate}
 
