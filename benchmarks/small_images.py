@@ -263,8 +263,11 @@ class Experiment:
                     clamp = RECIPES[kind].sgld_clamp
                     oodbench.sample(weights, samples, count=64, clamp=clamp)
 
-    def extra(self, kind: str, seed: int) -> Path:
-        """Returns the file of what is measured once all scores are stored."""
+    def extra(self, kind: str, seed: int | str) -> Path:
+        """Returns the file of what is measured once all scores are stored.
+
+        `auto` for a seed is that of AutoAttack on seed 0.
+        """
         return self.folder / "extras" / f"{kind}-{seed}.json"
 
     def robustness(self, kind: str, seed: int, inside: str) -> None:
@@ -283,7 +286,7 @@ class Experiment:
 
     def auto_attack(self, kind: str) -> None:
         """Stores the accuracies of seed 0 under PGD and AutoAttack."""
-        path = self.folder / "extras" / f"{kind}-auto.json"
+        path = self.extra(kind, "auto")
         if not path.exists():
             network = as_network(self.model(kind, 0))
             found = pgd_and_auto(network, self.spec(f"{self.world}_test"))

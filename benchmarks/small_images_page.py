@@ -135,8 +135,8 @@ def fitness(experiment: "Experiment", kinds: Sequence[str]) -> str:
     rows = []
     for kind in kinds:
         found = [
-            json.loads((experiment.folder / "extras" / f"{kind}-{s}.json").read_text())
-            for s in experiment.seeds
+            json.loads(experiment.extra(kind, seed).read_text())
+            for seed in experiment.seeds
         ]
         row = [kind]
         for name, unit in (("accuracy", 100), ("nll", 1), ("ece", 100)):
@@ -224,8 +224,7 @@ def auto_attack(experiment: "Experiment") -> str:
     """Returns the accuracies of seed 0 under PGD and AutoAttack on the same images."""
     rows = []
     for kind in (*KINDS, *LONGER):
-        path = experiment.folder / "extras" / f"{kind}-auto.json"
-        found = json.loads(path.read_text())
+        found = json.loads(experiment.extra(kind, "auto").read_text())
         gap = found["PGD"] - found["AutoAttack"]
         rows.append([kind, *(f"{100 * each:.1f}" for each in (*found.values(), gap))])
     head = ["kind", "no attack", "PGD", "AutoAttack", "PGD − AutoAttack"]
