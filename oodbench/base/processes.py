@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -99,6 +100,8 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
     if not distributed.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, timeout=PATIENCE)
+        # Its threads would abort the process if they outlived the interpreter.
+        atexit.register(distributed.destroy_process_group)
     return Processes(distributed.get_rank(), count), device
 
 
