@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from oodbench.base.errors import InputError
 from oodbench.metrics.ranking import FloatArray, finite
+from oodbench.metrics.signed_ranks import mean_ranks, signed_rank_p
 from oodbench.metrics.significance import SIGNIFICANCE, holm
 
 
@@ -70,8 +71,6 @@ def rank(values: Mapping[str, ArrayLike]) -> Ranks:
     >>> rank({"a": [0.9, 0.8, 0.7], "b": [0.8, 0.7, 0.7]}).means
     {'a': 1.1666666666666667, 'b': 1.8333333333333333}
     """
-    from scipy.stats import rankdata
-
     labels = list(values)
     table = [finite(each, "values") for each in values.values()]
     if len({row.size for row in table}) != 1 or len(table) < 2 or table[0].size < 2:
@@ -79,36 +78,36 @@ def rank(values: Mapping[str, ArrayLike]) -> Ranks:
             "Ranks take at least two detectors with values of the same two or more "
             "pairs of sets."
         )
-    means = np.mean([rankdata(-column) for column in np.transpose(table)], axis=0)
+    ranks = np.array([mean_ranks(-column) for column in np.transpose(table)])
+    means = ranks.mean(axis=0)
     order = np.argsort(means, kind="stable")
     return Ranks(
         {labels[index]: float(means[index]) for index in order},
         table[0].size,
-        _friedman(table),
+        _friedman(ranks) if len(table) > 2 else _sign_test(*table),
         _apart(dict(zip(labels, table, strict=True))),
     )
 
 
-def _friedman(table: Sequence[FloatArray]) -> float:
-    from scipy import stats
+def _friedman(ranks: FloatArray) -> float:
+    """Returns the p-value of ranks `[P, D]`, by the chi-squared distribution."""
+    from scipy.special import chdtrc
 
-    if len(table) == 2:  # Friedman's test is then the sign test
-        above = int(np.sum(table[0] > table[1]))
-        unequal = int(np.sum(table[0] != table[1]))
-        return float(stats.binomtest(above, unequal).pvalue) if unequal else 1.0
-    if all(np.array_equal(row, table[0]) for row in table):
-        return 1.0
-    return float(stats.friedmanchisquare(*table).pvalue)
+    pairs, detectors = ranks.shape
+    between = pairs * np.sum((ranks.mean(axis=0) - (detectors + 1) / 2) ** 2)
+    within = np.sum((ranks - (detectors + 1) / 2) ** 2) / (pairs * (detectors - 1))
+    return float(chdtrc(detectors - 1, between / within)) if within else 1.0
+
+
+def _sign_test(one: FloatArray, other: FloatArray) -> float:
+    """Returns the p-value of two detectors; Friedman's test is then the sign test."""
+    from scipy.special import bdtr
+
+    above, below = int(np.sum(one > other)), int(np.sum(one < other))
+    return min(1.0, 2 * float(bdtr(min(above, below), above + below, 0.5)))
 
 
 def _apart(values: Mapping[str, FloatArray]) -> dict[frozenset[str], float]:
     pairs = list(combinations(values, 2))
-    found = [_wilcoxon(values[one] - values[other]) for one, other in pairs]
+    found = [signed_rank_p(values[one] - values[other]) for one, other in pairs]
     return dict(zip(map(frozenset, pairs), holm(found), strict=True))
-
-
-def _wilcoxon(differences: FloatArray) -> float:
-    from scipy.stats import wilcoxon
-
-    unequal = differences[differences != 0]
-    return float(wilcoxon(unequal).pvalue) if unequal.size else 1.0
