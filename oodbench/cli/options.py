@@ -14,6 +14,7 @@ from oodbench.base.defaults import INSIDE, MODELS, RESULTS
 from oodbench.base.errors import InputError
 from oodbench.base.names import listed
 from oodbench.base.names import split_commas as split_commas
+from oodbench.cli.imports import without_collection
 from oodbench.networks import architectures
 from oodbench.networks.normalisation import NORMALISATIONS
 
@@ -54,7 +55,8 @@ def comma_list(
 
 def set_list(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> list[str]:
     """Returns the sets of all comma lists; a set may have a comma in its parameters."""
-    from oodbench.data.spec import split_specs
+    with without_collection():
+        from oodbench.data.spec import split_specs  # imports torch
 
     return split_specs(texts)
 
