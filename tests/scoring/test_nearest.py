@@ -57,7 +57,7 @@ def test_double_stays_double():
 @pytest.fixture
 def narrow(monkeypatch):
     """Makes short rows of small ones: 4 directions, from 8 rows."""
-    for name, value in {"WIDTH": 4, "SAMPLE": 8, "SHORT": 6, "SPARE": 2}.items():
+    for name, value in {"WIDTH": 4, "SAMPLE": 8, "CROWD": 0.3, "SPARE": 2}.items():
         monkeypatch.setattr(module, name, value)
 
 
@@ -114,3 +114,21 @@ def test_a_bank_of_narrow_or_few_rows_is_searched_whole():
         # As it is read from a file.
         copy = Bank(*(Screen(*map(torch.clone, one)) for one in bank[:2]), *bank[2:])
         assert copy.nearest(others[7:8]).places.tolist() == [7]
+
+
+def test_pixels_are_kept_as_bytes_and_have_the_same_neighbours(monkeypatch):
+    monkeypatch.setattr(module, "CONVERTED", 12 * 30)  # several blocks
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.randint(0, 256, (220, 12), generator=generator, dtype=torch.uint8)
+    pixels = levels.float() / 255
+    images, others = pixels[:20], pixels[20:]
+    bank = Bank.of(others)
+    assert bank.whole.rows.dtype == torch.uint8
+    # One value between two levels, and none is a byte.
+    changed = others.clone()
+    changed[-1, -1] += 1e-3
+    assert Bank.of(changed).whole.rows.dtype == torch.float32
+    distances, places = naive(images, others, 3)
+    found = bank.nearest(images, 3)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-6)
+    np.testing.assert_array_equal(found.places, places)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from oodbench.data.adapt import unit_pixels
+from oodbench.scoring.fitting.grouped import Grouped
+
 CHUNK = 256
 """Images whose distances to a block of others are in memory at once."""
 BLOCK = 65536
 """Others in a block."""
-SPARE = 8
-"""Candidates beyond k that are compared in any case."""
-SHORT = 256
-"""Candidates beyond k by short rows; those that could be as near are compared."""
-MORE = 8
-"""By how much the number of candidates grows where they were too few."""
-VALUES = 2**21
+CONVERTED = 2**22
+"""Values of others in a block where they have to be converted."""
+SPARE = 4
+"""Candidates beyond k that are compared first, to bound the distance."""
+CROWD = 0.95
+"""Share of groups with candidates by short rows that whole rows take less time than."""
+VALUES = 2**18
 """Of images that are compared exactly at once."""
-WIDTH = 256
-"""Directions that short rows keep."""
+WIDTH = 255
+"""Directions that short rows keep; products of 256 numbers are the fastest."""
 SAMPLE = 1024
 """Rows that the directions are computed from."""
 AT_ONCE = 1024
@@ -40,9 +45,30 @@ class Screen(NamedTuple):
     """Rows that are no farther from each other than what they stand for."""
 
     rows: Tensor
-    """`[M, d]`."""
+    """`[M, d]`; uint8 for multiples of 1/255 in [0, 1]."""
     squares: Tensor
     """`[M]`, of their lengths."""
+
+    def products(self, images: Tensor, taken: int) -> Iterator[tuple[int, Grouped]]:
+        """Yields the first place of each block, and ‖o‖² − 2 x·o for its others."""
+        is_whole = self.rows.dtype == torch.uint8
+        step = max(1, CONVERTED // self.rows.shape[1]) if is_whole else BLOCK
+        blocks = zip(self.rows.split(step), self.squares.split(step), strict=True)
+        for number, (rows, squares) in enumerate(blocks):
+            found = Grouped.empty(images, len(rows), taken)
+            own, out = unit_pixels(rows).T, found.rows[:, : len(rows)]
+            torch.addmm(squares, images, own, alpha=-2, out=out)
+            yield number * step, found
+
+    def limits(self, images: Tensor, distances: Tensor) -> Tensor:
+        """Returns `[N]`, above ‖o‖² − 2 x·o of every o within the distances."""
+        size = images.double().square().sum(1)
+        # Each of d products and sums, and a short row itself, rounds by at most eps,
+        # relative to |x|·|o|.
+        reach = (size.sqrt() + self.squares.max().double().sqrt()).square()
+        error = 2 * (images.shape[1] + 1) * torch.finfo(images.dtype).eps * reach
+        limit = (distances.square() - size + error).to(images.dtype)
+        return limit.nextafter(torch.full_like(limit, math.inf))
 
 
 class Bank(NamedTuple):
@@ -72,8 +98,10 @@ class Bank(NamedTuple):
         away = sample - centre
         vectors = torch.linalg.eigh(away @ away.T).eigenvectors[:, -WIDTH:]
         basis = torch.linalg.qr(away.T @ vectors).Q
-        parts = [_short(part, centre, basis) for part in others.split(AT_ONCE)]
-        return cls(_screen(others), _screen(torch.cat(parts)), centre, basis)
+        short = others.new_empty(len(others), 1 + WIDTH, dtype=torch.float32)
+        for own, part in zip(short.split(AT_ONCE), others.split(AT_ONCE), strict=True):
+            own.copy_(_short(part, centre, basis))
+        return cls(_screen(others), _screen(short), centre, basis)
 
     @classmethod
     def plain(cls, others: Tensor) -> Bank:
@@ -95,8 +123,8 @@ class Bank(NamedTuple):
         """Returns the k nearest neighbours of each image, by distance and then place.
 
         ‖x − o‖² = ‖x‖² + ‖o‖² − 2 x·o gives candidates, and their differences the exact
-        distances. The rounding of the products is bounded: where one that is no
-        candidate could be as near, there are more candidates.
+        distances. The rounding of the products is bounded: whatever could be as near as
+        the k-th one found so far is a candidate.
 
         Args:
             images: `[N, D]`, on the device of the others.
@@ -107,57 +135,88 @@ class Bank(NamedTuple):
         return Neighbours(torch.cat(distances), torch.cat(places))
 
     def _first(self, images: Tensor, k: int) -> Neighbours:
-        count = k + SPARE
-        first = k + SHORT if self.basis.numel() else count
-        found = self._among(images, k, self.short, first)
-        while (doubtful := found.doubtful.nonzero()[:, 0]).numel():
-            more = self._among(images[doubtful], k, self.whole, count)
-            for old, new in zip(found, more, strict=True):
-                old[doubtful] = new
-            count *= MORE
-        return Neighbours(found.distances, found.places)
+        if not self.basis.numel():
+            return self._among(images, images, self.whole, k)[0]
+        short = _short(images, self.centre, self.basis)
+        found, crowded = self._among(images, short, self.short, k, CROWD)
+        if (some := crowded.nonzero()[:, 0]).numel():
+            again, _ = self._among(images[some], images[some], self.whole, k)
+            for old, new in zip(found, again, strict=True):
+                old[some] = new
+        return found
 
-    def _among(self, images: Tensor, k: int, screen: Screen, count: int) -> _Found:
-        """Returns the neighbours among so many candidates, the nearest by products."""
-        short = images
-        if screen is self.short and self.basis.numel():
-            short = _short(images, self.centre, self.basis)
-        values, places = _candidates(short, screen, count)
-        away = torch.full_like(values, torch.inf, dtype=torch.float64)
-        sure = torch.zeros_like(values, dtype=torch.bool)
-        sure[:, : k + SPARE] = True
-        away[sure] = self._distances(images, places, sure)
-        farthest = away.kthvalue(k, dim=1).values
-        near = values.double() <= _limit(short, screen, farthest)[:, None]
-        is_all = places.shape[1] == len(self.whole.rows)
-        doubtful = near[:, -1] & (not is_all)
-        rest = near & ~sure & ~doubtful[:, None]
-        away[rest] = self._distances(images, places, rest)
-        # By place, so that of equal distances the first comes first.
-        by_place = places.sort(1)
-        ordered = away.gather(1, by_place.indices).sort(dim=1, stable=True)
-        chosen = by_place.values.gather(1, ordered.indices[:, :k])
-        return _Found(ordered.values[:, :k], chosen, doubtful)
+    def _among(
+        self,
+        images: Tensor,
+        screened: Tensor,
+        screen: Screen,
+        k: int,
+        most: float = 1,
+    ) -> tuple[Neighbours, Tensor]:
+        """Returns the k nearest, and which images `[N]` have too many candidates.
 
-    def _distances(self, images: Tensor, places: Tensor, chosen: Tensor) -> Tensor:
-        """Returns the distances, one after another, of images to chosen candidates."""
-        rows, columns = chosen.nonzero(as_tuple=True)
+        Args:
+            images: `[N, D]`.
+            screened: The same as rows of the screen.
+            screen: Gives the candidates.
+            k: At most M.
+            most: Share of the groups of a block that may have candidates.
+        """
+        found = _Found.none(images, k)
+        crowded = torch.zeros_like(found.places[:, 0], dtype=torch.bool)
+        for first, products in screen.products(screened, k + SPARE):
+            rows, columns = products.take(k + SPARE)
+            found = self._joined(found, images, rows, first + columns)
+            limits = screen.limits(screened, found.farthest)
+            limits = limits.masked_fill(crowded, -math.inf)
+            rows, columns, too_many = products.below(limits, most)
+            crowded |= too_many
+            found = self._joined(found, images, rows, first + columns)
+        return Neighbours(*found), crowded
+
+    def _joined(
+        self, found: _Found, images: Tensor, rows: Tensor, places: Tensor
+    ) -> _Found:
+        """Returns the k nearest, with images at some rows compared to others."""
         step = max(1, VALUES // images.shape[1])
-        return torch.cat(
-            [
-                (images[some] - self.whole.rows[near]).double().norm(dim=1)
-                for some, near in zip(
-                    rows.split(step), places[rows, columns].split(step), strict=True
-                )
-            ]
-        )
+        distances = [
+            (images[some] - unit_pixels(self.whole.rows[near])).double().norm(dim=1)
+            for some, near in zip(rows.split(step), places.split(step), strict=True)
+        ]
+        return found.joined(rows, places, torch.cat(distances))
 
 
 class _Found(NamedTuple):
+    """The k nearest so far of each image, each `[N, k]`, by distance and then place."""
+
     distances: Tensor
+    """Infinite where fewer were seen."""
     places: Tensor
-    doubtful: Tensor
-    """`[N]`, whether one that is no candidate could be as near."""
+
+    @classmethod
+    def none(cls, images: Tensor, k: int) -> _Found:
+        distances = images.new_full((len(images), k), math.inf, dtype=torch.float64)
+        return cls(distances, torch.zeros_like(distances, dtype=torch.int64))
+
+    @property
+    def farthest(self) -> Tensor:
+        return self.distances[:, -1]
+
+    def joined(self, rows: Tensor, places: Tensor, distances: Tensor) -> _Found:
+        """Returns the k nearest of these and of candidates `[C]`, ordered by row."""
+        k = self.distances.shape[1]
+        counts = rows.bincount(minlength=len(self.distances))
+        columns = torch.arange(k, k + len(rows), device=rows.device)
+        columns -= (counts.cumsum(0) - counts)[rows]
+        width = k + int(counts.max())
+        away = distances.new_full((len(counts), width), math.inf)
+        which = places.new_zeros(away.shape)
+        away[:, :k], which[:, :k] = self
+        away[rows, columns], which[rows, columns] = distances, places
+        # By place, so that of equal distances the first comes first.
+        which, order = which.sort(1)
+        away, nearest = away.gather(1, order).sort(dim=1, stable=True)
+        return _Found(away[:, :k], which.gather(1, nearest[:, :k]))
 
 
 def nearest(images: Tensor, others: Tensor, k: int = 1) -> Neighbours:
@@ -173,38 +232,24 @@ def nearest(images: Tensor, others: Tensor, k: int = 1) -> Neighbours:
 
 def _screen(rows: Tensor) -> Screen:
     parts = [part.square().sum(1) for part in rows.split(AT_ONCE)]
-    return Screen(rows, torch.cat(parts))
+    return Screen(_levels(rows), torch.cat(parts))
+
+
+def _levels(rows: Tensor) -> Tensor:
+    """Returns pixels as uint8, a quarter of the memory, if that loses nothing."""
+    if rows.dtype != torch.float32:
+        return rows
+    levels = torch.empty_like(rows, dtype=torch.uint8)
+    for own, part in zip(levels.split(AT_ONCE), rows.split(AT_ONCE), strict=True):
+        own.copy_((part * 255).round())
+        if not torch.equal(unit_pixels(own), part):
+            return rows
+    return levels
 
 
 def _short(rows: Tensor, centre: Tensor, basis: Tensor) -> Tensor:
     """Returns rows `[N, D]` as short ones, `[N, 1 + WIDTH]`, float32."""
-    away = rows.double() - centre
+    away = rows.double().sub_(centre)
     inside = away @ basis
-    rest = (away.square().sum(1) - inside.square().sum(1)).clamp(min=0).sqrt()
-    return torch.cat([inside, rest[:, None]], 1).float()
-
-
-def _candidates(images: Tensor, others: Screen, count: int) -> tuple[Tensor, Tensor]:
-    """Returns the smallest ‖o‖² − 2 x·o of each image, and the places of these o."""
-    values: list[Tensor] = []
-    places: list[Tensor] = []
-    for start in range(0, len(others.rows), BLOCK):
-        block = slice(start, start + BLOCK)
-        rows, squares = others.rows[block], others.squares[block]
-        found = torch.addmm(squares, images, rows.T, alpha=-2)
-        best = found.topk(min(count, found.shape[1]), largest=False)
-        values.append(best.values)
-        places.append(best.indices + start)
-    joined = torch.cat(values, 1)
-    best = joined.topk(min(count, joined.shape[1]), largest=False)
-    return best.values, torch.cat(places, 1).gather(1, best.indices)
-
-
-def _limit(images: Tensor, others: Screen, distances: Tensor) -> Tensor:
-    """Returns the largest ‖o‖² − 2 x·o that an o within the distances can have."""
-    size = images.double().square().sum(1)
-    # Each of d products and sums, and a short row itself, rounds by at most eps,
-    # relative to |x|·|o|.
-    reach = (size.sqrt() + others.squares.max().double().sqrt()).square()
-    error = 2 * (images.shape[1] + 1) * torch.finfo(images.dtype).eps * reach
-    return distances.square() - size + error
+    rest = away.norm(dim=1).square() - inside.norm(dim=1).square()
+    return torch.cat([inside, rest.clamp(min=0).sqrt()[:, None]], 1).float()
