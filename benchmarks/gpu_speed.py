@@ -6,7 +6,8 @@
 The network has random weights. Its bare forward pass runs on images that lie on the
 device, in the same order of memory and the same precision; the shared pass reads the
 same images as bytes from the host, and gives predictions and the scores of 1, 10 and 50
-detectors without passes of their own. The ceiling is the speed at which the device
+detectors without passes of their own, with ten also where torch.compile runs the
+network's stages. The ceiling is the speed at which the device
 multiplies large square matrices in this precision, and `of the ceiling` is the share of
 it that the forward pass reaches. Rounds are interleaved; medians are shown.
 """
@@ -26,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from oodbench import Need, Network, Shape, Split
 from oodbench.base import registry
+from oodbench.base.errors import InputError
 from oodbench.base.progress import silent
 from oodbench.networks.architectures.small_resnet import SmallResNet
 from oodbench.networks.architectures.wide_resnet import WideResNet
@@ -114,6 +116,19 @@ def shared(network, split, batch_size, detectors):
     return run
 
 
+def compiled(network, run):
+    """Returns the same pass with stages of the network compiled."""
+
+    def compiled_run():
+        network.compiled = True
+        try:
+            run()
+        finally:
+            network.compiled = False
+
+    return compiled_run
+
+
 def ceiling(device, precision, side):
     """Returns the floating-point operations per second of a product of matrices."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -139,8 +154,14 @@ def measured(network, detectors, options):
         some = dict(list(detectors.items())[:count])
         label = f"shared pass, detectors: {count}"
         runs[label] = shared(network, split, options.batch_size, some)
-    for run in runs.values():
-        run()
+        if count == len(FIRST):
+            runs[f"{label}, compiled"] = compiled(network, runs[label])
+    for name, run in dict(runs).items():
+        try:
+            run()
+        except InputError as error:  # a machine may lack a C++ compiler
+            print(f"Left out, {name}: {error}")
+            del runs[name]
     times = medians(runs, options.rounds, partial(wall_seconds, device=network.device))
     speeds = {name: options.images / median for name, median in times.items()}
     top = ceiling(network.device, network.precision, options.side)

@@ -46,6 +46,13 @@ _OPTIONS = (
         "cases. tf32 is faster on a GPU, and fp32 elsewhere.",
     ),
     click.option(
+        "--compile",
+        "compiled",
+        is_flag=True,
+        help="Have torch.compile run the stages of networks. It takes a minute or more "
+        "and pays where there are many images; last digits differ.",
+    ),
+    click.option(
         "--input-noise",
         type=click.FloatRange(0),
         metavar="NUMBER",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from oodbench.base.errors import InputError, reason
 from oodbench.base.files import key_of
 from oodbench.data.dataset import Shape
+from oodbench.networks.compiled import Part, compiled, in_place, parts_of
 from oodbench.networks.fingerprint import Attribute, attributes, hash_module
 from oodbench.networks.inner import (
     Call,
@@ -57,6 +58,9 @@ class Network:
     precision: Precision = "fp32"
     """bf16 runs the module in autocast; what comes out of it is float32 again. With
     tf32 a GPU rounds what it multiplies to 10 bits; elsewhere it is fp32."""
+    compiled: bool = False
+    """Whether torch.compile runs what lies between blocks and head; last digits of the
+    outputs differ then. A single image runs uncompiled."""
     source: Mapping[str, object] = field(default_factory=dict)
     """Where the weights come from, for the record."""
     class_names: tuple[str, ...] = ()
@@ -170,7 +174,8 @@ class Network:
             given: Maps that blocks return in the place of their own, by name.
         """
         names = (*(self.block_names if with_maps else ()), *given)
-        with self._watched(names, given) as inner:
+        parts = self.parts if self.compiled and len(pixels) > 1 else ()
+        with self._watched(names, given) as inner, in_place(parts):
             output = self._run(pixels)
         logits, log_px, members = self._joint(output, pixels.shape[0])
         return Result(
@@ -191,6 +196,15 @@ class Network:
     def _map_calls(self) -> list[Call]:
         pixels = torch.full((2, *self.shape), 0.5, device=self.device)
         return map_calls(self.module, lambda: self._run(pixels))
+
+    @cached_property
+    def parts(self) -> Sequence[Part]:
+        """The parts that can be compiled; none of an ensemble or an ONNX file."""
+        if self.has_members:
+            return ()
+        watched = {self.module.get_submodule(name) for name in self.block_names}
+        watched |= {self._reads} if self._reads else set()
+        return compiled(parts_of(self.module, watched))
 
     def fingerprint(self) -> str:
         """Returns a hash of all that decides what the network computes."""

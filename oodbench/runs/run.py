@@ -68,6 +68,7 @@ def run(
     size: tuple[int, int] | None = None,
     checkpoint: Mapping[str, Any] = MappingProxyType({}),
     precision: Precision = "fp32",
+    compiled: bool = False,
     input_noise: float = 0.0,
     skip_unreadable: bool = False,
     skip_missing: bool = False,
@@ -102,6 +103,8 @@ def run(
         checkpoint: Keywords of `load_network` for files: `arch`, `mean`, `std`, ….
         precision: Of the network, fp32, tf32 (faster on a GPU) or bf16; scores are
             computed from float32.
+        compiled: Whether torch.compile runs the stages of networks. It takes a minute
+            or more and pays where there are many images; last digits differ.
         input_noise: Standard deviation of Gaussian noise on evaluated images, for
             pixels in [-1, 1]; 0.03 in the JEM paper's evaluation.
         skip_unreadable: Whether to leave out image files that cannot be read.
@@ -155,6 +158,7 @@ def run(
             fit=None if fit is None else opened(fit),
             limit=limit,
             precision=precision,
+            compiled=compiled,
             input_noise=input_noise,
             skip_missing=skip_missing,
             device=place,

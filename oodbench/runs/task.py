@@ -44,6 +44,8 @@ class Task:
     limit: int | None = None
     """Take only this many images of every split, evenly spread."""
     precision: Precision = "fp32"
+    compiled: bool = False
+    """Whether torch.compile runs parts of the networks."""
     input_noise: float = 0.0
     skip_missing: bool = False
     """Whether to leave out sets that cannot be opened, instead of an error."""
@@ -76,6 +78,9 @@ class Task:
         """
         network.to(self.device)
         network.precision = self.precision
+        network.compiled = self.compiled and bool(network.parts)
+        if network.compiled != self.compiled:
+            self.result.warnings.append(f"no part of {network.name} can be compiled")
         inside = self._open(self.inside, "test", network.shape)
         inside = inside.numbered_by(network.class_names)
         inside.check_classes(network.name, network.classes)

@@ -104,6 +104,7 @@ def of_run(network: Network, batch_size: int, seconds: float) -> Record:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "device": str(network.device),
+        "compiled": network.compiled,
         "batch_size": batch_size,
         "seconds": round(seconds, 3),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(),

@@ -264,6 +264,13 @@ def test_the_record_says_what_decides_the_numbers(run, tmp_path, tiny):
     assert record["model"]["precision"] == "fp32"
 
 
+def test_a_network_without_stages_is_not_compiled_and_a_warning_says_so(run, tmp_path):
+    result = run(detectors=["energy"], compiled=True)
+    assert "no part of tiny can be compiled" in result.warnings
+    record = next(next(Store(tmp_path / "runs").sets()).cells()).read()
+    assert record["run"]["compiled"] is False
+
+
 def test_a_network_that_returns_probabilities_is_noted_in_every_table(tmp_path):
     layers = torch.nn.Linear(64, 8), torch.nn.Softmax(1)
     module = torch.nn.Sequential(torch.nn.Flatten(), *layers)

@@ -13,7 +13,7 @@ from oodbench.results.groups import Group, every_record
 
 KEY = 12
 """Digits of a hash that are enough to distinguish it from others."""
-RUN = ("device", "precision", "batch_size", "oodbench", "torch", "numpy")
+RUN = ("device", "compiled", "batch_size", "oodbench", "torch", "numpy")
 
 
 def write(groups: Sequence[Group]) -> str:

@@ -45,6 +45,7 @@ class Options(TypedDict, total=False):
     size: tuple[int, int] | None
     checkpoint: Mapping[str, Any]
     precision: Precision
+    compiled: bool
     input_noise: float
     skip_unreadable: bool
     skip_missing: bool

@@ -1,0 +1,83 @@
+"""Has PyTorch's compiler run the parts of a module that nothing looks into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from oodbench.base.errors import InputError, reason
+
+SHAPES = 64
+"""How many kinds of inputs a part may be compiled for; parts share this number."""
+
+
+class Part(NamedTuple):
+    """An inner module and its compiled forward pass."""
+
+    module: nn.Module
+    forward: Callable[..., Any]
+
+
+def compiled(modules: Iterable[nn.Module]) -> list[Part]:
+    """Returns modules with forward passes that compile themselves at the first call.
+
+    One compilation serves all batches of more than one image.
+    """
+    return [Part(one, torch.compile(one.forward, dynamic=True)) for one in modules]
+
+
+def parts_of(module: nn.Module, watched: Set[nn.Module]) -> Iterator[nn.Module]:
+    """Yields the largest inner modules of several layers, such as stages of a ResNet.
+
+    Hooks run outside of a forward pass, so a watched module may be such a part, but may
+    not lie inside of one.
+
+    Args:
+        module: The whole.
+        watched: The modules that hooks look at.
+    """
+    for child in module.children():
+        inside = set(child.modules()) - {child}
+        has_forward = not isinstance(child, nn.ModuleList | nn.ModuleDict)
+        if inside and has_forward and not inside & watched:
+            yield child
+        else:
+            yield from parts_of(child, watched)
+
+
+@contextmanager
+def in_place(parts: Sequence[Part]) -> Iterator[None]:
+    """Runs the compiled forward passes in the place of the modules' own.
+
+    Raises:
+        InputError: A part cannot be compiled.
+    """
+    if not parts:
+        yield
+        return
+    # Imported here, since they load the compiler.
+    from torch._dynamo import config
+    from torch._dynamo.exc import TorchDynamoException
+
+    own = [vars(part.module).get("forward") for part in parts]
+    for part in parts:
+        part.module.forward = part.forward
+    try:
+        with config.patch(recompile_limit=SHAPES):
+            yield
+    except TorchDynamoException as error:
+        cause = getattr(error, "inner_exception", error)
+        raise InputError(
+            f"torch.compile fails on a part of the network ({reason(cause)}); leave "
+            "out --compile."
+        ) from error
+    finally:
+        for part, before in zip(parts, own, strict=True):
+            if before is None:
+                del part.module.forward
+            else:
+                part.module.forward = before

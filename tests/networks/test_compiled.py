@@ -1,0 +1,95 @@
+"""Networks whose stages are compiled, against the same networks as they are."""
+
+import pytest
+import torch
+from torch import nn
+
+from oodbench import Network, Shape
+from oodbench.base.errors import InputError
+from oodbench.networks import compiled as module
+from oodbench.networks.compiled import Part, in_place, parts_of
+from oodbench.scoring.batch import log_px
+from oodbench.scoring.forward import run_network
+
+
+def stage(channels, out):
+    return nn.Sequential(
+        nn.Conv2d(channels, out, 3, 2, 1), nn.BatchNorm2d(out), nn.ReLU()
+    )
+
+
+def network():
+    torch.manual_seed(0)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    return Network(nn.Sequential(stage(3, 4), stage(4, 8), head), Shape(3, 16, 16))
+
+
+def test_parts_are_the_stages_between_the_watched_modules():
+    whole = network().module
+    first, second, head = whole
+    assert list(parts_of(whole, {head[2]})) == [first, second]
+    assert list(parts_of(whole, {first, head[2]})) == [first, second]
+    assert list(parts_of(whole, {first[0], head[2]})) == [second]
+    listed = nn.ModuleDict({"stages": nn.ModuleList([first, second])})
+    assert list(parts_of(listed, set())) == [first, second]
+
+
+def test_forward_passes_are_replaced_only_inside():
+    first, second, _ = network().module
+    second.forward = own = lambda x: -x
+    with in_place([Part(first, lambda x: 2 * x), Part(second, lambda x: 3 * x)]):
+        assert (first(1), second(1)) == (2, 3)
+    assert "forward" not in vars(first)
+    assert second.forward is own
+
+
+def test_a_single_image_runs_as_it_is(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        module.torch, "compile", lambda forward, **_: calls.append(1) or forward
+    )
+    one = network()
+    key = one.fingerprint()
+    one.compiled = True
+    one(torch.rand(1, 3, 16, 16))
+    assert not calls
+    one(torch.rand(2, 3, 16, 16))
+    assert len(calls) == 2
+    assert one.fingerprint() == key
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # of tensors in torch
+def test_outputs_maps_and_gradients_are_those_of_the_network_but_for_rounding():
+    pixels = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    numbers, both = torch.arange(6), []
+    for is_compiled in (False, True):
+        one = network()
+        one.compiled = is_compiled
+        with torch.no_grad():
+            plain = run_network(one, pixels[:4], (), numbers[:4]).logits
+        found = run_network(one, pixels, (log_px,), numbers, with_maps=True)
+        (last, *_) = reversed(one.block_names)
+        given = {last: -found.maps[last]}
+        again = found.rerun(pixels, (), given).logits
+        both.append(
+            [
+                *(plain, found.logits, found.features, found.gradients[log_px], again),
+                *found.maps.values(),
+                *found.map_gradients.values(),
+            ]
+        )
+    assert len(both[0]) == len(both[1]) > 5
+    for expected, own in zip(*both, strict=True):
+        torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_what_the_compiler_cannot_do_is_one_sentence(monkeypatch):
+    from torch._inductor.config import cpp
+
+    monkeypatch.setattr(cpp, "cxx", (None, "no-such-compiler"))
+    one = network()
+    one.compiled = True
+    with pytest.raises(InputError, match=r"no-such-compiler.*leave out --compile"):
+        one(torch.rand(3, 3, 16, 16))
