@@ -46,9 +46,9 @@ def recognise(
     """
     given = given or {}
     names = architectures.names() if name is None else [name]
-    families = {each: architectures.load(each) for each in names}
     for plain in views(tensors):
-        for each, family in families.items():
+        for each in names:
+            family = architectures.load(each)
             if family.usual is None:
                 continue
             found = family.recognise(plain, given)

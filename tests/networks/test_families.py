@@ -4,6 +4,8 @@ import json
 import os
 import re
 import runpy
+import subprocess
+import sys
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -464,6 +466,15 @@ def test_the_script_that_wrote_a_resnet_decides_its_normalisation(file, caplog):
         assert f"normalisation {name} (" in said
         assert "others of this shape" in said
         assert network.source["assumed"] in said
+
+
+def test_an_own_architecture_is_recognised_without_torchvision(file):
+    path = file(build_own("cifar_resnet", {"classes": 10}).state_dict())
+    code = (
+        f"import sys; from oodbench import load_network; load_network({str(path)!r}); "
+        "sys.exit('torchvision' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_what_is_given_is_not_assumed(file):
