@@ -469,7 +469,7 @@ def test_the_script_that_wrote_a_resnet_decides_its_normalisation(file, caplog):
 
 
 def test_an_own_architecture_is_recognised_without_torchvision(file):
-    path = file(build_own("cifar_resnet", {"classes": 10}).state_dict())
+    path = file(build_own("wide_resnet", {"depth": 10, "classes": 10}).state_dict())
     code = (
         f"import sys; from oodbench import load_network; load_network({str(path)!r}); "
         "sys.exit('torchvision' in sys.modules)"

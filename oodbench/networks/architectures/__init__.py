@@ -19,6 +19,9 @@ from oodbench.base.registry import unknown
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LAST = "torchvision_model"
+"""Is tried last: to import torchvision takes as long as to import PyTorch."""
+
 Settings = dict[str, Any]
 """The arguments that build a network."""
 
@@ -72,9 +75,13 @@ class Family(NamedTuple):
 
 
 def names() -> list[str]:
-    """Returns the names that cards and `--arch` use, sorted; imports no family."""
+    """Returns the names that cards and `--arch` use; imports no family.
+
+    They are sorted, but for `LAST`.
+    """
     found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    own = (name for name in found if not name.startswith("_"))
+    return sorted(own, key=lambda name: (name == LAST, name))
 
 
 def load(name: str) -> Family:
