@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,14 +62,22 @@ class Processes:
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replaces tensors by their means over all processes, in one exchange."""
+        self.begin_average(tensors)()
+
+    def begin_average(self, tensors: Sequence[Tensor]) -> Callable[[], None]:
+        """Sends tensors, and returns what replaces them by their means at its end."""
         if self.count == 1 or not tensors:
-            return
+            return lambda: None
         flat = torch.cat([tensor.flatten() for tensor in tensors])
-        distributed.all_reduce(flat)
-        flat /= self.count
-        sizes = [tensor.numel() for tensor in tensors]
-        for tensor, mean in zip(tensors, flat.split(sizes), strict=True):
-            tensor.copy_(mean.view_as(tensor))
+        sent = distributed.all_reduce(flat, async_op=True)
+
+        def end() -> None:
+            sent.wait()
+            means = flat.div_(self.count).split([one.numel() for one in tensors])
+            for tensor, mean in zip(tensors, means, strict=True):
+                tensor.copy_(mean.view_as(tensor))
+
+        return end
 
     def wait(self) -> None:
         """Waits until all processes have called this."""

@@ -20,6 +20,7 @@ from oodbench.jem.training.batches import (
     noised,
 )
 from oodbench.jem.training.chains import Chains, Ends, ReplayBuffer
+from oodbench.jem.training.exchange import averaged_gradients
 from oodbench.jem.training.guard import Guard, State
 from oodbench.jem.training.loss import Loss, Seen, Step, loss_of
 from oodbench.jem.training.optimiser import lay_out_alike, moving_average, optimiser_of
@@ -310,10 +311,8 @@ class Trainer:
         """Returns the loss; the weights get its gradient, averaged over processes."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self._loss(drawn)
-        loss.total.backward()
-        self.processes.average(
-            [one.grad for one in self.module.parameters() if one.grad is not None]
-        )
+        with averaged_gradients(self.module, self.processes):
+            loss.total.backward()
         return loss
 
     def _loss(self, drawn: Drawn) -> Loss:
