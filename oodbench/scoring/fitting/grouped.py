@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 WIDTH = 64
@@ -47,7 +48,7 @@ class Grouped(NamedTuple):
         inside = self.values.take_along_dim(lowest[:, :, None], 1).argmin(2)
         columns = lowest * width + inside
         self.rows.scatter_(1, columns, math.inf)
-        rows = columns.new_tensor(range(len(columns)))
+        rows = torch.arange(len(columns), device=columns.device)
         return rows.repeat_interleave(columns.shape[1]), columns.flatten()
 
     def below(self, limits: Tensor, most: float) -> tuple[Tensor, Tensor, Tensor]:
