@@ -1,5 +1,7 @@
 """Networks whose stages are compiled, against the same networks as they are."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -58,9 +60,16 @@ def test_a_single_image_runs_as_it_is(monkeypatch):
     assert one.fingerprint() == key
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+)
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # of tensors in torch
-def test_outputs_maps_and_gradients_are_those_of_the_network_but_for_rounding():
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
+def test_outputs_maps_and_gradients_are_those_of_the_network_but_for_rounding(
+    backend, monkeypatch
+):
+    # Inductor takes seconds of a C++ compiler; the other one is all before it.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     pixels = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     numbers, both = torch.arange(6), []
     for is_compiled in (False, True):
