@@ -16,6 +16,8 @@ def printable(text: str) -> str:
     red\x1b[31m \u202egnp.exe
     """
     line = " ".join(text.split())
+    if line.isprintable():
+        return line
     return "".join(
         letter
         if letter.isprintable()

@@ -18,6 +18,7 @@ import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -242,18 +243,27 @@ class Store:
 
 def _scores(content: bytes) -> NDArray[np.float64]:
     """Returns the scores `[N]` of an `.npy` file, without a copy."""
-    file = io.BytesIO(content)
-    if npy.read_magic(file) != (1, 0):
-        raise ValueError("another version of the format")
-    shape, _, dtype = npy.read_array_header_1_0(file)
-    if dtype != np.float64 or len(shape) != 1:
-        raise ValueError(f"it holds {dtype} {shape}")
-    scores = np.frombuffer(content, np.float64, offset=file.tell())
+    start = npy.MAGIC_LEN + 2
+    start += int.from_bytes(content[npy.MAGIC_LEN : start], "little")
+    shape = _shape(content[:start])
+    scores = np.frombuffer(content, np.float64, offset=start)
     if scores.shape != shape:
         raise ValueError(f"it holds {len(scores)} scores, not {shape[0]}")
     if not np.isfinite(scores).all():
         raise ValueError("not all of its scores are finite")
     return scores
+
+
+@lru_cache  # all cells of a set have one header
+def _shape(header: bytes) -> tuple[int, ...]:
+    """Returns the shape in the header of an `.npy` file of scores."""
+    file = io.BytesIO(header)
+    if npy.read_magic(file) != (1, 0):
+        raise ValueError("another version of the format")
+    shape, _, dtype = npy.read_array_header_1_0(file)
+    if dtype != np.float64 or len(shape) != 1:
+        raise ValueError(f"it holds {dtype} {shape}")
+    return shape
 
 
 def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
