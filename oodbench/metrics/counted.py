@@ -21,10 +21,10 @@ AT_ONCE = 1 << 16
 """Images times detectors that are multiplied at once; they fit into a cache."""
 FLOAT_BITS, INTEGER_BITS = 53, 63
 """Floats and 64-bit integers hold every whole number of so many bits."""
-Pairs = Sequence[tuple[int, int]]
-"""The rows of the first and of the second detector of each pair."""
+Pairs = Sequence[tuple[int, int]] | NDArray[np.intp]
+"""`[P, 2]`, the rows of the first and of the second detector of each pair."""
 Integers = NDArray[Any]
-"""Python's integers, of any size."""
+"""Integers that hold every sum: 64-bit ones, or Python's, which take any size."""
 
 
 def areas(placed: Placements) -> FloatArray:
@@ -61,7 +61,10 @@ def units_of_differences(
 def _counted(whole: NDArray[np.int64], one: int, pairs: Pairs) -> Units:
     """Returns the units of differences of numbers `[D, N]`; `one` stands for 1."""
     n = whole.shape[1]
-    s1, s2, s3, s4 = _powers(whole, one.bit_length(), pairs)
+    # No term below is larger than 6 (n one)^4, nor any sum of them than 14.
+    fits = 14 * (n * one) ** 4 < 1 << INTEGER_BITS
+    kind = np.int64 if fits else object
+    s1, s2, s3, s4 = _powers(whole, one.bit_length(), pairs, kind)
     about_mean = [
         0 * s1,
         (n * s2 - s1**2) / (n * one**2),
@@ -69,7 +72,7 @@ def _counted(whole: NDArray[np.int64], one: int, pairs: Pairs) -> Units:
         (n**3 * s4 - 4 * n**2 * s1 * s3 + 6 * n * s1**2 * s2 - 3 * s1**4)
         / (n**3 * one**4),
     ]
-    ends = np.array(_ends(whole.astype(np.int32), pairs), dtype=object)
+    ends = np.array(_ends(whole.astype(np.int32), pairs), dtype=kind)
     lowest, highest = ((n * ends - s1) / (n * one)).astype(np.float64)
     return Units(n, lowest, highest, np.array(about_mean, dtype=np.float64))
 
@@ -86,10 +89,12 @@ def _ends(whole: NDArray[np.int32], pairs: Pairs) -> list[NDArray[np.int32]]:
     return [np.concatenate(lowest), np.concatenate(highest)]
 
 
-def _powers(whole: NDArray[np.int64], bits: int, pairs: Pairs) -> list[Integers]:
+def _powers(
+    whole: NDArray[np.int64], bits: int, pairs: Pairs, kind: type
+) -> list[Integers]:
     """Returns the sums `[P]` of the first four powers of differences."""
-    totals = whole.sum(axis=1).astype(object)
-    ab, aab, aaab, aabb = _products(whole, bits)
+    totals = whole.sum(axis=1).astype(kind)
+    ab, aab, aaab, aabb = _products(whole, bits, kind)
     i, j = np.transpose(pairs)
     return [
         totals[i] - totals[j],
@@ -99,7 +104,7 @@ def _powers(whole: NDArray[np.int64], bits: int, pairs: Pairs) -> list[Integers]
     ]
 
 
-def _products(whole: NDArray[np.int64], bits: int) -> list[Integers]:
+def _products(whole: NDArray[np.int64], bits: int, kind: type) -> list[Integers]:
     """Returns the sums `[D, D]` of ab, a²b, a³b and a²b² of numbers of so many bits."""
     detectors, images = whole.shape
     # Sums over all images of products of two digits are exact.
@@ -117,7 +122,7 @@ def _products(whole: NDArray[np.int64], bits: int) -> list[Integers]:
         for number, (k, other) in enumerate(powers):
             products = digits[k][:, None] @ digits[other].swapaxes(1, 2)
             total[number] = total[number] + products
-    return [_joined_digits(each, width) for each in total]
+    return [_joined_digits(each, width, kind) for each in total]
 
 
 def _digits(values: NDArray[np.int64], bits: int, width: int) -> FloatArray:
@@ -127,7 +132,7 @@ def _digits(values: NDArray[np.int64], bits: int, width: int) -> FloatArray:
     return np.array(parts, dtype=np.float64)
 
 
-def _joined_digits(sums: FloatArray, width: int) -> Integers:
+def _joined_digits(sums: FloatArray, width: int, kind: type) -> Integers:
     """Returns `[D, D]` numbers from the sums of products of their digits."""
-    found = sums.astype(np.int64).astype(object)
+    found: Integers = sums.astype(np.int64).astype(kind)
     return sum(found[i, j] << (width * (i + j)) for i, j in np.ndindex(found.shape[:2]))

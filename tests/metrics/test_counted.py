@@ -92,3 +92,16 @@ def test_cubes_beyond_64_bits_are_summed_in_floats(count):
     means = placed(rng.normal(1, 1, (2, 5)), outside)
     (units, _) = units_of_differences(means, [(0, 1)], INDEPENDENT)
     assert units.sums[:, 0] == pytest.approx(naive_sums(means.inside, 0, 1), abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [118, 119, 120, 400])
+def test_sums_are_right_within_64_bits_and_beyond(count):
+    """A perfect detector, its opposite and one that is right for half of the images."""
+    half = np.arange(count) % 2
+    means = placed([[1] * count, [0] * count, half], [[0] * count, [1] * count, half])
+    for rows, units in zip(
+        means, units_of_differences(means, ALL_PAIRS, INDEPENDENT), strict=True
+    ):
+        for pair, (first, second) in enumerate(ALL_PAIRS):
+            expected = naive_sums(rows, first, second)
+            assert units.sums[:, pair] == pytest.approx(expected, rel=1e-12, abs=1e-12)
