@@ -14,11 +14,11 @@ from tabulate import tabulate
 
 from oodbench.metrics.intervals import (
     FEW_IMAGES,
-    alike_interval,
+    alike_intervals,
     few_decide,
     logit_step,
     placements,
-    placements_interval,
+    placements_intervals,
 )
 from oodbench.metrics.spreads import INDEPENDENT, deviations, spread_of
 from oodbench.metrics.table import METRICS, Sample
@@ -100,7 +100,7 @@ def by_rule(student, power, binomial):
     def low_end(area, units):
         missed = None
         if power is not None:
-            worst = [min(max(1 - area - unit.lowest[0], 0), 1) for unit in units]
+            worst = [min(max(1 - area - unit.lowest, 0), 1) for unit in units]
             missed = [1 - one**power - area for one in worst]
         found = spread_of(units, missed)
         if not student:
@@ -134,7 +134,7 @@ def candidate_interval(low_end, places):
     units = deviations(places, INDEPENDENT)
     area = float(places.inside.mean())
     if not any(unit.largest.any() for unit in units):
-        return alike_interval(area, min(unit.count for unit in units))
+        return alike_intervals(area, min(unit.count for unit in units))
     high = 1 - low_end(1 - area, [unit.mirrored() for unit in units])
     return low_end(area, units), high
 
@@ -149,7 +149,7 @@ def simulate(case, area, sizes):
         places = placements(inside(rng, sizes[0]), outside(rng, sizes[1]))
         for name, rule in CANDIDATES.items():
             found[name].append(candidate_interval(rule, places))
-        found[NOW].append(placements_interval(places))
+        found[NOW].append(placements_intervals(places))
         deciding.append(few_decide(places))
     ends = {name: np.array(pairs) for name, pairs in found.items()}
     return (
@@ -288,7 +288,7 @@ Images are independent here. Where they are not, because many show one origin,
 intervals over images are too narrow; oodbench then counts origins (`clusters`), if
 there are at least 10 of them. Sets made from the in-distribution images themselves
 (rotated, inverted, mixed) are treated as independent of them. Where the classes are
-separated perfectly, the interval is the exact one of `intervals.alike_interval`. All
+separated perfectly, the interval is the exact one of `intervals.alike_intervals`. All
 intervals describe one checkpoint: another training of the same recipe can be outside.
 
 Paired differences of detectors (`significance.delong_difference`) use the same Student

@@ -15,12 +15,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oodbench.metrics.intervals import Interval, alike_interval, tail_of
+from oodbench.metrics.intervals import (
+    Interval,
+    Intervals,
+    alike_intervals,
+    anything,
+    tail_of,
+)
+from oodbench.metrics.order import Order, at, order_of
 from oodbench.metrics.ranking import (
     Convention,
     FloatArray,
-    finite,
-    fpr_at_tpr,
+    as_positives,
+    fpr,
 )
 from oodbench.metrics.spreads import INDEPENDENT, Clusters, cluster_numbers
 
@@ -38,12 +45,12 @@ def fpr_interval(
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-    observed: float | None = None,
 ) -> Interval:
     """Returns a confidence interval of `ranking.fpr_at_tpr`, in [0, 1].
 
     The threshold is drawn anew each time. Where the rate is 0 or 1, or where all
-    samples agree, the interval is at least that of `alike_interval` over the negatives.
+    samples agree, the interval is at least that of `alike_intervals` over the
+    negatives.
 
     Args:
         id_scores: `[N]`, finite.
@@ -54,36 +61,47 @@ def fpr_interval(
         level: Share of samples whose interval contains the true rate, in (0, 1).
         resamples: The number of draws.
         seed: The seed of the draws.
-        observed: The rate of the sample where it is known already.
 
     Returns:
         The interval, which contains the rate of the sample; (0, 1) where a class has a
         single image or cluster.
     """
-    tail = tail_of(level)
-    if observed is None:
-        observed = fpr_at_tpr(id_scores, ood_scores, tpr=tpr, convention=convention)
-    drawn = resampled_fprs(
-        id_scores,
-        ood_scores,
-        clusters,
+    found = rate_intervals(
+        order_of(*as_positives(id_scores, ood_scores, convention)),
+        clusters if convention == "id" else clusters.swapped(),
         tpr=tpr,
-        convention=convention,
+        level=level,
         resamples=resamples,
         seed=seed,
     )
+    return Interval(float(found.low), float(found.high))
+
+
+def rate_intervals(
+    order: Order,
+    clusters: Clusters = INDEPENDENT,
+    *,
+    tpr: float = 0.95,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Intervals:
+    """Returns `fpr_interval` of each row, ID images as positives."""
+    tail = tail_of(level)
+    observed = fpr(order.counts, tpr)
     units = [
-        np.size(scores) if labels is None else np.unique(labels).size
-        for scores, labels in zip((id_scores, ood_scores), clusters, strict=True)
+        part.shape[-1] if labels is None else np.unique(labels).size
+        for part, labels in zip(order[:2], clusters, strict=True)
     ]
+    drawn = drawn_rates(order, clusters, tpr=tpr, resamples=resamples, seed=seed)
     if min(units) < 2:
-        return Interval(0.0, 1.0)
-    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    if observed in (0, 1) or high - low < 1e-12:
-        negatives = units[1 if convention == "id" else 0]
-        exact = alike_interval(observed, negatives, level=level)
-        low, high = min(low, exact.low), max(high, exact.high)
-    return Interval(min(low, observed), max(high, observed))
+        return anything(observed)
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=-1)
+    exact = alike_intervals(observed, units[1], level=level)
+    agree = (observed == 0) | (observed == 1) | (high - low < 1e-12)
+    low = np.minimum(low, np.where(agree, exact.low, observed))
+    high = np.maximum(high, np.where(agree, exact.high, observed))
+    return Intervals(low, high)
 
 
 def resampled_fprs(
@@ -97,71 +115,104 @@ def resampled_fprs(
     seed: int = SEED,
 ) -> FloatArray:
     """Draws `[R]` possible FPRs at TPR; with clusters those of resampled clusters."""
-    positives = finite(id_scores, "id_scores")
-    negatives = finite(ood_scores, "ood_scores")
-    labels = clusters
-    if convention == "openood":
-        positives, negatives = -negatives, -positives
-        labels = Clusters(clusters.outside, clusters.inside)
+    order = order_of(*as_positives(id_scores, ood_scores, convention))
+    labels = clusters if convention == "id" else clusters.swapped()
+    return drawn_rates(order, labels, tpr=tpr, resamples=resamples, seed=seed)
+
+
+def drawn_rates(
+    order: Order,
+    clusters: Clusters,
+    *,
+    tpr: float,
+    resamples: int,
+    seed: int,
+) -> FloatArray:
+    """Draws `resampled_fprs` `[…, R]` of each row; all rows have the same draws."""
     rng = np.random.default_rng(seed)
-    thresholds = _thresholds(positives, labels.inside, tpr, resamples, rng)
-    return _rates(negatives, labels.outside, thresholds, rng)
+    thresholds = _thresholds(order.inside, clusters.inside, tpr, resamples, rng)
+    accepted = at(order.counts.negatives[..., 1:], thresholds)
+    return _rates(order.outside, clusters.outside, accepted, rng)
 
 
 def _thresholds(
-    positives: FloatArray,
+    places: NDArray[np.intp],
     labels: ArrayLike | None,
     tpr: float,
     resamples: int,
     rng: np.random.Generator,
-) -> FloatArray:
-    """Draws `[R]` possible scores that the share `tpr` of positives reaches."""
-    count = positives.size
+) -> NDArray[np.intp]:
+    """Draws the places `[…, R]` of possible scores that the share `tpr` reaches.
+
+    Args:
+        places: `[…, N]`, of the positives.
+        labels: `[N]`, their clusters.
+        tpr: The wanted share of the positives.
+        resamples: R.
+        rng: Draws.
+    """
+    count = places.shape[-1]
     if labels is None:
         below = rng.binomial(count, 1 - tpr, size=resamples)
         # The true threshold is between two scores; half of the draws take either.
-        places = below - rng.integers(0, 2, size=resamples)
-        return np.sort(positives)[np.clip(places, 0, count - 1)]
-    order = np.argsort(positives)
-    ascending = positives[order]
+        ranks = np.clip(below - rng.integers(0, 2, size=resamples), 0, count - 1)
+        return np.sort(places, axis=-1)[..., count - 1 - ranks]
+    lowest_first = np.argsort(-places, axis=-1)
     numbers, units = cluster_numbers(labels, count, "positive")
-    sizes, numbers = np.bincount(numbers), numbers[order]
+    sizes, numbers = np.bincount(numbers), numbers[lowest_first]
     few = 100 + int(4 * (1 - tpr) * count)
-    thresholds = []
+    drawn = []
     for _ in range(resamples):
         times = _times(units, rng)
         allowed = (1 - tpr + 1e-12) * (times @ sizes)
         # In most samples only the lowest few are rejected.
-        for lowest in (numbers[:few], numbers):
-            rejected = np.cumsum(times[lowest])
-            if rejected[-1] > allowed:
+        for lowest in (numbers[..., :few], numbers):
+            rejected = np.cumsum(times[lowest], axis=-1)
+            if (rejected[..., -1] > allowed).all():
                 break
-        rank = int(np.searchsorted(rejected, allowed, side="right"))
-        thresholds.append(ascending[rank])
-    return np.array(thresholds)
+        drawn.append(np.count_nonzero(rejected <= allowed, axis=-1))
+    return at(at(places, lowest_first), np.stack(drawn, axis=-1))
 
 
 def _rates(
-    negatives: FloatArray,
+    places: NDArray[np.intp],
     labels: ArrayLike | None,
-    thresholds: FloatArray,
+    accepted: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Draws possible shares `[R]` of negatives that score no less than a threshold."""
-    count = negatives.size
-    accepted = np.searchsorted(np.sort(-negatives), -thresholds, side="right")
+    """Draws possible shares `[…, R]` of negatives that score no less than a threshold.
+
+    Args:
+        places: `[…, M]`, of the negatives.
+        labels: `[M]`, their clusters.
+        accepted: `[…, R]`, how many negatives each threshold accepts.
+        rng: Draws.
+    """
+    count = places.shape[-1]
     if labels is None:
         # Half of the draws are of either bound; a shape of 0 means the rate 0 or 1.
-        more = rng.integers(0, 2, size=accepted.size)
+        more = rng.integers(0, 2, size=accepted.shape[-1])
         shapes = accepted + more, count - accepted + 1 - more
-        return rng.beta(*(np.maximum(shape, 1e-9) for shape in shapes))
+        one, other = (np.maximum(shape, 1e-9) for shape in shapes)
+        return _beta(one, other, rng)
     numbers, units = cluster_numbers(labels, count, "negative")
-    sizes, numbers = np.bincount(numbers), numbers[np.argsort(-negatives)]
-    rates = []
-    for above in accepted:
+    sizes, numbers = np.bincount(numbers), numbers[np.argsort(places, axis=-1)]
+    rows, drawn = numbers.reshape(-1, count), []
+    for ends in accepted.reshape(len(rows), -1).T.tolist():
         times = _times(units, rng)
-        rates.append(times[numbers[:above]].sum() / (times @ sizes))
-    return np.array(rates)
+        sums = [times[row[:end]].sum() for row, end in zip(rows, ends, strict=True)]
+        drawn.append(np.array(sums) / (times @ sizes))
+    return np.stack(drawn, axis=-1).reshape(accepted.shape)
+
+
+def _beta(one: FloatArray, other: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draws from beta distributions `[…, R]`, each row from the same random numbers."""
+    drawn = np.empty_like(one)
+    state = rng.bit_generator.state
+    for row in np.ndindex(one.shape[:-1]):
+        rng.bit_generator.state = state
+        drawn[row] = rng.beta(one[row], other[row])
+    return drawn
 
 
 def _times(units: int, rng: np.random.Generator) -> NDArray[np.intp]:

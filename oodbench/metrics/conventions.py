@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from oodbench.base.errors import InputError
 from oodbench.base.registry import unknown
 from oodbench.metrics import ranking
-from oodbench.metrics.ranking import Counts
+from oodbench.metrics.order import Counts
 
 TPR = 0.95
 FIGURES = ("auroc", "fpr95", "aupr_in", "aupr_out")
@@ -29,7 +29,7 @@ def first_fpr(counts: Counts) -> float:
 
     pytorch-ood 0.4.0 (Kirchheim, Filax and Ortmeier, CVPR Workshops 2022).
     """
-    return ranking.fpr(counts, TPR)
+    return float(ranking.fpr(counts, TPR))
 
 
 def corner_fpr(counts: Counts) -> float:
@@ -165,11 +165,11 @@ class Rules:
         0.5
         """
         counts = ranking.count(id_scores, ood_scores)
-        mirrored = counts.mirrored()
+        mirrored = ranking.count(id_scores, ood_scores, "openood")
         sought = counts if self.positive == "in" else mirrored
         area = AREAS[self.area].value
         return {
-            "auroc": ranking.area(counts),
+            "auroc": float(ranking.area(counts)),
             "fpr95": THRESHOLDS[self.threshold].value(sought),
             "aupr_in": area(counts),
             "aupr_out": area(mirrored),

@@ -8,15 +8,15 @@ that influences take the place that placements have for the AUROC.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oodbench.metrics.intervals import Interval, logit_step, tail_of
-from oodbench.metrics.ranking import Counts, FloatArray, Places
+from oodbench.metrics.intervals import Intervals, anything, logit_step, tail_of
+from oodbench.metrics.order import Order, added_at, at
+from oodbench.metrics.ranking import FloatArray
 from oodbench.metrics.spreads import (
     INDEPENDENT,
     Clusters,
@@ -31,64 +31,68 @@ class Influence(NamedTuple):
     """The influences of all images on one metric, each up to a constant."""
 
     inside: FloatArray
-    """`[N]`."""
+    """`[…, N]`."""
     outside: FloatArray
-    """`[M]`."""
+    """`[…, M]`."""
     possible: tuple[FloatArray, FloatArray]
-    """What an image of either class could have above or below all others: `[2]`, or
-    `[4]` for ID images, whose prediction is right or wrong."""
+    """What an image of either class could have above or below all others: `[…, 2]`, or
+    `[…, 4]` for ID images, whose prediction is right or wrong."""
 
 
-def on_average_precision(counts: Counts, places: Places) -> Influence:
+def on_average_precision(order: Order) -> Influence:
     """Returns the influences on `ranking.average_precision`, ID images as positives."""
-    true, false = (part[1:] / part[-1] for part in counts)
+    true, false = (part[..., 1:] / part[..., -1:] for part in order.counts)
     # An image counts at its own threshold and at all lower ones.
     slope = np.diff(true, prepend=0) / (true + false) ** 2
-    positive = true / (true + false) + _from_here_on(slope * false)
-    negative = -_from_here_on(slope * true)
+    gained = _from_here_on(slope * false)
+    positive, negative = true / (true + false) + gained, -_from_here_on(slope * true)
+    # Above all images the precision is 1, below all it is 1 / 2.
+    highest, lowest = gained[..., 0], np.zeros_like(gained[..., 0])
     return Influence(
-        positive[places.inside],
-        negative[places.outside],
-        # Above all images the precision is 1, below all it is 1 / 2.
-        (np.array([1 + (slope * false).sum(), 0.5]), np.array([negative[0], 0.0])),
+        at(positive, order.inside),
+        at(negative, order.outside),
+        (
+            np.stack([1 + highest, lowest + 0.5], axis=-1),
+            np.stack([negative[..., 0], lowest], axis=-1),
+        ),
     )
 
 
 def on_mean_risk(
-    errors: FloatArray, places: Places, correct: NDArray[np.bool_]
+    errors: FloatArray, order: Order, correct: NDArray[np.bool_]
 ) -> Influence:
-    """Returns the influences on `selective.mean_risk`, from its expected errors `[n]`.
+    """Returns the influences on `selective.mean_risk`, from its expected errors.
 
     Each accepted image makes coverage larger from its place on, an error the risk too.
     """
-    accepted = np.arange(1, errors.size + 1)
+    accepted = np.arange(1, errors.shape[-1] + 1)
     risk = errors / accepted
     return _selective(
         risk - _from_here_on(risk / accepted),
         _from_here_on(1 / accepted),
-        places,
+        order,
         correct,
     )
 
 
 def on_mean_generalised_risk(
-    errors: FloatArray, places: Places, correct: NDArray[np.bool_]
+    errors: FloatArray, order: Order, correct: NDArray[np.bool_]
 ) -> Influence:
     """Returns the influences on `selective.mean_generalised_risk`."""
-    total = errors.size
+    total = errors.shape[-1]
     later = total - np.arange(total) - 0.5
-    return _selective(errors / total, later / total, places, correct)
+    return _selective(errors / total, later / total, order, correct)
 
 
-def influence_interval(
-    value: float,
+def influence_intervals(
+    value: FloatArray,
     influence: Influence,
     clusters: Clusters = INDEPENDENT,
     *,
     level: float = 0.95,
-    lowest: Callable[[float, int, float], float] = lambda value, count, tail: 0.0,
-) -> Interval:
-    """Returns a confidence interval of a metric within [0, 1].
+    lowest: Callable[[FloatArray, int, float], FloatArray | float] = lambda *_: 0.0,
+) -> Intervals:
+    """Returns confidence intervals of a metric within [0, 1].
 
     It is built as `intervals.delong_interval`, with influences for placements: a step
     along the logit by Student's quantile, with one more image in each class that the
@@ -100,7 +104,7 @@ def influence_interval(
     / 2) ** (1 / K)` of each class can move it, K being the images of the smaller one.
 
     Args:
-        value: The metric of the sample.
+        value: The metric `[…]` of each sample.
         influence: Of each image.
         clusters: Images that share an origin.
         level: Share of samples whose interval contains the true metric, in (0, 1).
@@ -114,85 +118,93 @@ def influence_interval(
     units = deviations(Placements(influence.inside, influence.outside), clusters)
     count = min(unit.count for unit in units)
     if count < 2:
-        return Interval(0.0, 1.0)
+        return anything(value)
     possible = [
-        limits - values.mean()
+        limits - values.mean(axis=-1, keepdims=True)
         for limits, values in zip(influence.possible, influence[:2], strict=True)
     ]
-    if all(unit.largest[0] * unit.count <= 1 for unit in units):
-        missed = 1 - tail ** (1 / count)
-        low = value + missed * sum(float(limits.min()) for limits in possible)
-        high = value + missed * sum(float(limits.max()) for limits in possible)
-    else:
-        low = _low_end(value, units, possible, tail)
-        mirrored = [u.mirrored() for u in units], [-limits for limits in possible]
-        high = 1 - _low_end(1 - value, *mirrored, tail)
-    low = max(low, lowest(value, count, tail))
-    return Interval(min(value, max(0.0, low)), max(value, min(1.0, high)))
+    mirrored = [unit.mirrored() for unit in units], [-limits for limits in possible]
+    low = _low_end(value, units, possible, tail)
+    high = 1 - _low_end(1 - value, *mirrored, tail)
+    separated = np.all([unit.largest * unit.count <= 1 for unit in units], axis=0)
+    missed = 1 - tail ** (1 / count)
+    least, most = (
+        value + missed * sum(end(limits, axis=-1) for limits in possible)
+        for end in (np.min, np.max)
+    )
+    low = np.maximum(np.where(separated, least, low), lowest(value, count, tail))
+    high = np.where(separated, most, high)
+    return Intervals(
+        np.minimum(value, np.maximum(0, low)), np.maximum(value, np.minimum(1, high))
+    )
 
 
-def lowest_precision(value: float, count: int, tail: float) -> float:
-    """Returns a low end of the average precision from a binomial share of K images.
+def lowest_precision(value: FloatArray, count: int, tail: float) -> FloatArray:
+    """Returns low ends of average precisions from a binomial share of K images.
 
     If a share d of the negatives scores above all positives, and the rest below, the
     average precision is 1 - d log(1 + 1 / d) at 50 % prevalence, and no d negatives
     lower it more. The d that explains the value is taken for a share of K images, and
     its upper end is that of Clopper and Pearson (Biometrika, 1934).
 
-    >>> round(lowest_precision(1.0, 100, 0.025), 4)  # d is at most 1 - 0.025 ** 0.01
-    0.8785
+    >>> found = lowest_precision(np.array([1.0]), 100, 0.025)
+    >>> found.round(4)  # d is at most 1 - 0.025 ** 0.01
+    array([0.8785])
     """
-    from scipy.special import betaincinv
+    from scipy.special import betaincinv, lambertw
 
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        share = (low + high) / 2
-        low, high = (share, high) if _precision(share) > value else (low, share)
-    if high == 1:
-        return 0.0
-    return _precision(float(betaincinv(count * high + 1, count * (1 - high), 1 - tail)))
+    # With u = log(1 + 1 / d), the loss 1 - value is u / (exp(u) - 1).
+    loss = 1 - value
+    share = 1 / np.expm1(-loss - lambertw(-loss * np.exp(-loss), -1).real)
+    largest = betaincinv(count * share + 1, count * (1 - share), 1 - tail)
+    return np.where(share < 1, _precision(largest), 0)
 
 
-def _precision(share: float) -> float:
-    return 1 - share * math.log1p(1 / share)
+def _precision(share: FloatArray) -> FloatArray:
+    return 1 - share * np.log1p(1 / share)
 
 
 def _low_end(
-    value: float,
+    value: FloatArray,
     units: Sequence[Units],
     possible: Sequence[FloatArray],
     tail: float,
-) -> float:
-    """Returns the low end from deviations in the sample and possible ones."""
+) -> FloatArray:
+    """Returns the low ends from deviations in the sample and possible ones."""
     missed = []
     for unit, limits in zip(units, possible, strict=True):
-        seen = min(0.0, float(unit.lowest[0]))
-        missed.append(-math.sqrt(seen * min(seen, float(limits.min()))))
+        seen = np.minimum(0, unit.lowest)
+        worst = np.minimum(seen, limits.min(axis=-1))
+        missed.append(-np.sqrt(seen * worst))
     return logit_step(value, spread_of(units, missed), -1, tail)
 
 
 def _selective(
-    at_place: FloatArray,
+    at_rank: FloatArray,
     of_error: FloatArray,
-    places: Places,
+    order: Order,
     correct: NDArray[np.bool_],
 ) -> Influence:
-    """Returns influences from those by place `[n]` and what an error there adds."""
-    counts = places.images
-    tied = np.repeat(np.arange(counts.size), counts)
-    right, added = (np.bincount(tied, part) / counts for part in (at_place, of_error))
+    """Returns influences from those by rank `[…, n]` and what an error there adds."""
+    tied = np.maximum(order.shared, 1)
+    right, added = (
+        added_at(order.places, order.size, part) / tied for part in (at_rank, of_error)
+    )
     wrong = right + added
-    sizes = places.inside.size, places.outside.size
+    sizes = order.inside.shape[-1], order.outside.shape[-1]
     shares = [size / sum(sizes) for size in sizes]
     ends = [0, -1]
-    top_and_bottom = at_place[ends], at_place[ends] + of_error[ends]
+    right_ends, wrong_ends = at_rank[..., ends], (at_rank + of_error)[..., ends]
     return Influence(
-        shares[0] * np.where(correct, right[places.inside], wrong[places.inside]),
-        shares[1] * wrong[places.outside],
-        (shares[0] * np.append(*top_and_bottom), shares[1] * top_and_bottom[1]),
+        shares[0] * np.where(correct, at(right, order.inside), at(wrong, order.inside)),
+        shares[1] * at(wrong, order.outside),
+        (
+            shares[0] * np.concatenate([right_ends, wrong_ends], axis=-1),
+            shares[1] * wrong_ends,
+        ),
     )
 
 
 def _from_here_on(values: FloatArray) -> FloatArray:
     """Returns for each place the sum over it and all lower ones."""
-    return np.cumsum(values[::-1])[::-1]
+    return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1]

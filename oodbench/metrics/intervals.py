@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,13 +10,8 @@ from numpy.typing import ArrayLike
 
 from oodbench.base.errors import InputError
 from oodbench.metrics.counted import areas
-from oodbench.metrics.ranking import (
-    Counts,
-    FloatArray,
-    Places,
-    counts_of,
-    places_of,
-)
+from oodbench.metrics.order import Order, at, order_of
+from oodbench.metrics.ranking import FloatArray, finite
 from oodbench.metrics.spreads import (
     INDEPENDENT,
     Clusters,
@@ -27,6 +21,7 @@ from oodbench.metrics.spreads import (
     cluster_numbers,
     deviations,
     spread_of,
+    summed,
 )
 
 FEW_IMAGES = 40
@@ -38,6 +33,14 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+class Intervals(NamedTuple):
+    """Confidence intervals, one per row."""
+
+    low: FloatArray
+    """`[…]`."""
+    high: FloatArray
 
 
 def delong_interval(
@@ -70,34 +73,45 @@ def delong_interval(
         level: Share of samples whose interval contains the true AUROC, in (0, 1).
 
     Returns:
-        The interval, which contains the AUROC of the sample. It is `alike_interval`
+        The interval, which contains the AUROC of the sample. It is `alike_intervals`
         where the classes are separated or all scores are tied, and (0, 1) where a class
         has a single image or cluster.
 
     >>> round(delong_interval([2] * 100, [1] * 100).low, 4)  # 0.025 ** (1 / 100)
     0.9638
     """
-    return placements_interval(placements(id_scores, ood_scores), clusters, level=level)
+    found = placements_intervals(
+        placements(id_scores, ood_scores), clusters, level=level
+    )
+    return Interval(float(found.low), float(found.high))
 
 
-def placements_interval(
+def placements_intervals(
     means: Placements, clusters: Clusters = INDEPENDENT, *, level: float = 0.95
-) -> Interval:
-    """Returns `delong_interval` from the placements of both classes."""
+) -> Intervals:
+    """Returns `delong_interval` of each row from the placements of both classes."""
     tail = tail_of(level)
-    area = float(areas(means))
+    area = areas(means)
     units = deviations(means, clusters)
     count = min(unit.count for unit in units)
     if count < 2:
-        return Interval(0.0, 1.0)
-    if not any(unit.largest.any() for unit in units):
-        return alike_interval(area, count, level=level)
-    mirrored = [unit.mirrored() for unit in units]
-    return Interval(_low_end(area, units, tail), 1 - _low_end(1 - area, mirrored, tail))
+        return anything(area)
+    alike = alike_intervals(area, count, level=level)
+    differ = np.any([unit.largest > 0 for unit in units], axis=0)
+    low = _low_end(area, units, tail)
+    high = 1 - _low_end(1 - area, [unit.mirrored() for unit in units], tail)
+    return Intervals(
+        np.where(differ, low, alike.low), np.where(differ, high, alike.high)
+    )
 
 
-def alike_interval(share: float, units: int, *, level: float = 0.95) -> Interval:
-    """Returns an interval within [0, 1] of a share that is the same in all of K units.
+def anything(values: FloatArray) -> Intervals:
+    """Returns intervals that say nothing of some values `[…]`: (0, 1)."""
+    return Intervals(np.zeros_like(values), np.ones_like(values))
+
+
+def alike_intervals(share: FloatArray, units: int, *, level: float = 0.95) -> Intervals:
+    """Returns intervals within [0, 1] of shares that are the same in all of K units.
 
     An exact test (Clopper and Pearson, Biometrika, 1934). For an AUROC, pair each image
     of the smaller class with one of the other: all K pairs agreed. If a share c
@@ -107,11 +121,11 @@ def alike_interval(share: float, units: int, *, level: float = 0.95) -> Interval
     the sample happened to miss can be on the wrong side of all others.
     """
     alike = tail_of(level) ** (1 / units)
-    return Interval(alike * share, 1 - alike * (1 - share))
+    return Intervals(alike * share, 1 - alike * (1 - share))
 
 
-def few_decide(means: Placements, clusters: Clusters = INDEPENDENT) -> float:
-    """Returns how many images, or clusters, decide the AUROC, of the scarcer class.
+def few_decide(means: Placements, clusters: Clusters = INDEPENDENT) -> FloatArray:
+    """Returns how many images, or clusters, decide each AUROC, of the scarcer class.
 
     This is the participation ratio (Σ w)² / Σ w² of the shortfalls w = 1 − placement:
     K if K images share the shortfall equally and the others have none. Below
@@ -121,14 +135,16 @@ def few_decide(means: Placements, clusters: Clusters = INDEPENDENT) -> float:
     Returns:
         In [0, N] and [0, M]; 0 where the classes are separated.
 
-    >>> few_decide(placements([3, 4, 5, 6], [1, 2, 3.5, 4.5]))  # shortfalls 2, 1 and 1
+    >>> found = few_decide(placements([3, 4, 5, 6], [1, 2, 3.5, 4.5]))
+    >>> float(found)  # shortfalls 2, 1 and 1
     1.8
     """
-    return min(
+    found = [
         _participation(weights, labels, name)
-        for row, labels, name in zip(means, clusters, Clusters._fields, strict=True)
-        for weights in (1 - row, row)
-    )
+        for rows, labels, name in zip(means, clusters, Clusters._fields, strict=True)
+        for weights in (1 - rows, rows)
+    ]
+    return np.min(found, axis=0)
 
 
 def placements(id_scores: ArrayLike, ood_scores: ArrayLike) -> Placements:
@@ -137,27 +153,31 @@ def placements(id_scores: ArrayLike, ood_scores: ArrayLike) -> Placements:
     They come from sorted scores rather than from all pairs, O((N + M) log(N + M)) as
     with the mid-ranks of Sun and Xu (IEEE Signal Processing Letters, 2014).
     """
-    places = places_of(id_scores, ood_scores)
-    return placements_at(places, counts_of(places))
+    inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
+    return placements_of(order_of(inside, outside))
 
 
-def placements_at(places: Places, counts: Counts) -> Placements:
-    """Returns the placements from the places of all scores, and the counts there."""
-    positives, negatives = counts
+def placements_of(order: Order) -> Placements:
+    """Returns the placements of images from their order."""
     # Twice the images above each score, those that tie with it counted once.
-    above = positives[1:] + positives[:-1], negatives[1:] + negatives[:-1]
+    positives, negatives = (part[..., 1:] + part[..., :-1] for part in order.counts)
+    twice = 2 * order.inside.shape[-1], 2 * order.outside.shape[-1]
     return Placements(
-        (2 * negatives[-1] - above[1][places.inside]) / (2 * negatives[-1]),
-        above[0][places.outside] / (2 * positives[-1]),
+        (twice[1] - at(negatives, order.inside)) / twice[1],
+        at(positives, order.outside) / twice[0],
     )
 
 
-def logit_step(value: float, found: Spread, sign: int, tail: float) -> float:
-    """Returns the low (−1) or high (1) end of an interval of a value in (0, 1)."""
-    # The logit has the slope 1 / (v (1 - v)); a step along it stretches the odds.
-    error = float(np.sqrt(found.variance)) / (value * (1 - value))
-    logit = math.log(value / (1 - value)) + sign * float(found.quantile(tail)) * error
-    return (1 + math.tanh(logit / 2)) / 2
+def logit_step(value: FloatArray, found: Spread, sign: int, tail: float) -> FloatArray:
+    """Returns the low (−1) or high (1) ends of intervals of values `[…]`.
+
+    They are numbers only for values in (0, 1).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The logit has the slope 1 / (v (1 - v)); a step along it stretches the odds.
+        error = np.sqrt(found.variance) / (value * (1 - value))
+        logit = np.log(value / (1 - value)) + sign * found.quantile(tail) * error
+        return (1 + np.tanh(logit / 2)) / 2
 
 
 def tail_of(level: float) -> float:
@@ -167,27 +187,28 @@ def tail_of(level: float) -> float:
     return (1 - level) / 2
 
 
-def _low_end(area: float, units: Sequence[Units], tail: float) -> float:
-    """Returns the low end of the interval of an AUROC in (0, 1)."""
+def _low_end(area: FloatArray, units: Sequence[Units], tail: float) -> FloatArray:
+    """Returns the low ends of the intervals of AUROCs in (0, 1)."""
     from scipy.special import betaincinv
 
     count = min(unit.count for unit in units)
-    binomial = float(betaincinv(count * area, count * (1 - area) + 1, tail))
+    binomial = betaincinv(count * area, count * (1 - area) + 1, tail)
     missed = [_missed_image(unit, area) for unit in units]
-    return min(
-        area, max(binomial, logit_step(area, spread_of(units, missed), -1, tail))
-    )
+    step = logit_step(area, spread_of(units, missed), -1, tail)
+    return np.minimum(area, np.maximum(binomial, step))
 
 
-def _missed_image(units: Units, area: float) -> float:
+def _missed_image(units: Units, area: FloatArray) -> FloatArray:
     """Returns the deviation of the placement of an image that a sample missed."""
-    largest_shortfall = min(max(1 - area - float(units.lowest[0]), 0.0), 1.0)
-    return 1 - math.sqrt(largest_shortfall) - area
+    largest_shortfall = np.clip(1 - area - units.lowest, 0, 1)
+    return 1 - np.sqrt(largest_shortfall) - area
 
 
-def _participation(weights: FloatArray, labels: ArrayLike | None, name: str) -> float:
+def _participation(
+    weights: FloatArray, labels: ArrayLike | None, name: str
+) -> FloatArray:
     if labels is not None:
-        numbers, _ = cluster_numbers(labels, weights.size, name)
-        weights = np.bincount(numbers, weights).astype(np.float64)
-    squares = float(np.sum(weights**2))
-    return float(np.sum(weights)) ** 2 / squares if squares else 0.0
+        weights = summed(weights, *cluster_numbers(labels, weights.shape[-1], name))
+    squares = np.sum(weights**2, axis=-1)
+    # Where there are no weights the ratio is 0.
+    return np.sum(weights, axis=-1) ** 2 / np.where(squares > 0, squares, 1)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.metrics.order import Counts, at, order_of
 
 FloatArray = NDArray[np.float64]
 
@@ -37,31 +38,6 @@ class RocCurve(NamedTuple):
     """Share of ID images that score at least the threshold."""
     thresholds: FloatArray
     """Infinity, which no score reaches, then every different score, descending."""
-
-
-class Places(NamedTuple):
-    """Where the scores of two classes are among all different scores, descending."""
-
-    inside: NDArray[np.intp]
-    """`[N]`, the place of each ID score, from 0 for the highest."""
-    outside: NDArray[np.intp]
-    """`[M]`."""
-    images: NDArray[np.intp]
-    """`[T]`, how many images have each score."""
-
-
-class Counts(NamedTuple):
-    """How many images score at least each threshold, each `[T]`, from none to all."""
-
-    positives: NDArray[np.intp]
-    negatives: NDArray[np.intp]
-
-    def mirrored(self) -> Counts:
-        """Returns the counts of negated scores with the other class as positives."""
-        return Counts(
-            self.negatives[-1] - self.negatives[::-1],
-            self.positives[-1] - self.positives[::-1],
-        )
 
 
 def finite(values: ArrayLike, name: str) -> FloatArray:
@@ -99,7 +75,7 @@ def auroc(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     >>> auroc([3, 2], [1, 2])  # of four pairs three are in order and one is tied
     0.875
     """
-    return area(count(id_scores, ood_scores))
+    return float(area(_counts(id_scores, ood_scores)))
 
 
 def aupr_in(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
@@ -117,7 +93,7 @@ def aupr_in(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     >>> aupr_in([3, 1], [2])  # precision 1 up to recall 1/2, then 1 / (1 + 1)
     0.75
     """
-    return average_precision(count(id_scores, ood_scores))
+    return float(average_precision(_counts(id_scores, ood_scores)))
 
 
 def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
@@ -128,7 +104,7 @@ def aupr_out(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
     >>> aupr_out([3, 1], [2])  # at recall 1 there are half of the ID images too
     0.6666666666666666
     """
-    return average_precision(count(id_scores, ood_scores).mirrored())
+    return float(average_precision(_counts(id_scores, ood_scores, "openood")))
 
 
 def fpr_at_tpr(
@@ -154,10 +130,7 @@ def fpr_at_tpr(
     >>> fpr_at_tpr([4, 3, 2, 1], [2.5, 0], tpr=0.75)  # the threshold is 2
     0.5
     """
-    if convention not in ("id", "openood"):
-        raise InputError(f"No convention {convention!r}; take 'id' or 'openood'.")
-    counts = count(id_scores, ood_scores)
-    return fpr(counts if convention == "id" else counts.mirrored(), tpr)
+    return float(fpr(_counts(id_scores, ood_scores, convention), tpr))
 
 
 def threshold_at_tpr(id_scores: ArrayLike, tpr: float = 0.95) -> float:
@@ -180,10 +153,11 @@ def roc_curve(id_scores: ArrayLike, ood_scores: ArrayLike) -> RocCurve:
     [0.0, 0.5, 1.0, 1.0]
     """
     counts = count(id_scores, ood_scores)
+    scores = np.append(id_scores, ood_scores).astype(np.float64)
     return RocCurve(
         fpr=counts.negatives / counts.negatives[-1],
         tpr=counts.positives / counts.positives[-1],
-        thresholds=_thresholds(id_scores, ood_scores),
+        thresholds=np.append(np.inf, np.unique(scores)[::-1]),
     )
 
 
@@ -193,12 +167,12 @@ def tie_share(scores: ArrayLike) -> float:
     >>> tie_share([1, 1, 0.5, 0.25])
     0.5
     """
-    return tied(np.unique(finite(scores, "scores"), return_counts=True)[1])
+    return float(tied(np.unique(finite(scores, "scores"), return_counts=True)[1]))
 
 
-def tied(images: NDArray[np.intp]) -> float:
-    """Returns `tie_share` from how many images `[T]` have each score."""
-    return int(images[images > 1].sum()) / int(images.sum())
+def tied(images: NDArray[np.intp]) -> FloatArray:
+    """Returns `tie_share` `[…]` from how many images `[…, T]` have each score."""
+    return np.where(images > 1, images, 0).sum(axis=-1) / images.sum(axis=-1)
 
 
 def quantiles(id_scores: ArrayLike, scores: ArrayLike) -> FloatArray:
@@ -214,61 +188,65 @@ def quantiles(id_scores: ArrayLike, scores: ArrayLike) -> FloatArray:
     return (below + np.searchsorted(inside, others, "right")) / (2 * inside.size)
 
 
-def places_of(id_scores: ArrayLike, ood_scores: ArrayLike) -> Places:
-    """Returns the places of `[N]` ID and `[M]` OOD scores, sorted once."""
+def count(
+    id_scores: ArrayLike, ood_scores: ArrayLike, convention: Convention = "id"
+) -> Counts:
+    """Returns how many of `[N]` ID and `[M]` OOD images score at least each threshold.
+
+    Every different score is one threshold.
+    """
+    order = order_of(*as_positives(id_scores, ood_scores, convention))
+    different = np.append(True, order.shared > 0)
+    return Counts(*(part[different] for part in order.counts))
+
+
+def as_positives(
+    id_scores: ArrayLike, ood_scores: ArrayLike, convention: Convention
+) -> tuple[FloatArray, FloatArray]:
+    """Returns the scores `[N]` of the positives and those of the negatives.
+
+    Positives score higher, so that scores with OOD images as positives are negated.
+    """
     inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
-    _, places, images = np.unique(
-        -np.append(inside, outside), return_inverse=True, return_counts=True
-    )
-    return Places(places[: inside.size], places[inside.size :], images)
+    if convention not in ("id", "openood"):
+        raise InputError(f"No convention {convention!r}; take 'id' or 'openood'.")
+    return (inside, outside) if convention == "id" else (-outside, -inside)
 
 
-def counts_of(places: Places) -> Counts:
-    """Returns how many ID and OOD images score at least each threshold."""
-    different = places.images.size
-    positives, negatives = (
-        np.append(0, np.cumsum(np.bincount(part, minlength=different)))
-        for part in (places.inside, places.outside)
-    )
-    return Counts(positives, negatives)
-
-
-def count(id_scores: ArrayLike, ood_scores: ArrayLike) -> Counts:
-    """Returns how many ID and OOD images score at least each threshold."""
-    return counts_of(places_of(id_scores, ood_scores))
-
-
-def _thresholds(id_scores: ArrayLike, ood_scores: ArrayLike) -> FloatArray:
-    scores = np.append(id_scores, ood_scores).astype(np.float64)
-    return np.append(np.inf, np.unique(scores)[::-1])
-
-
-def area(counts: Counts) -> float:
-    """Returns the area under the ROC curve, in [0, 1]."""
+def area(counts: Counts) -> FloatArray:
+    """Returns the areas `[…]` under the ROC curves, in [0, 1]."""
     positives, negatives = counts
     # Twice the positives above each new negative, those that tie with it counted once.
-    above = positives[:-1] + positives[1:]
-    pairs = int(positives[-1]) * int(negatives[-1])
-    return int(np.sum(np.diff(negatives) * above)) / (2 * pairs)
+    above = positives[..., :-1] + positives[..., 1:]
+    pairs = positives[..., -1] * negatives[..., -1]
+    return np.sum(np.diff(negatives) * above, axis=-1) / (2 * pairs)
 
 
-def average_precision(counts: Counts) -> float:
-    """Returns the average precision, in (0, 1]; see `aupr_in`."""
+def average_precision(counts: Counts) -> FloatArray:
+    """Returns the average precisions `[…]`, in (0, 1]; see `aupr_in`."""
     positives, negatives = counts
     # Each class times the size of the other makes their totals equal, and stays exact.
-    true, false = negatives[-1] * positives[1:], positives[-1] * negatives[1:]
+    true = negatives[..., -1:] * positives[..., 1:]
+    false = positives[..., -1:] * negatives[..., 1:]
     steps = np.diff(positives)
-    return float(np.sum(steps * (true / (true + false))) / positives[-1])
+    return np.sum(steps * (true / (true + false)), axis=-1) / positives[..., -1]
 
 
-def fpr(counts: Counts, tpr: float = 0.95) -> float:
-    """Returns the share of negatives at a share of positives; see `fpr_at_tpr`."""
+def fpr(counts: Counts, tpr: float = 0.95) -> FloatArray:
+    """Returns the shares `[…]` of accepted negatives; see `fpr_at_tpr`."""
     positives, negatives = counts
-    point = _first_reaching(positives / positives[-1], tpr)
-    return int(negatives[point]) / int(negatives[-1])
+    point = _first_reaching(positives / positives[..., -1:], tpr)
+    return at(negatives, point[..., None])[..., 0] / negatives[..., -1]
 
 
-def _first_reaching(shares: FloatArray, tpr: float) -> int:
+def _counts(
+    id_scores: ArrayLike, ood_scores: ArrayLike, convention: Convention = "id"
+) -> Counts:
+    return order_of(*as_positives(id_scores, ood_scores, convention)).counts
+
+
+def _first_reaching(shares: FloatArray, tpr: float) -> NDArray[np.intp]:
+    """Returns the first of the ascending shares `[…, T]` that reaches a rate."""
     if not 0 < tpr <= 1:
         raise InputError(f"A true positive rate of {tpr} is not in (0, 1].")
-    return int(np.searchsorted(shares, tpr - _ROUNDING))
+    return np.count_nonzero(shares < tpr - _ROUNDING, axis=-1)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from oodbench.base.errors import InputError
-from oodbench.metrics.ranking import FloatArray, Places, places_of
+from oodbench.metrics.order import Order, added_at, at, order_of
+from oodbench.metrics.ranking import FloatArray, finite
 
 
 def aurc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> float:
@@ -32,7 +33,7 @@ def aurc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> flo
     >>> aurc([4, 2], [3, 1], [True, True])  # risks 0, 1/2, 1/3, 1/2
     0.3333333333333333
     """
-    return mean_risk(expected_errors(id_scores, ood_scores, correct))
+    return float(mean_risk(expected_errors(id_scores, ood_scores, correct)))
 
 
 def augrc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> float:
@@ -52,17 +53,18 @@ def augrc(id_scores: ArrayLike, ood_scores: ArrayLike, correct: ArrayLike) -> fl
     >>> augrc([4, 2], [3, 1], [True, True])  # 1/4 of pairs in wrong order, a = 1/2
     0.1875
     """
-    return mean_generalised_risk(expected_errors(id_scores, ood_scores, correct))
+    errors = expected_errors(id_scores, ood_scores, correct)
+    return float(mean_generalised_risk(errors))
 
 
-def mean_risk(errors: FloatArray) -> float:
-    """Returns AURC from the `expected_errors` `[n]`."""
-    return float(np.mean(errors / np.arange(1, errors.size + 1)))
+def mean_risk(errors: FloatArray) -> FloatArray:
+    """Returns AURC `[…]` from the `expected_errors` `[…, n]`."""
+    return np.mean(errors / np.arange(1, errors.shape[-1] + 1), axis=-1)
 
 
-def mean_generalised_risk(errors: FloatArray) -> float:
-    """Returns AUGRC from the `expected_errors` `[n]`."""
-    return float((errors.sum() - errors[-1] / 2) / errors.size**2)
+def mean_generalised_risk(errors: FloatArray) -> FloatArray:
+    """Returns AUGRC `[…]` from the `expected_errors` `[…, n]`."""
+    return (errors.sum(axis=-1) - errors[..., -1] / 2) / errors.shape[-1] ** 2
 
 
 def expected_errors(
@@ -72,17 +74,20 @@ def expected_errors(
 
     Where images are tied, it is the mean over all their orders.
     """
-    return errors_at(places_of(id_scores, ood_scores), correct)
+    inside, outside = finite(id_scores, "id_scores"), finite(ood_scores, "ood_scores")
+    return errors_of(order_of(inside, outside), correct)
 
 
-def errors_at(places: Places, correct: ArrayLike) -> FloatArray:
-    """Returns `expected_errors` from the places of the scores."""
+def errors_of(order: Order, correct: ArrayLike) -> FloatArray:
+    """Returns `expected_errors` `[…, n]` from the order of the images."""
     right = np.asarray(correct, dtype=bool)
-    if right.shape != places.inside.shape:
+    count = order.inside.shape[-1]
+    if right.shape != (count,):
         raise InputError(
-            f"There are {places.inside.size} scores of ID images, and correct has the "
-            f"shape {list(right.shape)}; give one value per ID image."
+            f"There are {count} scores of ID images, and correct has the shape "
+            f"{list(right.shape)}; give one value per ID image."
         )
-    wrong = np.append(~right, np.ones(places.outside.size, bool))
-    share = np.bincount(np.append(places.inside, places.outside), wrong) / places.images
-    return np.cumsum(np.repeat(share, places.images))
+    wrong = np.append(~right, np.ones(order.size - count, dtype=bool))
+    places = np.concatenate([order.inside, order.outside], axis=-1)
+    share = added_at(places, order.size, wrong) / np.maximum(order.shared, 1)
+    return np.cumsum(at(share, order.places), axis=-1)

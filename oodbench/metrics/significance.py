@@ -22,7 +22,7 @@ from oodbench.metrics.spreads import (
     Placements,
     Spread,
     Units,
-    spreads_of,
+    spread_of,
 )
 
 SIGNIFICANCE = 0.05
@@ -83,7 +83,7 @@ def delong_difference(
     cannot show a difference by chance agreement. The result is about one checkpoint.
 
     Where the variance is 0 but for rounding, because all images agree, the exact rule
-    of `intervals.alike_interval` bounds the difference. With mean 0, no more than the
+    of `intervals.alike_intervals` bounds the difference. With mean 0, no more than the
     share 1 / (1 + |d|) of images can have the difference d, so p is at most
     2 (1 + |d|)^-K for K images: 1 for a few images, however large the difference.
 
@@ -127,10 +127,10 @@ def delong_differences(
     """
     if not pairs:
         return []
-    first, second = np.transpose(pairs)
+    rows = np.array(pairs)
     area = areas(placed)
-    values = area[first] - area[second]
-    units = units_of_differences(placed, pairs, clusters)
+    values = area[rows[:, 0]] - area[rows[:, 1]]
+    units = units_of_differences(placed, rows, clusters)
     return _differences(values, *_spreads(values, units), level)
 
 
@@ -262,7 +262,7 @@ def _spreads(values: FloatArray, units: Sequence[Units]) -> tuple[Spread, Spread
     """
     count = min(unit.count for unit in units)
     if count < 2:
-        return spreads_of(units), spreads_of(units)
+        return spread_of(units), spread_of(units)
     largest = [
         np.maximum(np.abs(unit.lowest + values), np.abs(unit.highest + values))
         for unit in units
@@ -270,7 +270,7 @@ def _spreads(values: FloatArray, units: Sequence[Units]) -> tuple[Spread, Spread
     differ = np.any([unit.largest for unit in units], axis=0)
 
     def towards(sign: int) -> Spread:
-        found = spreads_of(units, [sign * most - values for most in largest])
+        found = spread_of(units, [sign * most - values for most in largest])
         variance = np.where(differ, found.variance, 0)
         return Spread(variance, count, np.where(differ, found.freedom, math.inf))
 

@@ -11,21 +11,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from oodbench.base.errors import InputError
+from oodbench.metrics.order import added_at
 from oodbench.metrics.ranking import FloatArray
 
 ROUNDING = 1e-12
 """Relative differences below this are rounding errors; one image changes far more."""
-Numbers = float | FloatArray
-"""One number, or `[P]`."""
 
 
 class Placements(NamedTuple):
     """What each image adds to the AUROC, which is the mean of either row."""
 
     inside: FloatArray
-    """`[N]`: the share of OOD images below each ID image; ties count half."""
+    """`[…, N]`: the share of OOD images below each ID image; ties count half."""
     outside: FloatArray
-    """`[M]`: the share of ID images above each OOD image; ties count half."""
+    """`[…, M]`: the share of ID images above each OOD image; ties count half."""
 
 
 class Clusters(NamedTuple):
@@ -36,13 +35,17 @@ class Clusters(NamedTuple):
     outside: ArrayLike | None = None
     """`[M]`."""
 
+    def swapped(self) -> Clusters:
+        """Returns the same with the classes swapped."""
+        return Clusters(self.outside, self.inside)
+
 
 INDEPENDENT = Clusters()
 
 
 @dataclass(frozen=True)
 class Units:
-    """How far images, or clusters, of one class deviate from the mean, in P rows.
+    """How far images, or clusters, of one class deviate from the mean, in rows `[…]`.
 
     A deviation is by how much a unit moves the mean, times their number. All of a row
     are 0 where they are equal but for rounding.
@@ -51,39 +54,40 @@ class Units:
     count: int
     """How many units a row has."""
     lowest: FloatArray
-    """`[P]`, the lowest deviation, and the highest."""
+    """`[…]`, the lowest deviation, and the highest."""
     highest: FloatArray
     sums: FloatArray
-    """`[4, P]`, the sums of the deviations and of their squares, cubes and fourths."""
+    """`[4, …]`, the sums of the deviations and of their squares, cubes and fourths."""
 
     @property
     def largest(self) -> FloatArray:
-        """`[P]`, the largest deviation in either direction."""
+        """`[…]`, the largest deviation in either direction."""
         return np.maximum(-self.lowest, self.highest)
 
     def mirrored(self) -> Units:
         """Returns the same with the sign of each deviation turned."""
-        signs = np.array([[-1], [1], [-1], [1]])
-        return Units(self.count, -self.highest, -self.lowest, signs * self.sums)
+        one, two, three, four = self.sums
+        sums = np.stack([-one, two, -three, four])
+        return Units(self.count, -self.highest, -self.lowest, sums)
 
 
 class Spread(NamedTuple):
-    """How far a mean of placements, or P means, vary from sample to sample."""
+    """How far means of placements `[…]` vary from sample to sample."""
 
-    variance: Numbers
+    variance: FloatArray
     """At least 0; infinity where a class has a single image or cluster."""
     units: int
     """Images, or clusters, of the class that has fewer."""
-    freedom: Numbers
+    freedom: FloatArray
     """Degrees of freedom of the variance; infinity where the variance is 0."""
 
-    def quantile(self, tail: float) -> Numbers:
+    def quantile(self, tail: float) -> FloatArray:
         """Returns how many standard errors leave `tail` in (0, 1/2) above them."""
         from scipy.special import stdtrit
 
         return -stdtrit(self.freedom, tail)
 
-    def p_value(self, value: Numbers) -> Numbers:
+    def p_value(self, value: FloatArray) -> FloatArray:
         """Returns the chance that a mean of 0 comes out as far off as `value`."""
         from scipy.special import stdtr
 
@@ -91,15 +95,15 @@ class Spread(NamedTuple):
 
 
 def deviations(means: Placements, clusters: Clusters) -> list[Units]:
-    """Returns the units of both classes, from what each image adds, `[N]` and `[M]`."""
+    """Returns the units of both classes, from what each image adds."""
     return [
-        units_of(values[None], labels, name)
+        units_of(values, labels, name)
         for values, labels, name in zip(means, clusters, Clusters._fields, strict=True)
     ]
 
 
 def units_of(values: FloatArray, labels: ArrayLike | None, name: str) -> Units:
-    """Returns the units of P rows `[P, N]` of one class."""
+    """Returns the units of rows `[…, N]` of one class."""
     # Sorted, so that the order of the images does not change a bit of the sums.
     found = np.sort(values, axis=-1)
     means = found.mean(axis=-1, keepdims=True)
@@ -108,10 +112,10 @@ def units_of(values: FloatArray, labels: ArrayLike | None, name: str) -> Units:
     else:
         images = values.shape[-1]
         numbers, count = cluster_numbers(labels, images, name)
-        sums = [np.bincount(numbers, row) for row in values - means]
+        sums = summed(values - means, numbers, count)
         found = np.sort(sums, axis=-1) * count / images
         largest = float(np.bincount(numbers).max()) * count / images
-    lowest, highest = found[:, 0], found[:, -1]
+    lowest, highest = found[..., 0], found[..., -1]
     found[np.maximum(-lowest, highest) <= ROUNDING * largest] = 0
     squares = found**2
     powers = found, squares, squares * found, squares**2
@@ -129,33 +133,19 @@ def joined(parts: Sequence[Units]) -> Units:
     )
 
 
-def spread_of(units: Sequence[Units], missed: Sequence[float] | None = None) -> Spread:
-    """Returns the spread of a mean from its deviations in each class.
-
-    Args:
-        units: Of each class, one row.
-        missed: For each class the deviation of one more unit, which the sample missed.
-    """
-    # Numbers take a tenth of the time of arrays of one number.
-    single = [
-        Units(unit.count, unit.lowest, unit.highest, unit.sums[:, 0]) for unit in units
-    ]
-    found = spreads_of(single, missed)
-    return Spread(float(found.variance), found.units, float(found.freedom))
-
-
-def spreads_of(
-    units: Sequence[Units], missed: Sequence[Numbers] | None = None
+def spread_of(
+    units: Sequence[Units], missed: Sequence[FloatArray] | None = None
 ) -> Spread:
-    """Returns the spreads of P means from their deviations in each class.
+    """Returns the spreads of means `[…]` from their deviations in each class.
 
     The variance is the sum of the variances of the two classes (DeLong, DeLong and
     Clarke-Pearson, Biometrics, 1988). Images that share an origin count together
     (Obuchowski, Biometrics, 1997).
 
     Args:
-        units: Of each class, P rows.
-        missed: For each class `[P]`, the deviations of one more unit.
+        units: Of each class.
+        missed: For each class the deviations `[…]` of one more unit, which the sample
+            missed.
     """
     more = [None] * len(units) if missed is None else missed
     counts = [unit.count + (missed is not None) for unit in units]
@@ -163,6 +153,11 @@ def spreads_of(
         endless = np.full_like(units[0].sums[0], math.inf)
         return Spread(endless, min(counts), endless)
     return _spread(counts, list(map(_moments, units, more)))
+
+
+def summed(values: FloatArray, numbers: NDArray[np.intp], count: int) -> FloatArray:
+    """Returns the sums `[…, count]` of values `[…, N]` over the clusters `[N]`."""
+    return added_at(np.broadcast_to(numbers, values.shape), count, values)
 
 
 def cluster_numbers(
@@ -178,8 +173,8 @@ def cluster_numbers(
     return numbers, kinds.size
 
 
-def _moments(units: Units, missed: Numbers | None) -> tuple[Any, Any]:
-    """Returns the second and fourth central moments of each row, with a missed unit."""
+def _moments(units: Units, missed: FloatArray | None) -> tuple[Any, Any]:
+    """Returns the second and fourth central moments, with a missed unit."""
     if missed is None:
         return units.sums[1] / units.count, units.sums[3] / units.count
     square = missed * missed
@@ -191,14 +186,16 @@ def _moments(units: Units, missed: Numbers | None) -> tuple[Any, Any]:
 
 def _spread(counts: Sequence[int], moments: Sequence[tuple[Any, Any]]) -> Spread:
     """Returns a spread from the units of each class and their moments."""
-    variance, doubt = 0.0, 0.0
+    parts, doubts = [], []
     for count, (second, fourth) in zip(counts, moments, strict=True):
         part = second / (count - 1)
         normal = 2 * part**2 / (count - 1)
         # The fourth moment is too low in small samples, so it may only add doubt.
         of_part = (fourth - second**2 * (count - 3) / (count - 1)) / count**3
-        variance, doubt = variance + part, doubt + np.maximum(normal, of_part)
+        parts.append(part)
+        doubts.append(np.maximum(normal, of_part))
+    variance, doubt = np.sum(parts, axis=0), np.sum(doubts, axis=0)
     # Satterthwaite (Biometrics Bulletin, 1946): as many as a variance has that is
     # equally uncertain and comes from normal values.
     freedom = 2 * variance**2 / np.where(doubt > 0, doubt, 1)
-    return Spread(variance, min(counts), np.where(doubt > 0, freedom, math.inf))
+    return Spread(variance, min(counts), np.where(doubt > 0, freedom, math.inf)[()])

@@ -15,65 +15,57 @@ from numpy.typing import NDArray
 
 from oodbench.base.errors import InputError
 from oodbench.metrics import bootstrap, influence, intervals, ranking, selective
-from oodbench.metrics.intervals import Interval
-from oodbench.metrics.ranking import Counts, FloatArray, Places
+from oodbench.metrics.intervals import Intervals
+from oodbench.metrics.order import Order, order_of
+from oodbench.metrics.ranking import FloatArray
 from oodbench.metrics.spreads import INDEPENDENT, Clusters, Placements
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The scores of one detector on one pair of sets, sorted once for all metrics."""
+    """The scores of one detector, or of several in rows, on one pair of sets.
+
+    They are sorted once for all metrics.
+    """
 
     inside: FloatArray
-    """`[N]`, the scores of ID images, finite."""
+    """`[…, N]`, the scores of ID images, finite."""
     outside: FloatArray
-    """`[M]`, the scores of OOD images, finite."""
+    """`[…, M]`, the scores of OOD images, finite."""
     clusters: Clusters = INDEPENDENT
     """Images that share an origin."""
     correct: NDArray[np.bool_] | None = None
     """`[N]`, whether the prediction of each ID image is right; None without labels."""
 
     @cached_property
-    def places(self) -> Places:
-        """Where the scores are among all different scores."""
-        return ranking.places_of(self.inside, self.outside)
+    def order(self) -> Order:
+        """The order of all images by their scores."""
+        return order_of(self.inside, self.outside)
 
     @cached_property
-    def mirrored_places(self) -> Places:
-        """The places of the negated scores, with the classes swapped."""
-        inside, outside, images = self.places
-        last = images.size - 1
-        return Places(last - outside, last - inside, images[::-1])
+    def mirrored(self) -> Order:
+        """Their order by the negated scores, OOD images as positives."""
+        return self.order.mirrored()
 
     @cached_property
-    def counts(self) -> Counts:
-        """The images that score at least each threshold, ID images as positives."""
-        return ranking.counts_of(self.places)
-
-    @cached_property
-    def mirrored(self) -> Counts:
-        """The counts of the negated scores, OOD images as positives."""
-        return self.counts.mirrored()
-
-    @cached_property
-    def precision(self) -> float:
+    def precision(self) -> FloatArray:
         """The average precision, ID images as positives."""
-        return ranking.average_precision(self.counts)
+        return ranking.average_precision(self.order.counts)
 
     @cached_property
-    def mirrored_precision(self) -> float:
+    def mirrored_precision(self) -> FloatArray:
         """The average precision, OOD images as positives."""
-        return ranking.average_precision(self.mirrored)
+        return ranking.average_precision(self.mirrored.counts)
 
     @cached_property
     def placements(self) -> Placements:
         """The share of the other class that each image is on the right side of."""
-        return intervals.placements_at(self.places, self.counts)
+        return intervals.placements_of(self.order)
 
     @cached_property
     def errors(self) -> FloatArray:
-        """`[N + M]`, the expected errors among the images that are accepted first."""
-        return selective.errors_at(self.places, self.known_correct)
+        """`[…, n]`, the expected errors among the images that are accepted first."""
+        return selective.errors_of(self.order, self.known_correct)
 
     @property
     def known_correct(self) -> NDArray[np.bool_]:
@@ -87,7 +79,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a sample, and how to show it."""
+    """One number of each row of a sample, and how to show it."""
 
     name: str
     label: str
@@ -95,10 +87,10 @@ class Metric:
     about: str
     """What it is, in a few words behind a colon; empty where everybody knows it."""
     higher_is_better: bool
-    value: Callable[[Sample], float]
-    """Returns the metric, in [0, 1]."""
-    interval: Callable[[Sample], Interval] | None = None
-    """Returns its 95 % interval within [0, 1]; None where there is no such method."""
+    value: Callable[[Sample], FloatArray]
+    """Returns the metric `[…]`, in [0, 1]."""
+    interval: Callable[[Sample], Intervals] | None = None
+    """Returns its 95 % intervals within [0, 1]; None where there is no such method."""
     method: str = ""
     """The method of the interval, in a few words for the note below a table."""
     needs_correct: bool = False
@@ -117,47 +109,37 @@ class Metric:
         return f"{self.heading} in %, {better} is better{about}"
 
 
-def _fpr_interval(sample: Sample, convention: ranking.Convention) -> Interval:
-    return bootstrap.fpr_interval(
-        sample.inside,
-        sample.outside,
-        sample.clusters,
-        convention=convention,
-        observed=ranking.fpr(sample.counts if convention == "id" else sample.mirrored),
-    )
-
-
-def _aupr_in_interval(sample: Sample) -> Interval:
-    return influence.influence_interval(
+def _aupr_in_interval(sample: Sample) -> Intervals:
+    return influence.influence_intervals(
         sample.precision,
-        influence.on_average_precision(sample.counts, sample.places),
+        influence.on_average_precision(sample.order),
         sample.clusters,
         lowest=influence.lowest_precision,
     )
 
 
-def _aupr_out_interval(sample: Sample) -> Interval:
-    return influence.influence_interval(
+def _aupr_out_interval(sample: Sample) -> Intervals:
+    return influence.influence_intervals(
         sample.mirrored_precision,
-        influence.on_average_precision(sample.mirrored, sample.mirrored_places),
-        Clusters(sample.clusters.outside, sample.clusters.inside),
+        influence.on_average_precision(sample.mirrored),
+        sample.clusters.swapped(),
         lowest=influence.lowest_precision,
     )
 
 
-def _aurc_interval(sample: Sample) -> Interval:
-    return influence.influence_interval(
+def _aurc_interval(sample: Sample) -> Intervals:
+    return influence.influence_intervals(
         selective.mean_risk(sample.errors),
-        influence.on_mean_risk(sample.errors, sample.places, sample.known_correct),
+        influence.on_mean_risk(sample.errors, sample.order, sample.known_correct),
         sample.clusters,
     )
 
 
-def _augrc_interval(sample: Sample) -> Interval:
-    return influence.influence_interval(
+def _augrc_interval(sample: Sample) -> Intervals:
+    return influence.influence_intervals(
         selective.mean_generalised_risk(sample.errors),
         influence.on_mean_generalised_risk(
-            sample.errors, sample.places, sample.known_correct
+            sample.errors, sample.order, sample.known_correct
         ),
         sample.clusters,
     )
@@ -169,8 +151,8 @@ _ENTRIES = (
         "AUROC",
         "",
         higher_is_better=True,
-        value=lambda sample: ranking.area(sample.counts),
-        interval=lambda sample: intervals.placements_interval(
+        value=lambda sample: ranking.area(sample.order.counts),
+        interval=lambda sample: intervals.placements_intervals(
             sample.placements, sample.clusters
         ),
         method="DeLong, logit scale, Student's t",
@@ -181,8 +163,8 @@ _ENTRIES = (
         "the share of OOD images accepted at the threshold that accepts 95 % of the "
         "in-distribution images",
         higher_is_better=False,
-        value=lambda sample: ranking.fpr(sample.counts),
-        interval=lambda sample: _fpr_interval(sample, "id"),
+        value=lambda sample: ranking.fpr(sample.order.counts),
+        interval=lambda sample: bootstrap.rate_intervals(sample.order, sample.clusters),
         method="threshold and rate binomial; with origins, bootstrap",
     ),
     Metric(
@@ -191,8 +173,10 @@ _ENTRIES = (
         "OpenOOD convention, the share of in-distribution images rejected at the "
         "threshold that detects 95 % of the OOD images",
         higher_is_better=False,
-        value=lambda sample: ranking.fpr(sample.mirrored),
-        interval=lambda sample: _fpr_interval(sample, "openood"),
+        value=lambda sample: ranking.fpr(sample.mirrored.counts),
+        interval=lambda sample: bootstrap.rate_intervals(
+            sample.mirrored, sample.clusters.swapped()
+        ),
         method="threshold and rate binomial; with origins, bootstrap",
     ),
     Metric(
@@ -238,3 +222,22 @@ _ENTRIES = (
 )
 METRICS = MappingProxyType({metric.name: metric for metric in _ENTRIES})
 """Every metric by its name, in the order of tables."""
+
+
+def numbers(sample: Sample) -> list[dict[str, float]]:
+    """Returns for each detector of a sample `[D, N]` all metrics that can be computed.
+
+    The ends of their intervals are `auroc_low`, `auroc_high`, …; `tied` is the share of
+    tied scores, `deciding` how many images decide the AUROC.
+    """
+    columns: dict[str, FloatArray] = {}
+    for name, metric in METRICS.items():
+        if metric.needs_correct and sample.correct is None:
+            continue
+        columns[name] = metric.value(sample)
+        if metric.interval is not None:
+            columns[f"{name}_low"], columns[f"{name}_high"] = metric.interval(sample)
+    columns["tied"] = ranking.tied(sample.order.shared)
+    columns["deciding"] = intervals.few_decide(sample.placements, sample.clusters)
+    rows = np.transpose(list(columns.values())).tolist()
+    return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from oodbench.base.files import key_of
 from oodbench.base.sources import package_key
 from oodbench.base.tuning import TuningProtocol, protocol_of
-from oodbench.metrics import intervals, ranking, significance
+from oodbench.metrics import intervals, significance, table
 from oodbench.metrics.counted import areas
 from oodbench.metrics.spreads import INDEPENDENT, Clusters, Placements
 from oodbench.metrics.table import METRICS, Sample
@@ -27,6 +26,8 @@ CODE = ("metrics", "results"), ("numpy", "scipy")
 """The folders of the code that computes the numbers, and the libraries it runs on."""
 CONTROL_SEPARATES = 0.95
 """A control's AUROC from which its set is flagged: pixels alone separate the images."""
+AT_ONCE = 1 << 18
+"""Scores that are measured at once, so that they stay in a cache."""
 MANY_TIES = 0.5
 """A share of tied scores from which a detector's row is flagged."""
 
@@ -91,11 +92,6 @@ class Scores:
     key: str = ""
     """A hash of everything that decides the numbers; empty where the cell failed."""
 
-    @cached_property
-    def sample(self) -> Sample:
-        """What metrics are computed from; only where the cell did not fail."""
-        return Sample(self.inside, self.outside, self.clusters, self.correct)
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -129,10 +125,11 @@ def measure(
     found: list[Scores] = []
     even = set()
     for members in filter(None, _pairs(group)):
-        found += [replace(one, row=_row(one, kept)) for one in members]
+        numbers, corrected = _numbers(members, kept)
+        found += [replace(one, row=_row(one, numbers)) for one in members]
         even |= {
             (members[0].row.outside, label)
-            for label, p in _corrected(members, kept).items()
+            for label, p in corrected.items()
             if p >= significance.SIGNIFICANCE
         }
     kept.save()
@@ -183,35 +180,71 @@ def contrasts(
             rows apart, except for one that is named.
         against: Label of the detector to compare with; None for the best.
     """
-    scored = {
-        one.row.detector: one
-        for one in found
-        if not one.row.failure and (not one.row.apart or one.row.detector == against)
+    scored = [one for one in found if not one.row.failure]
+    placed = [sample.placements for _, sample in _samples(scored)]
+    return _contrasts(scored, placed, against)
+
+
+def _contrasts(
+    scored: Sequence[Scores], parts: Sequence[Placements], against: str | None = None
+) -> list[significance.Contrast]:
+    """Returns `contrasts` from the placements of all detectors, in parts."""
+    number = {
+        one.row.detector: index
+        for index, one in enumerate(scored)
+        if not one.row.apart or one.row.detector == against
     }
-    if not scored or (against is not None and against not in scored):
+    if not number or (against is not None and against not in number):
         return []
-    number = {label: index for index, label in enumerate(scored)}
-    each = [one.sample.placements for one in scored.values()]
-    placed = Placements(*map(np.stack, zip(*each, strict=True)))
-    clusters = next(iter(scored.values())).clusters
+    placed = Placements(*map(np.concatenate, zip(*parts, strict=True)))
+    area = areas(placed).tolist()
     return significance.contrasts(
-        dict(zip(scored, areas(placed).tolist(), strict=True)),
+        {label: area[index] for label, index in number.items()},
         lambda pairs: significance.delong_differences(
-            placed, [(number[one], number[other]) for one, other in pairs], clusters
+            placed,
+            [(number[one], number[other]) for one, other in pairs],
+            scored[0].clusters,
         ),
         against,
     )
 
 
-def _corrected(members: Sequence[Scores], kept: Kept) -> Numbers:
-    """Returns the corrected p-value of every detector but the best of a set."""
+def _numbers(
+    members: Sequence[Scores], kept: Kept
+) -> tuple[dict[str, Numbers], Numbers]:
+    """Returns the numbers of the detectors on one OOD set, computing what is not kept.
+
+    Returns:
+        By the key of its scores the values of each row, its share of ties and how many
+        images decide. And the corrected p-value of every detector but the best.
+    """
+    scored = [one for one in members if not one.row.failure]
     about = [(one.row.detector, one.row.apart, one.key) for one in members]
     key = key_of("compared with the best", about)
-    if (known := kept.get(key)) is not None:
-        return known
-    found = {each.label: each.corrected for each in contrasts(members)}
-    kept.add(key, found)
-    return found
+    found = {one.key: known for one in scored if (known := kept.get(one.key))}
+    corrected = kept.get(key)
+    if corrected is None or not all(one.key in found for one in scored):
+        placed = []
+        for part, sample in _samples(scored):
+            if not all(one.key in found for one in part):
+                new = zip(part, table.numbers(sample), strict=True)
+                found |= {one.key: numbers for one, numbers in new}
+            placed.append(sample.placements)
+        corrected = {one.label: one.corrected for one in _contrasts(scored, placed)}
+        for each, numbers in {**found, key: corrected}.items():
+            kept.add(each, numbers)
+    return found, corrected
+
+
+def _samples(scored: Sequence[Scores]) -> Iterator[tuple[Sequence[Scores], Sample]]:
+    """Yields the scores of detectors on one pair of sets in parts, each a sample."""
+    images = max([1, *(one.inside.size + one.outside.size for one in scored)])
+    size = max(1, AT_ONCE // images)
+    for start in range(0, len(scored), size):
+        part = scored[start : start + size]
+        inside = np.stack([one.inside for one in part])
+        outside = np.stack([one.outside for one in part])
+        yield part, Sample(inside, outside, part[0].clusters, part[0].correct)
 
 
 def _pairs(group: Group) -> Iterator[list[Scores]]:
@@ -277,13 +310,10 @@ def _pair(
     )
 
 
-def _row(one: Scores, kept: Kept) -> Row:
+def _row(one: Scores, numbers: Mapping[str, Numbers]) -> Row:
     if one.row.failure:
         return one.row
-    if (known := kept.get(one.key)) is None:
-        known = _numbers(one)
-        kept.add(one.key, known)
-    values = dict(known)
+    values = dict(numbers[one.key])
     flags = {
         "ties": values.pop("tied") > MANY_TIES,
         # No image decides where the scores are separated.
@@ -291,20 +321,3 @@ def _row(one: Scores, kept: Kept) -> Row:
     }
     raised = tuple(flag for flag, is_raised in flags.items() if is_raised)
     return replace(one.row, values=values, flags=one.row.flags + raised)
-
-
-def _numbers(one: Scores) -> Numbers:
-    """Returns the values of a row, the share of ties and how many images decide."""
-    values: Numbers = {}
-    for name, metric in METRICS.items():
-        if metric.needs_correct and one.correct is None:
-            continue
-        values[name] = metric.value(one.sample)
-        if metric.interval is not None:
-            low, high = metric.interval(one.sample)
-            values |= {f"{name}_low": low, f"{name}_high": high}
-    return {
-        **values,
-        "tied": ranking.tied(one.sample.places.images),
-        "deciding": intervals.few_decide(one.sample.placements, one.clusters),
-    }

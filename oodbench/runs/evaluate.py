@@ -119,8 +119,10 @@ def _numbers(
             numbers[f"{label}/{name}/{metric}"] = (
                 float("nan")
                 if label in faults
-                else METRICS[metric].value(
-                    Sample(here.scores[label], there.scores[label])
+                else float(
+                    METRICS[metric].value(
+                        Sample(here.scores[label], there.scores[label])
+                    )
                 )
             )
     return numbers

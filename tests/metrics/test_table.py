@@ -3,7 +3,8 @@ import pytest
 
 from oodbench import InputError
 from oodbench.metrics import ranking, selective
-from oodbench.metrics.table import METRICS, Sample
+from oodbench.metrics.spreads import INDEPENDENT, Clusters
+from oodbench.metrics.table import METRICS, Sample, numbers
 
 
 def sample(n=300, m=200):
@@ -59,3 +60,39 @@ def test_a_metric_that_needs_labels_asks_for_them():
                 metric.value(unlabelled)
         else:
             metric.value(unlabelled)
+
+
+def several(n, m, decimals):
+    """Draws the scores of six detectors, two of which separate or tie all images."""
+    rng = np.random.default_rng(0)
+    inside, outside = rng.normal(1, 1, (6, n)), rng.normal(0, 1, (6, m))
+    inside[0], outside[0] = 2, 1
+    inside[1], outside[1] = 0, 0
+    inside[2], outside[2] = -1, 1
+    return inside.round(decimals), outside.round(decimals), rng.random(n) < 0.8
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (3, 2), (40, 30), (301, 500)])
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+@pytest.mark.parametrize("divisor", [None, 3])
+def test_several_detectors_have_the_numbers_of_each_alone(sizes, decimals, divisor):
+    inside, outside, correct = several(*sizes, decimals)
+    clusters = INDEPENDENT
+    if divisor:
+        clusters = Clusters(*(np.arange(size) // divisor for size in sizes))
+    together = numbers(Sample(inside, outside, clusters, correct))
+    for row, found in enumerate(together):
+        part = inside[row : row + 1], outside[row : row + 1]
+        assert numbers(Sample(*part, clusters, correct)) == [found]
+        alone = Sample(inside[row], outside[row], clusters, correct)
+        for name, metric in METRICS.items():
+            assert metric.value(alone) == found[name]
+            ends = found[f"{name}_low"], found[f"{name}_high"]
+            assert metric.interval(alone) == ends
+
+
+def test_without_labels_the_numbers_lack_selective_prediction():
+    inside, outside, _ = several(20, 30, 1)
+    known = set(numbers(Sample(inside, outside))[0])
+    assert known & {"aurc", "augrc_low"} == set()
+    assert known >= {"auroc", "aupr_out_high", "tied", "deciding"}
