@@ -54,11 +54,11 @@ def mean_ranks(values: FloatArray) -> FloatArray:
 @functools.lru_cache(maxsize=64)
 def _chances(doubled: tuple[int, ...]) -> FloatArray:
     """Returns the chance of each sum of ranks, given twice, under random signs."""
-    chances = np.ones(1)
+    choices = np.zeros(sum(doubled) + 1)
+    choices[0] = 1
     for rank in doubled:
-        without, included = np.pad(chances, (0, rank)), np.pad(chances, (rank, 0))
-        chances = (without + included) / 2
-    return chances
+        choices[rank:] += choices[:-rank]
+    return choices / 2 ** len(doubled)
 
 
 def _normal_p(positive: float, ranks: FloatArray) -> float:
