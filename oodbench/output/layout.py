@@ -267,12 +267,17 @@ class _Model:
         self.detectors = [label for label in labels if label not in apart]
         self.apart = [label for label in labels if label in apart]
         self.controls = frozenset(row.detector for row in rows if row.control)
+        self._found = {
+            (label, column): self._find(label, column)
+            for label in labels
+            for column in columns
+        }
         self._best = {column: self._best_in(column) for column in columns}
 
     def field(self, label: str, column: Column) -> Field:
         """Returns what one detector's place in one column shows."""
         row = self._rows.get((label, column.outside or ""))
-        found = self._found(label, column)
+        found = self._found[label, column]
         if found is None:
             return FAILED if row and row.failure else ABSENT
         best = label in self.detectors and found.mean == self._best[column]
@@ -288,7 +293,7 @@ class _Model:
                 text += f" {interval(low, high, self._decimals)}"
         return Field(text, best)
 
-    def _found(self, label: str, column: Column) -> Seeds | None:
+    def _find(self, label: str, column: Column) -> Seeds | None:
         """Returns the number of one place, with its deviation over models."""
         if column.outside is None:
             rows = self._sets.get((label, column.role), [])
@@ -307,7 +312,7 @@ class _Model:
 
     def _best_in(self, column: Column) -> float | None:
         best = max if METRICS[self._metric].higher_is_better else min
-        found = (self._found(label, column) for label in self.detectors)
+        found = (self._found[label, column] for label in self.detectors)
         return best((one.mean for one in found if one is not None), default=None)
 
 

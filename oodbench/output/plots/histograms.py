@@ -106,7 +106,7 @@ def histograms(scores: Sequence[Scores]) -> Figure:
         for one in found:
             corner = boxes[one.row.detector, one.row.outside]
             _collect(parts, one, spans[one.row.detector], corner)
-            sheet.ax.text(*corner, number_text(one.row), va="top")
+            sheet.write(*corner, number_text(one.row), va="top")
         sheet.add_polygons(parts["in"], facecolors=INSIDE, gid="in-distribution")
         sheet.add_lines(parts["out"], [looks["OOD"]], gid="ood")
         sheet.add_lines(parts["cut"], [cut], gid="threshold")

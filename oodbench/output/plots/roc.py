@@ -106,7 +106,7 @@ def roc_curves(scores: Sequence[Scores], *, linear: bool = False) -> Figure:
             _add_curves(sheet, own, looks, axis, (corner, size))
             _add_axes(sheet, axis, (corner, size), named=(last, first))
             top = corner[1] - size[1] - 0.04
-            sheet.ax.text(corner[0], top, "\n".join(title), va="bottom")
+            sheet.write(corner[0], top, "\n".join(title), va="bottom")
         sheet.y += 2 * LINE
         return sheet.finish()
 
@@ -134,7 +134,7 @@ def _add_curves(
             _, tpr = roc_points(pair.inside, pair.outside, axis.rates)
             lines.append(np.column_stack([x, bottom - height * tpr]))
         shown += [looks[pair.row.detector]] * (len(lines) - len(shown))
-        sheet.ax.text(left + width + 0.35, y, text, va="center")
+        sheet.write(left + width + 0.35, y, text, va="center")
     sheet.add_lines(lines, shown)
 
 
@@ -151,13 +151,13 @@ def _add_axes(
         x = left + width * place / (len(axis.ticks) - 1)
         sheet.ax.plot([x, x], [bottom, bottom + 0.03], **thin)
         if named[0]:
-            sheet.ax.text(x, bottom + 0.04, text, ha="center", va="top")
+            sheet.write(x, bottom + 0.04, text, ha="center", va="top")
     if named[0]:
         x, y = left + width / 2, bottom + 0.04 + LINE
-        sheet.ax.text(x, y, "OOD accepted, %", ha="center", va="top")
+        sheet.write(x, y, "OOD accepted, %", ha="center", va="top")
     if named[1]:
         for rate in (0, 0.25, 0.5, 0.75, ACCEPTED):
             y, text = bottom - height * rate, f"{100 * rate:.0f}"
-            sheet.ax.text(left - 0.04, y, text, ha="right", va="center")
+            sheet.write(left - 0.04, y, text, ha="right", va="center")
         text, x, y = "in-distribution accepted, %", left - 0.22, bottom - height / 2
-        sheet.ax.text(x, y, text, rotation=90, ha="right", va="center")
+        sheet.write(x, y, text, rotation=90, ha="right", va="center")

@@ -16,7 +16,9 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import TransformedPath
 
 from oodbench.base.text import printable, short_name, short_note
 from oodbench.metrics.ranking import FloatArray
@@ -80,6 +82,12 @@ class Sheet:
         self.figure = Figure()
         self.ax = self.figure.add_axes((0, 0, 1, 1), autoscale_on=False)
         self.ax.set_axis_off()
+        self._unclipped = TransformedPath(Path.unit_rectangle(), self.ax.transAxes)
+
+    def write(self, x: float, y: float, text: str, **look: Any) -> None:
+        """Writes a text at a place."""
+        # Otherwise matplotlib makes a path for each text, and clips none by it.
+        self.ax.text(x, y, text, clip_path=self._unclipped, **look)
 
     def head(self, width: float, what: str, looks: Mapping[str, Look]) -> None:
         """Sets the width; writes the title, an explanation and the key to the looks."""
@@ -94,7 +102,7 @@ class Sheet:
             y = self.y + LINE / 2
             xs = [x + HANDLE / 2] if "marker" in look else [x, x + HANDLE]
             self.ax.plot(xs, [y] * len(xs), **look)
-            self.ax.text(x + HANDLE + 0.05, y, text, va="center")
+            self.write(x + HANDLE + 0.05, y, text, va="center")
             x += wide
         self.y += 1.5 * LINE
 
@@ -119,7 +127,7 @@ class Sheet:
         ys = _starts(apart, self.y, cell[1] + space)
         for y, lines in zip(ys, names, strict=True):
             x, middle = left - MARGIN, y + cell[1] / 2
-            self.ax.text(x, middle, "\n".join(lines), ha="right", va="center")
+            self.write(x, middle, "\n".join(lines), ha="right", va="center")
         self.y = ys[-1] + cell[1]
         return {
             (detector, str(one.outside)): (x, y)
@@ -130,7 +138,7 @@ class Sheet:
     def centre(self, corners: FloatArray, text: str, colour: str = BLACK) -> None:
         """Writes in the middle of a box."""
         x, y = corners.mean(axis=0)
-        self.ax.text(x, y, text, ha="center", va="center", color=colour)
+        self.write(x, y, text, ha="center", va="center", color=colour)
 
     def mark_failures(self, boxes: Boxes, size: Point) -> None:
         """Hatches the cells of a grid that have no scores."""
@@ -170,7 +178,7 @@ class Sheet:
 
     def _paragraph(self, text: str, weight: str = "normal", color: str = BLACK) -> None:
         for line in wrap(text, self.width - 2 * MARGIN, weight):
-            self.ax.text(MARGIN, self.y, line, va="top", weight=weight, color=color)
+            self.write(MARGIN, self.y, line, va="top", weight=weight, color=color)
             self.y += LINE
 
     def _name_detectors(
@@ -190,9 +198,9 @@ class Sheet:
         self.y = role_y + LINE * (max(map(len, heads)) + 0.3)
         for one, x, head in zip(self.sets, xs, heads, strict=True):
             if one.role != role:
-                self.ax.text(x, role_y, one.role, va="bottom", style="italic")
+                self.write(x, role_y, one.role, va="bottom", style="italic")
             middle, role = x + width / 2, one.role
-            self.ax.text(middle, self.y, "\n".join(head), ha="center", va="bottom")
+            self.write(middle, self.y, "\n".join(head), ha="center", va="bottom")
         self.y += 0.04
 
 

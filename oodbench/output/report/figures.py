@@ -6,7 +6,7 @@ Figures that a run has drawn already are read from their files, without matplotl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SCALE = 1.5
 """Pixels of the page per point of the figure."""
+REFERENCE = re.compile(r"(?:^|url\()#([^)]+)")
+"""Finds the ids that an attribute names."""
 UNSEEN = ("metadata", "style", "script", "foreignObject")
 """Elements that are left out: their content would affect all figures of the page."""
 
@@ -78,7 +80,12 @@ def inline_svg(svg: bytes, prefix: str, label: str) -> str:
     """
     root = ElementTree.fromstring(svg)
     width, height = (float(side) for side in root.get("viewBox", "").split()[2:])
-    used = set(_references(root))
+    used = {
+        name
+        for element in root.iter()
+        for value in element.attrib.values()
+        for name in REFERENCE.findall(value)
+    }
     for element in root.iter():
         _clean(element, prefix, used)
     root.attrib = {
@@ -108,13 +115,6 @@ def _clean(element: ElementTree.Element, prefix: str, used: set[str]) -> None:
     for child in list(element):
         if _local(child.tag) in UNSEEN:
             element.remove(child)
-
-
-def _references(root: ElementTree.Element) -> Iterator[str]:
-    for element in root.iter():
-        for value in element.attrib.values():
-            yield from re.findall(r"url\(#([^)]+)\)", value)
-            yield from re.findall(r"^#(.+)", value)
 
 
 def _renamed(name: str, value: str, prefix: str) -> str:
