@@ -1,4 +1,4 @@
-"""One SGLD step in one graph of torch.compile: the gradient, noise and update."""
+"""One SGLD step in one graph of torch.compile: its gradient and its update."""
 
 from __future__ import annotations
 
