@@ -278,20 +278,3 @@ def test_a_run_that_never_holds_is_given_up_in_one_sentence():
     hopeless = replace(SHORT, learning_rate=1e30, warmup=0, most_rollbacks=2)
     with pytest.raises(InputError, match=r"diverged at .* gone back 2 times before"):
         trainer(hopeless).run()
-
-
-@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
-def test_compiled_chains_go_where_the_others_go(monkeypatch):
-    # Inductor takes a minute of a C++ compiler; what comes before it is tested.
-    compile_ = torch.compile
-    monkeypatch.setattr(
-        torch, "compile", lambda f, mode: compile_(f, backend="aot_eager")
-    )
-    runs = []
-    for compiled in (False, True):
-        torch.manual_seed(0)
-        recipe = replace(SHORT, epochs=2)
-        runs.append(Trainer(plain(), *problem(), recipe, compiled=compiled))
-        runs[-1].run()
-    states = [run.chains.buffer.states for run in runs]
-    torch.testing.assert_close(*states, rtol=1e-4, atol=1e-4)

@@ -70,7 +70,7 @@ from oodbench.networks import architectures
 @click.option(
     "--compile",
     is_flag=True,
-    help="Compile the gradient of log p(x); faster on a GPU.",
+    help="Compile each SGLD step into one graph, which takes seconds once.",
 )
 @click.option("--tensorboard", is_flag=True, help="Write for TensorBoard, too.")
 @click.option("--note", default="", help="Text for the card.")

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from oodbench.base.errors import InputError
-from oodbench.jem.energy import log_p_x, log_p_xy, of_class
-from oodbench.jem.sampler import SGLD, shared_noise
+from oodbench.jem.energy import gradient, log_p_x, log_p_xy, of_class
+from oodbench.jem.sampler import SGLD, Noise, shared_noise
+from oodbench.jem.training.one_graph import Move, one_graph
 from oodbench.jem.training.starts import ANY, Start
 from oodbench.networks.precision import Precision, autocast
 from oodbench.networks.result import Joint
@@ -105,16 +106,14 @@ class Chains:
     sampler: SGLD
     precision: Precision = "fp32"
     compiled: bool = False
-    """Whether torch.compile makes log p(x) and its gradient."""
+    """Whether torch.compile makes each step one graph."""
 
     def __post_init__(self) -> None:
         self._trainable = [one for one in self.module.parameters() if one.requires_grad]
-        self._density = self._log_p
+        self._step: Move = self._step_of_torch
         if self.compiled:
             device = self.buffer.states.device
-            # On a GPU a step is too short to launch its kernels one by one.
-            mode = "reduce-overhead" if device.type == "cuda" else "default"
-            self._density = torch.compile(self._log_p, mode=mode)
+            self._step = one_graph(self.sampler, self._log_p, device)
 
     def run(self, count: int, labels: Tensor | None = None) -> Ends:
         """Returns the last states of `count` chains after the sampler's steps.
@@ -130,7 +129,9 @@ class Chains:
         self._require_grad(False)
         start, places = self.buffer.starts(count, labels)
         noise = shared_noise(self.buffer.generator)
-        states = self.sampler(lambda x: self._density(x, labels), start, noise)
+        states = start
+        for _ in range(self.sampler.steps):
+            states = self._step(states, labels, noise)
         self._require_grad(True)
         self.buffer.keep(states, places)
         return Ends(
@@ -142,6 +143,10 @@ class Chains:
     def _require_grad(self, wanted: bool) -> None:
         for weight in self._trainable:
             weight.requires_grad_(wanted)
+
+    def _step_of_torch(self, x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
+        slope = gradient(lambda states: self._log_p(states, labels), x)
+        return self.sampler.step(x, slope, noise)
 
     def _log_p(self, states: Tensor, labels: Tensor | None) -> Tensor:
         with autocast(states.device, self.precision):

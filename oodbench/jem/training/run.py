@@ -86,7 +86,7 @@ def train(
         overwrite: Whether to start again if the folder has a checkpoint.
         minutes: Stop at the first checkpoint after this time.
         device: auto, cpu or cuda.
-        compile: Whether torch.compile makes the gradient of log p(x).
+        compile: Whether torch.compile makes each SGLD step one graph.
         tensorboard: Whether to write for TensorBoard, too.
         note: Text for the card.
         command: The shell command of this run, for the card.

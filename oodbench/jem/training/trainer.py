@@ -61,7 +61,7 @@ class Trainer:
         labels: `[N]`, classes from 0.
         recipe: How to train.
         processes: The processes that share the work.
-        compiled: Whether torch.compile makes the gradient of log p(x).
+        compiled: Whether torch.compile makes each SGLD step one graph.
 
     Raises:
         InputError: The recipe does not fit the images.
