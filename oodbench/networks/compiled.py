@@ -59,25 +59,40 @@ def in_place(parts: Sequence[Part]) -> Iterator[None]:
     if not parts:
         yield
         return
-    # Imported here, since they load the compiler.
+    # Imported here, since it loads the compiler.
     from torch._dynamo import config
-    from torch._dynamo.exc import TorchDynamoException
 
     own = [vars(part.module).get("forward") for part in parts]
     for part in parts:
         part.module.forward = part.forward
     try:
-        with config.patch(recompile_limit=SHAPES):
+        with config.patch(recompile_limit=SHAPES), compiling("a part of the network"):
             yield
-    except TorchDynamoException as error:
-        cause = getattr(error, "inner_exception", error)
-        raise InputError(
-            f"torch.compile fails on a part of the network ({reason(cause)}); leave "
-            "out --compile."
-        ) from error
     finally:
         for part, before in zip(parts, own, strict=True):
             if before is None:
                 del part.module.forward
             else:
                 part.module.forward = before
+
+
+@contextmanager
+def compiling(what: str) -> Iterator[None]:
+    """Runs compiled code, which compiles itself at its first call.
+
+    Args:
+        what: What it computes, for the message.
+
+    Raises:
+        InputError: torch.compile cannot compile it.
+    """
+    # Imported here, since it loads the compiler.
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        cause = reason(getattr(error, "inner_exception", error))
+        raise InputError(
+            f"torch.compile cannot compile {what} ({cause}). Leave out --compile."
+        ) from error

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from oodbench.base.errors import InputError, reason
 from oodbench.jem.sampler import SGLD, Noise
+from oodbench.networks.compiled import compiling
 
 LogP = Callable[[Tensor, Tensor | None], Tensor]
 """Maps states `[N, …]` to log p(x) `[N]`, or with classes `[N]` to log p(x|y)."""
@@ -22,8 +22,6 @@ def one_graph(sampler: SGLD, log_p: LogP, device: torch.device) -> Move:
     The noise is drawn outside the graph, so that states are those of the sampler up to
     rounding. The first call compiles, and raises an InputError where that fails.
     """
-    # Imported here, since it loads the compiler.
-    from torch._dynamo.exc import TorchDynamoException
 
     def moved(x: Tensor, labels: Tensor | None, drawn: Tensor) -> Tensor:
         slope = torch.func.grad(lambda states: log_p(states, labels).sum())(x)
@@ -38,15 +36,9 @@ def one_graph(sampler: SGLD, log_p: LogP, device: torch.device) -> Move:
     @torch.no_grad()
     def move(x: Tensor, labels: Tensor | None, noise: Noise) -> Tensor:
         drawn = noise(x) if sampler.deviation else x  # which no step reads
-        try:
+        with compiling("an SGLD step of this network into one graph"):
             # Each replay on a GPU writes its result to the same memory.
             torch.compiler.cudagraph_mark_step_begin()
             return graph(x, labels, drawn).clone()
-        except TorchDynamoException as error:
-            cause = getattr(error, "inner_exception", error)
-            raise InputError(
-                "torch.compile cannot make an SGLD step of this network one graph "
-                f"({reason(cause)}). Leave out --compile."
-            ) from error
 
     return move
