@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,8 @@ from oodbench.networks.libraries.onnx_module import OnnxModule
 from oodbench.networks.output import Place, find_logits
 from oodbench.networks.precision import Precision, autocast, make_float32, products
 from oodbench.networks.result import Joint, Result
+from oodbench.networks.sizes import other_size
 from oodbench.networks.zero_shot.classifier import ZeroShot
-
-_USUAL_SIDES = (28, 32, 64, 96, 224, 299)
 
 
 @dataclass(eq=False)
@@ -83,6 +83,8 @@ class Network:
     _reads: nn.Module | None = field(init=False, default=None)
     """The layer whose input is the features."""
     _written: frozenset[Attribute] = field(init=False)
+    _order: torch.memory_format = field(init=False, default=torch.channels_last)
+    """The order of images in memory: the faster one, unless the module fails on it."""
     _moments: tuple[object, Tensor, Tensor] | None = field(
         init=False, repr=False, default=None
     )
@@ -107,7 +109,7 @@ class Network:
         self.module.to(device)
         for weight in self.module.parameters():
             if weight.is_cuda and weight.ndim == 4:  # images come in this order, too
-                weight.data = weight.contiguous(memory_format=torch.channels_last)
+                weight.data = weight.contiguous(memory_format=self._order)
         if self.head is not None:
             self.head.to(device)
         return self
@@ -249,7 +251,8 @@ class Network:
         _, mean, std = self._moments
         device, precision = pixels.device, self.precision
         with products(device, precision), autocast(device, precision):
-            return self.module((pixels - mean).div_(std))
+            images = (pixels - mean).div_(std).contiguous(memory_format=self._order)
+            return self.module(images)
 
     def _joint(self, output: object, images: int) -> Joint:
         found = self._logits.take(output)
@@ -280,12 +283,11 @@ class Network:
         if self.head_layer:
             self._reads = layer_of(self.module, self.head_layer)
         try:
-            with torch.no_grad(), self._watched((), {}) as inner:
-                output = self._run(pixels)
+            output, inner = self._first_run(pixels, calls)
         except Exception as error:  # other people's code
             raise InputError(
                 f"The network {self.name!r} fails on images {self.shape} "
-                f"({reason(error)}).{_remedy(self.module, self.shape)}"
+                f"({reason(error)}).{other_size(self.module, self.shape)}"
             ) from error
         finally:
             for hook in hooks:
@@ -294,6 +296,17 @@ class Network:
         self._written = frozenset(k for k in after if before.get(k) != after[k])
         logits = self._accept(output, [out for _, out in calls])
         self._find_head(logits, [layer for layer, out in calls if out is logits], inner)
+
+    @torch.no_grad()
+    def _first_run(self, pixels: Tensor, calls: list[Any]) -> tuple[object, Inner]:
+        try:
+            with self._watched((), {}) as inner:
+                return self._run(pixels), inner
+        except RuntimeError:  # a `view` behind a convolution takes the usual order only
+            self._order = torch.contiguous_format
+            calls.clear()
+            with self._watched((), {}) as inner:
+                return self._run(pixels), inner
 
     def _find_head(self, logits: Tensor, last: list[nn.Linear], inner: Inner) -> None:
         """Finds the linear layer between features and logits, if there is one."""
@@ -332,29 +345,6 @@ class Network:
             self._note("classes", "one logit f per image, taken as the logits (0, f)")
         self.classes = 2 if self._is_binary else size[1]
         return logits
-
-
-def runs_on(module: nn.Module, shape: Shape) -> bool:
-    """Returns whether a module in evaluation mode takes grey images of a shape."""
-    weight = next(module.parameters(), None)
-    device = torch.device("cpu") if weight is None else weight.device
-    try:
-        with torch.no_grad():
-            module(torch.full((2, *shape), 0.5, device=device))
-    except Exception:  # noqa: BLE001 - other people's code
-        return False
-    return True
-
-
-def _remedy(module: nn.Module, shape: Shape) -> str:
-    """Returns what to do where the shape of the images is why a module fails."""
-    sizes = dict.fromkeys([shape[1:], *((side, side) for side in _USUAL_SIDES)])
-    for channels in dict.fromkeys([shape.channels, 1, 3]):
-        for height, width in sizes:
-            other = Shape(channels, height, width)
-            if other != shape and runs_on(module, other):
-                return f" It takes images {other}; name this size (--size, shape=)."
-    return ""
 
 
 def _per_channel(values: tuple[float, ...], pixels: Tensor) -> Tensor:

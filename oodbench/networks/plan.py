@@ -28,10 +28,10 @@ from oodbench.networks.checkpoint.state_dict import StateDict, some
 from oodbench.networks.checkpoint.weights_file import WeightsFile
 from oodbench.networks.hardware import check_activations
 from oodbench.networks.libraries import timm_models
-from oodbench.networks.network import runs_on
 from oodbench.networks.normalisation import NORMALISATIONS
 from oodbench.networks.precision import make_float32
 from oodbench.networks.recognise import Recognised, by_plain_name, recognise
+from oodbench.networks.sizes import runs_on
 from oodbench.networks.unsupported import refusal
 from oodbench.networks.zero_shot import openclip_models
 from oodbench.networks.zero_shot.classifier import ZeroShot

@@ -64,7 +64,7 @@ def pixels_for(network, count=2):
 
 def check_same(network, module):
     """Whether a network computes what a module does on normalised images."""
-    pixels = pixels_for(network)
+    pixels = pixels_for(network).contiguous(memory_format=torch.channels_last)
     mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (network.mean, network.std))
     with torch.no_grad():
         expected = module((pixels - mean) / std)

@@ -49,6 +49,27 @@ def test_normalisation_is_inside(tiny):
     assert torch.equal(tiny(pixels()).logits, by_hand)
 
 
+@pytest.mark.parametrize("flat", [torch.Tensor.view, torch.Tensor.reshape])
+def test_images_have_the_order_in_memory_that_the_module_takes(flat):
+    class Flattening(nn.Sequential):
+        def forward(self, images):
+            self.orders.append(images.is_contiguous(memory_format=torch.channels_last))
+            maps = self[0](images)
+            return self[1](flat(maps, len(maps), -1))  # `view` takes only one order
+
+    torch.manual_seed(0)
+    module = Flattening(nn.Conv2d(3, 2, 3), nn.Linear(8, 5))
+    module.orders = []
+    network = Network(module, (3, 4, 4))
+    colours = torch.rand(7, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    last = colours.contiguous(memory_format=torch.channels_last)
+    expected = module[1](module[0](colours).flatten(1))
+    module.orders.clear()
+    for images in (colours, last):
+        torch.testing.assert_close(network(images).logits, expected)
+    assert module.orders == [flat is torch.Tensor.reshape] * 2
+
+
 def test_network_is_frozen_and_in_evaluation_mode():
     module = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 3)).train()
     network = Network(module, (1, 4, 4))

@@ -170,7 +170,6 @@ class Scorer:
     def _score(self, images: Any, first: int) -> Pending:
         network = self._network
         pixels = pixels_of(images, network.shape).to(network.device)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
         numbers = torch.arange(first, first + len(pixels))
         scorer = BatchScorer(network, self._detectors, contained=Trust())
         with self._lock:  # hooks in the network belong to one pass
