@@ -82,7 +82,8 @@ def main():
     for count in (1, 10, min(50, len(detectors))):
         few = dict(list(detectors.items())[:count])
         engine = Engine(network, few, BATCH)
-        runs[f"{count} detectors"] = lambda engine=engine: engine.score(
+        label = f"{count} detector" + "s" * (count > 1)
+        runs[label] = lambda engine=engine: engine.score(
             test, has_labels=False, tell=quiet
         )
     taken = medians(runs, options.rounds)
