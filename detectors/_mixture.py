@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from oodbench.detectors._gaussian import Gaussians, gaussians
@@ -39,10 +41,6 @@ def mixture(rows: Tensor, components: int, size: int, seed: int) -> Mixture:
     Raises:
         ValueError: There are fewer rows than components.
     """
-    # Imported here, since that takes nearly as long as to import PyTorch.
-    from sklearn.decomposition import PCA
-    from sklearn.mixture import GaussianMixture
-
     if len(rows) < components:
         raise ValueError(f"{len(rows)} images are too few for {components} components")
     kept = min(size, *rows.shape)

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 SHIFT = 10_000.0
@@ -23,8 +24,6 @@ def tail_law(away: Tensor, tail: int) -> tuple[float, float, float]:
         start (the least of them), shape and place; with fewer than two distances or
         without spread among them the probability is always 0.
     """
-    from scipy.optimize import brentq
-
     largest = away.topk(min(tail, len(away))).values
     if len(largest) < 2 or not largest[0] > largest[-1]:
         return 0.0, 1.0, torch.inf

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
+from sklearn.cluster import KMeans
 from torch import Tensor
 
 from oodbench import Detector, Known, Need, Outputs
@@ -54,9 +55,6 @@ class SSD(Detector):
         if self.clusters == 1:
             self._clusters = [_cluster(images, mean, total, scale)]
             return
-        # Imported here, since that takes nearly as long as to import PyTorch.
-        from sklearn.cluster import KMeans
-
         features = known.shared(UnitFeatures(1.0, self.seed, MOST))
         self.fitted_images = len(features)
         standard = features.sub(mean.float()).mul_(scale.float())
