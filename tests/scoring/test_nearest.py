@@ -54,6 +54,19 @@ def test_double_stays_double():
     np.testing.assert_allclose(found.distances, 1e-12, rtol=1e-3)
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e30])
+@pytest.mark.parametrize("width", [5, 600])
+def test_others_that_are_not_finite_are_refused(value, width):
+    others = torch.rand(3000, width)
+    others[7, 1] = value
+    with pytest.raises(ValueError, match="not finite"):
+        Bank.of(others)
+
+
+def test_no_images_have_no_neighbours():
+    assert nearest(torch.rand(0, 3), torch.rand(5, 3), 2).places.shape == (0,)
+
+
 @pytest.fixture
 def narrow(monkeypatch):
     """Makes short rows of small ones: 4 directions, from 8 rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ WIDTH = 64
 """Numbers of a group."""
 SPARE = 4
 """Groups for each number that is taken, at least."""
+AT_ONCE = 2**15
+"""Groups that are looked into at once."""
 
 
 class Grouped(NamedTuple):
@@ -51,20 +54,36 @@ class Grouped(NamedTuple):
         rows = torch.arange(len(columns), device=columns.device)
         return rows.repeat_interleave(columns.shape[1]), columns.flatten()
 
-    def below(self, limits: Tensor, most: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns rows and columns of numbers below limits, and the crowded rows `[N]`.
+    def near(self, limits: Tensor) -> Tensor:
+        """Returns which groups `[N, G]` have a number below limits `[N]`, one a row."""
+        return self.values.amin(2) < limits[:, None]
 
-        A row is crowded, and left out, where more than a share `most` of its groups has
-        such a number. Rows are in order.
+    def below(
+        self, limits: Tensor, near: Tensor
+    ) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Yields rows and columns of the numbers below limits, some rows at a time.
+
+        With them is the slice of the rows; they are counted from its first one, in
+        order.
 
         Args:
             limits: `[N]`, one for each row.
-            most: From 0 to 1.
+            near: `[N, G]`, the groups to look into.
         """
-        near = self.values.amin(2) < limits[:, None]
-        crowded = near.float().mean(1) > most
-        rows, groups = (near & ~crowded[:, None]).nonzero(as_tuple=True)
-        is_below = self.values[rows, groups] < limits[rows, None]
-        chosen, inside = is_below.nonzero(as_tuple=True)
-        columns = groups[chosen] * self.values.shape[2] + inside
-        return rows[chosen], columns, crowded
+        for some in _slices(near.sum(1).tolist()):
+            values, limit = self.values[some], limits[some]
+            rows, groups = near[some].nonzero(as_tuple=True)
+            is_below = values[rows, groups] < limit[rows, None]
+            chosen, inside = is_below.nonzero(as_tuple=True)
+            yield some, rows[chosen], groups[chosen] * values.shape[2] + inside
+
+
+def _slices(counts: Sequence[int]) -> Iterator[slice]:
+    """Yields slices of rows with at most `AT_ONCE` groups, or of one row."""
+    start = total = 0
+    for row, count in enumerate(counts):
+        if total + count > AT_ONCE and row > start:
+            yield slice(start, row)
+            start, total = row, 0
+        total += count
+    yield slice(start, len(counts))

@@ -168,10 +168,14 @@ class Bank(NamedTuple):
             rows, columns = products.take(k + SPARE)
             found = self._joined(found, images, rows, first + columns)
             limits = screen.limits(screened, found.farthest)
-            limits = limits.masked_fill(crowded, -math.inf)
-            rows, columns, too_many = products.below(limits, most)
-            crowded |= too_many
-            found = self._joined(found, images, rows, first + columns)
+            near = products.near(limits)
+            crowded |= near.float().mean(1) > most
+            near &= ~crowded[:, None]
+            parts = [
+                self._joined(found.some(few), images[few], rows, first + columns)
+                for few, rows, columns in products.below(limits, near)
+            ]
+            found = _Found(*map(torch.cat, zip(*parts, strict=True)))
         return Neighbours(*found), crowded
 
     def _joined(
@@ -202,13 +206,17 @@ class _Found(NamedTuple):
     def farthest(self) -> Tensor:
         return self.distances[:, -1]
 
+    def some(self, images: slice) -> _Found:
+        """Returns those of some images."""
+        return _Found(self.distances[images], self.places[images])
+
     def joined(self, rows: Tensor, places: Tensor, distances: Tensor) -> _Found:
         """Returns the k nearest of these and of candidates `[C]`, ordered by row."""
         k = self.distances.shape[1]
         counts = rows.bincount(minlength=len(self.distances))
         columns = torch.arange(k, k + len(rows), device=rows.device)
         columns -= (counts.cumsum(0) - counts)[rows]
-        width = k + int(counts.max())
+        width = k + max(counts.tolist(), default=0)
         away = distances.new_full((len(counts), width), math.inf)
         which = places.new_zeros(away.shape)
         away[:, :k], which[:, :k] = self
@@ -232,7 +240,10 @@ def nearest(images: Tensor, others: Tensor, k: int = 1) -> Neighbours:
 
 def _screen(rows: Tensor) -> Screen:
     parts = [part.square().sum(1) for part in rows.split(AT_ONCE)]
-    return Screen(_levels(rows), torch.cat(parts))
+    squares = torch.cat(parts)
+    if not squares.isfinite().all():
+        raise ValueError("some values to find neighbours among are not finite")
+    return Screen(_levels(rows), squares)
 
 
 def _levels(rows: Tensor) -> Tensor:
