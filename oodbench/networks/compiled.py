@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -11,8 +11,8 @@ from torch import nn
 
 from oodbench.base.errors import InputError, reason
 
-SHAPES = 64
-"""How many kinds of inputs a part may be compiled for; parts share this number."""
+GRAPHS = 8
+"""Graphs for each part, at most: with and without gradients, by precision and size."""
 
 
 class Part(NamedTuple):
@@ -27,6 +27,8 @@ def compiled(modules: Iterable[nn.Module]) -> list[Part]:
 
     One compilation serves all batches of more than one image.
     """
+    # Graphs of earlier networks count against those that one function may have.
+    torch.compiler.reset()
     return [Part(one, torch.compile(one.forward, dynamic=True)) for one in modules]
 
 
@@ -40,10 +42,12 @@ def parts_of(module: nn.Module, watched: Set[nn.Module]) -> Iterator[nn.Module]:
         module: The whole.
         watched: The modules that hooks look at.
     """
+    if isinstance(module, torch.jit.ScriptModule):  # is compiled already
+        return
+    no_forward = nn.ModuleList, nn.ModuleDict, torch.jit.ScriptModule
     for child in module.children():
         inside = set(child.modules()) - {child}
-        has_forward = not isinstance(child, nn.ModuleList | nn.ModuleDict)
-        if inside and has_forward and not inside & watched:
+        if inside and not isinstance(child, no_forward) and not inside & watched:
             yield child
         else:
             yield from parts_of(child, watched)
@@ -59,14 +63,11 @@ def in_place(parts: Sequence[Part]) -> Iterator[None]:
     if not parts:
         yield
         return
-    # Imported here, since it loads the compiler.
-    from torch._dynamo import config
-
     own = [vars(part.module).get("forward") for part in parts]
     for part in parts:
         part.module.forward = part.forward
     try:
-        with config.patch(recompile_limit=SHAPES), compiling("a part of the network"):
+        with _limits(len(parts)), compiling("a part of the network"):
             yield
     finally:
         for part, before in zip(parts, own, strict=True):
@@ -74,6 +75,19 @@ def in_place(parts: Sequence[Part]) -> Iterator[None]:
                 del part.module.forward
             else:
                 part.module.forward = before
+
+
+def _limits(parts: int) -> AbstractContextManager[None]:
+    """Returns the context of the compiler's limits, and of hooks that are looked at."""
+    # Imported here, since it loads the compiler.
+    from torch._dynamo import config
+
+    most = GRAPHS * parts
+    return config.patch(
+        recompile_limit=most,
+        accumulated_recompile_limit=most,
+        skip_nnmodule_hook_guards=False,
+    )
 
 
 @contextmanager
@@ -87,11 +101,11 @@ def compiling(what: str) -> Iterator[None]:
         InputError: torch.compile cannot compile it.
     """
     # Imported here, since it loads the compiler.
-    from torch._dynamo.exc import TorchDynamoException
+    from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
     try:
         yield
-    except TorchDynamoException as error:
+    except (TorchDynamoException, FailOnRecompileLimitHit) as error:
         cause = reason(getattr(error, "inner_exception", error))
         raise InputError(
             f"torch.compile cannot compile {what} ({cause}). Leave out --compile."

@@ -93,7 +93,8 @@ def map_calls(module: nn.Module, run: Callable[[], object]) -> list[Call]:
 
     with ExitStack() as hooks:
         for name, one in module.named_modules():
-            if name:
+            # Hooks cannot be added to scripted modules.
+            if name and not isinstance(one, torch.jit.ScriptModule):
                 hook = one.register_forward_hook(watcher(name))
                 hooks.enter_context(_removed(hook))
         with torch.no_grad():

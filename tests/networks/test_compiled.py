@@ -1,5 +1,6 @@
 """Networks whose stages are compiled, against the same networks as they are."""
 
+import copy
 from functools import partial
 
 import pytest
@@ -34,6 +35,46 @@ def test_parts_are_the_stages_between_the_watched_modules():
     assert list(parts_of(whole, {first[0], head[2]})) == [second]
     listed = nn.ModuleDict({"stages": nn.ModuleList([first, second])})
     assert list(parts_of(listed, set())) == [first, second]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
+def test_scripted_modules_are_no_parts():
+    whole = network().module
+    scripted = torch.jit.script(whole[0])
+    assert list(parts_of(scripted, set())) == []
+    assert list(parts_of(nn.Sequential(scripted, whole[1]), set())) == [whole[1]]
+    module = nn.Sequential(scripted, *whole[1:])
+    assert Network(module, Shape(3, 16, 16)).block_names
+
+
+def test_a_module_in_two_stages_is_one_part(monkeypatch):
+    monkeypatch.setattr(module.torch, "compile", lambda forward, **_: forward)
+    shared = stage(4, 4)
+    whole = nn.Sequential(
+        stage(3, 4),
+        nn.Sequential(shared, nn.Conv2d(4, 4, 1)),
+        nn.Sequential(shared, nn.Conv2d(4, 4, 1)),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+    )
+    one = Network(whole, Shape(3, 16, 16), blocks=("0", "1.1", "2.1"))
+    assert [part.module for part in one.parts] == [whole[0], shared]
+    one.compiled = True
+    one(torch.rand(2, 3, 16, 16))
+
+
+def test_a_copy_computes_with_its_own_weights(monkeypatch):
+    backend = partial(torch.compile, backend="eager")
+    monkeypatch.setattr(torch, "compile", backend)
+    one, images = network(), torch.rand(2, 3, 16, 16)
+    one.compiled = True
+    before = one(images).logits
+    other = copy.deepcopy(one)
+    with torch.no_grad():
+        for weight in other.module.parameters():
+            weight.mul_(2)
+    found, other.compiled = other(images).logits, False
+    torch.testing.assert_close(found, other(images).logits)
+    torch.testing.assert_close(one(images).logits, before)
 
 
 def test_forward_passes_are_replaced_only_inside():
