@@ -60,7 +60,7 @@ class Network:
     tf32 a GPU rounds what it multiplies to 10 bits; elsewhere it is fp32."""
     compiled: bool = False
     """Whether torch.compile runs what lies between blocks and head; last digits of the
-    outputs differ then. A single image runs uncompiled."""
+    outputs differ then. A single image runs uncompiled. `run` sets it."""
     source: Mapping[str, object] = field(default_factory=dict)
     """Where the weights come from, for the record."""
     class_names: tuple[str, ...] = ()
@@ -201,12 +201,16 @@ class Network:
 
     @cached_property
     def parts(self) -> Sequence[Part]:
-        """The parts that can be compiled; none of an ensemble or an ONNX file."""
+        """The parts that may be compiled; none of an ensemble or an ONNX file."""
         if self.has_members:
             return ()
         watched = {self.module.get_submodule(name) for name in self.block_names}
         watched |= {self._reads} if self._reads else set()
-        return compiled(parts_of(self.module, watched))
+        return compiled(dict.fromkeys(parts_of(self.module, watched)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled parts compute with the weights of this very module.
+        return {key: own for key, own in vars(self).items() if key != "parts"}
 
     def fingerprint(self) -> str:
         """Returns a hash of all that decides what the network computes."""
@@ -251,7 +255,8 @@ class Network:
         _, mean, std = self._moments
         device, precision = pixels.device, self.precision
         with products(device, precision), autocast(device, precision):
-            images = (pixels - mean).div_(std).contiguous(memory_format=self._order)
+            # `contiguous` would leave the strides of grey images as they are.
+            images = (pixels - mean).div_(std).to(memory_format=self._order)
             return self.module(images)
 
     def _joint(self, output: object, images: int) -> Joint:

@@ -249,23 +249,24 @@ def test_a_state_whose_own_loss_is_bad_is_given_up_at_once():
     assert told == []
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("form", ["view", "reshape"])
-def test_images_are_laid_out_for_speed_where_the_network_bears_it(form):
+def test_images_are_laid_out_for_speed_where_the_network_bears_it(form, channels):
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 2)
+            self.conv, self.head = nn.Conv2d(channels, 4, 3), nn.Linear(4 * 36, 2)
 
         def forward(self, x):
             maps = self.conv(x)
             return self.head(getattr(maps, form)(len(maps), -1))
 
-    images, labels = torch.rand(8, 3, 8, 8), torch.arange(8) % 2
+    images, labels = torch.rand(8, channels, 8, 8), torch.arange(8) % 2
     recipe = replace(SHORT, epochs=2, batch_size=4)
     whole, saved = Trainer(Net(), images, labels, recipe), []
     whole.run(save=lambda states: saved.append(list(states)))
-    laid = whole.images.is_contiguous(memory_format=torch.channels_last)
-    assert laid == (form == "reshape")
+    last = images.to(memory_format=torch.channels_last).stride()
+    assert (whole.images.stride() == last) == (form == "reshape")
 
 
 def test_crops_of_images_that_are_too_small_are_refused():

@@ -49,25 +49,34 @@ def test_normalisation_is_inside(tiny):
     assert torch.equal(tiny(pixels()).logits, by_hand)
 
 
-@pytest.mark.parametrize("flat", [torch.Tensor.view, torch.Tensor.reshape])
-def test_images_have_the_order_in_memory_that_the_module_takes(flat):
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("flat", "order"),
+    [
+        (torch.Tensor.reshape, torch.channels_last),
+        (torch.Tensor.view, torch.contiguous_format),  # it takes no other one
+    ],
+)
+def test_images_have_the_order_in_memory_that_the_module_takes(flat, order, channels):
     class Flattening(nn.Sequential):
         def forward(self, images):
-            self.orders.append(images.is_contiguous(memory_format=torch.channels_last))
+            strides.append(images.stride())
             maps = self[0](images)
-            return self[1](flat(maps, len(maps), -1))  # `view` takes only one order
+            return self[1](flat(maps, len(maps), -1))
 
     torch.manual_seed(0)
-    module = Flattening(nn.Conv2d(3, 2, 3), nn.Linear(8, 5))
-    module.orders = []
-    network = Network(module, (3, 4, 4))
-    colours = torch.rand(7, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    last = colours.contiguous(memory_format=torch.channels_last)
-    expected = module[1](module[0](colours).flatten(1))
-    module.orders.clear()
-    for images in (colours, last):
-        torch.testing.assert_close(network(images).logits, expected)
-    assert module.orders == [flat is torch.Tensor.reshape] * 2
+    strides = []
+    module = Flattening(nn.Conv2d(channels, 2, 3), nn.Linear(8, 5))
+    network = Network(module, (channels, 4, 4))
+    strides.clear()
+    shape, seed = (7, channels, 4, 4), torch.Generator().manual_seed(1)
+    images = torch.rand(shape, generator=seed)
+    expected = module[1](module[0](images).flatten(1))
+    for given in (torch.contiguous_format, torch.channels_last):
+        found = network(images.to(memory_format=given)).logits
+        torch.testing.assert_close(found, expected)
+    wanted = torch.empty(shape).to(memory_format=order).stride()
+    assert strides == [wanted] * 2
 
 
 def test_network_is_frozen_and_in_evaluation_mode():

@@ -79,7 +79,7 @@ class Trainer:
     ) -> None:
         check_sides(images, recipe.augment)
         if images.ndim == 4 and _takes_channels_last(module, images):
-            images = images.contiguous(memory_format=torch.channels_last)
+            images = images.to(memory_format=torch.channels_last)
         processes.spread([*module.parameters(), *module.buffers()])
         self.module = module
         self.images = images
@@ -362,7 +362,8 @@ def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
     Returns False, and leaves the format, where the module fails in it: a `view` behind
     a convolution does.
     """
-    few = images[:2].contiguous(memory_format=torch.channels_last)
+    # `contiguous` would leave the strides of grey images as they are.
+    few = images[:2].to(memory_format=torch.channels_last)
     try:
         module.to(memory_format=torch.channels_last).eval()(few)
     except RuntimeError:
