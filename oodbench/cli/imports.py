@@ -13,9 +13,11 @@ def without_collection() -> Iterator[None]:
 
     Of a first run, looking through torch's 300,000 objects again and again takes 15 %.
     """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if was_enabled:
+            gc.enable()
