@@ -28,7 +28,7 @@ WIDTH = 255
 """Directions that short rows keep; products of 256 numbers are the fastest."""
 SAMPLE = 1024
 """Rows that the directions are computed from."""
-AT_ONCE = 1024
+AT_ONCE = 256
 """Rows that are shortened at once."""
 
 
