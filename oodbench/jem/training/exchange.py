@@ -28,22 +28,23 @@ def averaged_gradients(module: nn.Module, processes: Processes) -> Iterator[None
         yield
         return
     weights = [one for one in module.parameters() if one.requires_grad]
-    waiting = buckets(reversed(weights))
-    ready: set[Tensor] = set()
+    parts = buckets(reversed(weights))
+    missing = [len(part) for part in parts]
+    numbers = {one: number for number, part in enumerate(parts) for one in part}
     ends: list[Callable[[], None]] = []
 
     def send() -> None:
-        found = [one.grad for one in waiting.pop(0) if one.grad is not None]
+        found = [one.grad for one in parts[len(ends)] if one.grad is not None]
         ends.append(processes.begin_average(found))
 
     def receive(weight: Tensor) -> None:
-        if weight in ready:
+        if (number := numbers.pop(weight, None)) is None:
             raise InputError(
                 "A weight of this network gets its gradient in several pieces, as with "
                 "reentrant checkpointing; switch that off, or train in one process."
             )
-        ready.add(weight)
-        while waiting and ready.issuperset(waiting[0]):
+        missing[number] -= 1
+        while len(ends) < len(parts) and not missing[len(ends)]:
             send()
 
     hooks = [one.register_post_accumulate_grad_hook(receive) for one in weights]
@@ -52,7 +53,7 @@ def averaged_gradients(module: nn.Module, processes: Processes) -> Iterator[None
     finally:
         for hook in hooks:
             hook.remove()
-    while waiting:  # with weights that got no gradient
+    while len(ends) < len(parts):  # with weights that got no gradient
         send()
     for end in ends:
         end()
@@ -61,8 +62,11 @@ def averaged_gradients(module: nn.Module, processes: Processes) -> Iterator[None
 def buckets(weights: Iterable[Tensor]) -> list[list[Tensor]]:
     """Returns weights in order, in groups of at least `BUCKET` values but the last."""
     found: list[list[Tensor]] = [[]]
+    size = 0
     for weight in weights:
-        if sum(one.numel() for one in found[-1]) >= BUCKET:
+        if size >= BUCKET:
             found.append([])
+            size = 0
         found[-1].append(weight)
+        size += weight.numel()
     return found
