@@ -136,8 +136,6 @@ def _tensors(split: Split, shape: Shape, unlabelled: str) -> Labelled:
     if split.labels is None:
         raise InputError(unlabelled)
     pixels = torch.cat([adapt(images, shape) for images in chunks(split.images)])
-    # The order in memory that every module takes.
-    pixels = pixels.to(memory_format=torch.contiguous_format)
     return Labelled(to_states(pixels), torch.as_tensor(split.labels))
 
 

@@ -145,10 +145,12 @@ def measure(module: nn.Module, data: Labelled) -> float:
     """Returns a module's accuracy in [0, 1]; puts it into evaluation mode."""
     module.eval()
     device = next(module.parameters()).device
+    order = torch.contiguous_format  # which every module takes
 
     @torch.no_grad()
     def right(first: int, last: int) -> int:
-        logits = Joint.of(module(data.images[first:last].to(device))).logits
+        images = data.images[first:last].to(device, memory_format=order)
+        logits = Joint.of(module(images)).logits
         return int((logits.argmax(1).cpu() == data.labels[first:last]).sum())
 
     found = Batches(MEASURED_AT_ONCE).run(right, len(data.labels))

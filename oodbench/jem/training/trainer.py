@@ -78,8 +78,8 @@ class Trainer:
         compiled: bool = False,
     ) -> None:
         check_sides(images, recipe.augment)
-        if images.ndim == 4 and _takes_channels_last(module, images):
-            images = images.to(memory_format=torch.channels_last)
+        if images.ndim == 4:
+            images = images.to(memory_format=_laid_out(module, images))
         processes.spread([*module.parameters(), *module.buffers()])
         self.module = module
         self.images = images
@@ -356,11 +356,10 @@ class Trainer:
 
 
 @torch.no_grad()
-def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
-    """Puts a module into the memory format in which convolutions are faster.
+def _laid_out(module: nn.Module, images: Tensor) -> torch.memory_format:
+    """Puts a module into the order in memory that is fastest for it, and returns it.
 
-    Returns False, and leaves the format, where the module fails in it: a `view` behind
-    a convolution does.
+    Convolutions are faster with channels last, but a `view` behind one fails then.
     """
     # `contiguous` would leave the strides of grey images as they are.
     few = images[:2].to(memory_format=torch.channels_last)
@@ -368,8 +367,8 @@ def _takes_channels_last(module: nn.Module, images: Tensor) -> bool:
         module.to(memory_format=torch.channels_last).eval()(few)
     except RuntimeError:
         module.to(memory_format=torch.contiguous_format)
-        return False
-    return True
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def _copy(values: Any) -> Any:
