@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -84,6 +85,7 @@ def names() -> list[str]:
     return sorted(own, key=lambda name: (name == LAST, name))
 
 
+@cache  # a file is compared with families several times
 def load(name: str) -> Family:
     """Returns an architecture.
 
