@@ -307,11 +307,13 @@ class Network:
         try:
             with self._watched((), {}) as inner:
                 return self._run(pixels), inner
-        except RuntimeError:  # a `view` behind a convolution takes the usual order only
+        except RuntimeError:
+            if self._order == torch.contiguous_format:
+                raise
+            # A `view` behind a convolution takes no other order.
             self._order = torch.contiguous_format
             calls.clear()
-            with self._watched((), {}) as inner:
-                return self._run(pixels), inner
+            return self._first_run(pixels, calls)
 
     def _find_head(self, logits: Tensor, last: list[nn.Linear], inner: Inner) -> None:
         """Finds the linear layer between features and logits, if there is one."""
