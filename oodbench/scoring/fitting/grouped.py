@@ -25,7 +25,7 @@ class Grouped(NamedTuple):
 
     @classmethod
     def empty(cls, like: Tensor, size: int, taken: int) -> Grouped:
-        """Returns N rows of infinite numbers.
+        """Returns N rows of numbers that are still to be written.
 
         Args:
             like: `[N, …]`, gives dtype and device, too.
@@ -34,7 +34,9 @@ class Grouped(NamedTuple):
         """
         width = max(1, min(WIDTH, size // (SPARE * taken)))
         groups = math.ceil(size / width)
-        return cls(like.new_full((len(like), groups, width), math.inf))
+        values = like.new_empty(len(like), groups, width)
+        values.flatten(1)[:, size:] = math.inf
+        return cls(values)
 
     @property
     def rows(self) -> Tensor:
